@@ -1,0 +1,44 @@
+"""Fixtures of all tests and of the examples in docstrings and documents."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mica_lake.ingest.aca_l0 import ingest
+
+from mica_lake.simulate import aca_l0
+from mica_lake.times import cxcsec
+
+SHARED = Path(__file__).resolve().parent.parent / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _no_lake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tests from a lake that happens to be there."""
+    monkeypatch.delenv("MICA_LAKE", raising=False)
+    monkeypatch.delenv("SKA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data, which users of the project do not have."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is absent")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated files of two hours, eight slots: slots 0 to 2 are 8x8, slots 3 to 7 are 6x6."""
+    folder = tmp_path_factory.mktemp("demo_files")
+    aca_l0.archive(folder, cxcsec("2024:001"), cxcsec("2024:001:02:00"), hard_cases=False, jobs=os.cpu_count() or 1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_lake(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A lake of `demo_files`, not to be changed."""
+    lake = tmp_path_factory.mktemp("demo_lake") / "lake"
+    ingest([demo_files], lake, jobs=1)
+    yield str(lake)

@@ -1,0 +1,1 @@
+"""Ingest: from the files of the archive to the lake, one module per product."""

@@ -1,0 +1,932 @@
+"""
+ACA L0: from files ``acaf<seconds>N<revision>_<slot>_img0.fits[.gz]`` to table `aca_l0`.
+
+Discover the files, look at the headers of those not known, plan by the revision rules, read the rows into new versions
+of the partitions concerned, commit. Nothing is committed before everything of a batch is on the disk.
+"""
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from mica_lake.ingest import fits_table
+from mica_lake.ingest.fits_table import BadFile, BinTable
+from mica_lake.ingest.report import Report
+from mica_lake.ingest.revisions import Verdict, judge
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from mica_lake import catalog
+from mica_lake.catalog import Key, source_row
+from mica_lake.errors import LakeError
+from mica_lake.lock import writer_lock
+from mica_lake.partition_file import Source, checksum, read_sources
+from mica_lake.tables import ACA_L0, SOURCE_FILE
+from mica_lake.times import day_start, utc_day
+
+NAME = re.compile(r"acaf(?P<seconds>\d{8,10})N(?P<revision>\d{3})_(?P<slot>[0-7])_img0\.fits(\.gz)?")
+BATCH_FILES = 4096
+# TIME is up to 3 s before the header's TSTART, which is the end of the first readout's integration.
+MARGIN = 10.0
+# What a header's interval may have beyond its rows: a gap at either end.
+SLACK = 3600.0
+# Readouts of a slot are at least 1.025 s apart; the same one has the same time in every file but for the clock's fit.
+SAME_READOUT = 0.1
+_FORMS = {
+    pa.float64(): "D", pa.float32(): "E", pa.int32(): "J", pa.int16(): "I", pa.uint16(): "I", pa.uint8(): "B",
+    pa.string(): "A", pa.list_(pa.float32()): "E",
+}  # fmt: skip
+_DEFAULTS = {"PIXTLM": "ORIG", "BGDTYP": "FLAT"}
+_MADE_HERE = {"IMGSIZE", "FILENAME"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    A source file that was found.
+
+    Attributes
+    ----------
+    directory, filename : str
+        Where it is.
+    size, mtime_ns : int
+        Its size in bytes and when it was changed.
+    """
+
+    directory: str
+    filename: str
+    size: int = -1
+    mtime_ns: int = -1
+
+    @property
+    def path(self) -> Path:
+        """Its path."""
+        return Path(self.directory, self.filename)
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """
+    A source file whose header was looked at.
+
+    Attributes
+    ----------
+    found : Found
+        The file.
+    source : Source
+        What its header says.
+    """
+
+    found: Found
+    source: Source
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """
+    A source file that cannot be taken.
+
+    Attributes
+    ----------
+    found : Found
+        The file.
+    reason : str
+        Why.
+    """
+
+    found: Found
+    reason: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    One partition to be made anew.
+
+    Attributes
+    ----------
+    root : Path
+        The lake.
+    key : Key
+        Which partition.
+    existing : str or None
+        Its version so far, relative to the lake.
+    removed : frozenset of str
+        Source files whose rows go.
+    added : tuple of (directory, Source)
+        Source files whose rows come.
+    directories : dict
+        Where the files that stay were seen, in case one has to be read again.
+    """
+
+    root: Path
+    key: Key
+    existing: str | None
+    removed: frozenset[str]
+    added: tuple[tuple[str, Source], ...]
+    directories: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Built:
+    """
+    A partition made anew.
+
+    Attributes
+    ----------
+    key : Key
+        Which partition.
+    row : dict or None
+        Its row in the catalog; None if it is as it was or has no reason to be.
+    day_rows : dict
+        Source file added -> its rows of this day.
+    bad : dict
+        Source file added -> why its rows cannot be taken.
+    wanted : dict
+        Source file that stays -> why it should be read again.
+    """
+
+    key: Key
+    row: dict[str, Any] | None
+    day_rows: dict[str, int]
+    bad: dict[str, str]
+    wanted: dict[str, str]
+
+
+def discover(sources: Iterable[str | os.PathLike[str]]) -> list[Found]:
+    """
+    The source files below some paths, oldest first.
+
+    Parameters
+    ----------
+    sources : iterable of path
+        Files, folders (looked through to any depth), or ``$SKA`` roots (then ``data/mica/archive/aca0`` in it).
+        Where a folder has an ``archfiles.db3``, the files that it lists are taken, and only those.
+
+    Returns
+    -------
+    list of Found
+        FITS files and files named ``acaf…``; of a file given by name, whatever it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such path.
+    ValueError
+        If an ``archfiles.db3`` is none.
+    """
+    found: dict[tuple[str, str], Found] = {}
+    for source in map(Path, sources):
+        archive = source / "data" / "mica" / "archive" / "aca0"
+        top = archive if archive.is_dir() else source
+        if top.is_dir():
+            listed = _listed(top / "archfiles.db3")
+            names = set(listed) if listed is not None else None
+            for directory, folders, files in os.walk(top, onerror=_raise):
+                folders.sort()
+                for name in files:
+                    if name in names if names is not None else name.startswith("acaf") or ".fits" in name:
+                        found[directory, name] = Found(directory, name)
+                        if names is not None:
+                            names.discard(name)
+            for name in names or ():
+                found[str(top), name] = Found(str(top), name)
+        elif top.exists():
+            found[str(top.parent), top.name] = Found(str(top.parent), top.name)
+        else:
+            raise FileNotFoundError(f"{source}: there is no such file or folder")
+    return sorted(found.values(), key=lambda f: (_seconds(f.filename), f.filename, f.directory))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _listed(database: Path) -> list[str] | None:
+    """File names of the archive's index, None where there is none."""
+    if not database.exists():
+        return None
+    try:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            return [row[0] for row in connection.execute("SELECT filename FROM archfiles")]
+    except sqlite3.Error as error:
+        raise ValueError(f"{database}: {error}; it should have a table archfiles with a column filename") from error
+
+
+def _seconds(filename: str) -> int:
+    match = NAME.fullmatch(filename)
+    return int(match["seconds"]) if match else -1
+
+
+def _names(filename: str) -> tuple[str, str]:
+    """The names that a file can have, uncompressed and compressed."""
+    stem = filename.removesuffix(".gz")
+    return stem, stem + ".gz"
+
+
+def scan(found: Found) -> Scanned | Rejected:
+    """
+    What the header of a source file says.
+
+    Parameters
+    ----------
+    found : Found
+        The file.
+
+    Returns
+    -------
+    Scanned or Rejected
+        It, or the reason why the file cannot be taken.
+    """
+    try:
+        match = NAME.fullmatch(found.filename)
+        if match is None:
+            raise BadFile("its name is not acaf<seconds>N<revision>_<slot>_img0.fits[.gz]")
+        content = found.path.read_bytes()
+        table = fits_table.read(found.path, content, header_only=True)
+        return Scanned(found, _describe(found.filename, match, table, content))
+    except FileNotFoundError:
+        return Rejected(found, "archfiles.db3 lists it, but it is not there")
+    except (BadFile, PermissionError, IsADirectoryError) as error:
+        return Rejected(found, str(error))
+
+
+def _describe(filename: str, match: re.Match[str], table: BinTable, content: bytes) -> Source:
+    header = table.header
+    if header.get("CONTENT") != "ACAIMG":
+        raise BadFile(f"it is another product: CONTENT is {header.get('CONTENT')!r}, not 'ACAIMG'")
+
+    def number(keyword: str, kind: Callable[[Any], Any]) -> Any:
+        try:
+            return kind(header[keyword])
+        except (KeyError, TypeError, ValueError):
+            raise BadFile(f"its header has no number {keyword}: {header.get(keyword)!r}") from None
+
+    tstart, tstop = number("TSTART", float), number("TSTOP", float)
+    if not 0 < tstart < tstop < 4e9:
+        raise BadFile(f"its header has no interval: TSTART {tstart}, TSTOP {tstop}")
+    if abs(tstart - int(match["seconds"])) > SLACK:
+        raise BadFile(f"its name contradicts its header: TSTART is {tstart}")
+    revision = number("REVISION", int)
+    if revision != int(match["revision"]):
+        raise BadFile(f"its name contradicts its header: REVISION is {revision}")
+    if "IMGRAW" not in table.layout.forms:
+        raise BadFile("column IMGRAW is missing")
+    shape = table.layout.dtype["IMGRAW"].shape
+    if shape not in {(4, 4), (6, 6), (8, 8)}:
+        raise BadFile(f"IMGRAW is {'x'.join(map(str, shape)) or '1'}, not 4x4, 6x6 or 8x8")
+    _check_columns(table, shape[0])
+    return Source(
+        filename=filename,
+        checksum=checksum(content),
+        slot=int(match["slot"]),
+        imgsize=shape[0],
+        revision=revision,
+        tstart=tstart,
+        tstop=tstop,
+        startmjf=number("STARTMJF", int),
+        startmnf=number("STARTMNF", int),
+        stopmjf=number("STOPMJF", int),
+        stopmnf=number("STOPMNF", int),
+        tlmver=str(header.get("TLMVER", "")),
+        ascdsver=str(header.get("ASCDSVER", "")),
+        date=str(header.get("DATE", "")),
+        file_rows=number("NAXIS2", int),
+    )
+
+
+def _check_columns(table: BinTable, imgsize: int) -> None:
+    expected = {c.name: c for c in ACA_L0.columns if imgsize in c.imgsizes and c.name not in _MADE_HERE}
+    for name, form in table.layout.forms.items():
+        if name not in expected:
+            raise BadFile(f"column {name} is not expected in a {imgsize}x{imgsize} file")
+        column = expected.pop(name)
+        zero = table.layout.zeros.get(name, 0)
+        if form != _FORMS[column.type] or zero not in ((0, 32768) if column.type == pa.uint16() else (0,)):
+            raise BadFile(f"column {name} has form {form} with TZERO {zero:g}, not {_FORMS[column.type]}")
+        if name != "IMGRAW" and table.layout.dtype[name].shape != ():
+            raise BadFile(f"column {name} has {table.layout.dtype[name].shape} values a row, not one")
+    missing = [name for name in expected if name not in _DEFAULTS]
+    if missing:
+        raise BadFile(f"column {', '.join(missing)} is missing")
+
+
+def read_rows(directory: str, source: Source) -> pa.Table:
+    """
+    All rows of a source file, exactly as they are in it.
+
+    Parameters
+    ----------
+    directory : str
+        Where it is.
+    source : Source
+        What its header said.
+
+    Returns
+    -------
+    pyarrow.Table
+        Its rows, of the schema of `aca_l0`.
+
+    Raises
+    ------
+    BadFile
+        If they cannot be taken; the message is the reason.
+    """
+    path = Path(directory, source.filename)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadFile(f"it cannot be read: {error.strerror}") from None
+    if checksum(content) != source.checksum:
+        raise BadFile("it was changed while ingest was running; run ingest again")
+    table = fits_table.read(path, content)
+    rows = table.rows
+    assert rows is not None
+    _check_times(rows["TIME"].astype(float), source)
+    good = rows["QUALITY"] == 0
+    if (rows["IMGNUM1"][good] != source.slot).any():
+        seen = sorted(set(rows["IMGNUM1"][good].tolist()))
+        raise BadFile(f"its name says slot {source.slot}, IMGNUM1 says {', '.join(map(str, seen))}")
+    columns = [_column(c.name, c.type, rows, table.layout.zeros, source) for c in ACA_L0.columns]
+    return pa.Table.from_arrays(columns, schema=ACA_L0.schema)
+
+
+def _check_times(times: NDArray[np.float64], source: Source) -> None:
+    if not len(times):
+        raise BadFile("it has no rows")
+    if not np.isfinite(times).all():
+        raise BadFile(f"TIME is {times[~np.isfinite(times)][0]} in row {int(np.flatnonzero(~np.isfinite(times))[0])}")
+    outside = (times < source.tstart - MARGIN) | (times > source.tstop + MARGIN)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise BadFile(f"TIME {times[row]} in row {row} is outside TSTART {source.tstart} to TSTOP {source.tstop}")
+    back = np.flatnonzero(np.diff(times) <= 0)
+    if len(back):
+        what = "repeated" if times[back[0]] == times[back[0] + 1] else "not in order"
+        raise BadFile(f"TIME {times[back[0] + 1]} in row {back[0] + 1} is {what}")
+    if times[0] - source.tstart > SLACK or source.tstop - times[-1] > SLACK:
+        raise BadFile(
+            f"its header's interval, TSTART {source.tstart} to TSTOP {source.tstop}, is not that of its rows, "
+            f"{times[0]} to {times[-1]}"
+        )
+
+
+def _column(
+    name: str, type_: pa.DataType, rows: NDArray[np.void], zeros: Mapping[str, float], source: Source
+) -> pa.Array:
+    count = len(rows)
+    if name == "FILENAME":
+        return pa.repeat(source.filename, count)
+    if name == "IMGSIZE":
+        return pa.repeat(pa.scalar(source.imgsize, type_), count)
+    names = rows.dtype.names or ()
+    if name not in names:
+        return pa.repeat(_DEFAULTS[name], count) if name in _DEFAULTS else pa.nulls(count, type_)
+    values = rows[name]
+    if type_ == pa.string():
+        try:
+            return pa.array(np.char.decode(values, "ascii").tolist(), type_)
+        except UnicodeDecodeError as error:
+            raise BadFile(f"column {name} is not text: {error.object!r}") from None
+    if pa.types.is_list(type_):
+        pixels = np.ascontiguousarray(values, dtype="<f4").reshape(-1)
+        offsets = np.arange(count + 1, dtype=np.int32) * source.imgsize**2
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(pixels))
+    native = values.astype(values.dtype.newbyteorder("="))
+    if type_ == pa.uint16():
+        if zeros.get(name):  # FITS has no unsigned type: the upper half is stored as the positive numbers
+            return pa.array(native.view(np.uint16) ^ np.uint16(0x8000))
+        if (native < 0).any():
+            raise BadFile(f"column {name} is {int(native.min())}, it should not be negative")
+        native = native.view(np.uint16)
+    return pa.array(native)
+
+
+def build(job: Job) -> Built:
+    """
+    Make one partition anew, pinned but not committed.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be done.
+
+    Returns
+    -------
+    Built
+        What came of it.
+    """
+    start, stop = day_start(job.key.day), day_start(job.key.day + timedelta(days=1))
+    tables: list[pa.Table] = []
+    sources: dict[str, Source] = {}
+    day_rows: dict[str, int] = {}
+    bad: dict[str, str] = {}
+    wanted: dict[str, str] = {}
+    so_far = read_sources(job.root / job.existing, ACA_L0)[0] if job.existing is not None else []
+    gone = (job.removed | {source.filename for _, source in job.added}) & {source.filename for source in so_far}
+
+    def add(directory: str, source: Source) -> None:
+        rows = read_rows(directory, source)
+        times = rows.column("TIME").to_numpy()
+        first, last = np.searchsorted(times, [start, stop]).tolist()
+        day_rows[source.filename] = last - first
+        if last > first:
+            tables.append(rows.slice(first, last - first))
+            sources[source.filename] = replace(source, day_rows=last - first, rows=last - first)
+
+    if job.existing is not None:
+        again: set[str] = set()
+        for source in so_far:
+            if source.filename in gone:
+                continue
+            if gone and source.rows < source.day_rows:
+                # Some of its readouts were kept from another file, which may be the one that goes.
+                try:
+                    add(job.directories.get(source.filename, ""), source)
+                    again.add(source.filename)
+                    continue
+                except BadFile as error:
+                    wanted[source.filename] = f"readouts that it shared are to be read from it again: {error}"
+            sources[source.filename] = source
+        rows = pq.read_table(job.root / job.existing, partitioning=None, schema=ACA_L0.schema)
+        if gone:
+            drop = pa.array(sorted(gone | again), pa.string())
+            rows = rows.filter(pc.invert(pc.is_in(rows.column("FILENAME"), drop)))
+        tables.append(rows)
+    for directory, source in job.added:
+        try:
+            add(directory, source)
+        except BadFile as error:
+            bad[source.filename] = str(error)
+    if job.existing is None and not sources:
+        return Built(job.key, None, day_rows, bad, wanted)
+    merged, kept = _merge(tables, sources)
+    listed = [replace(source, rows=kept[name]) for name, source in sources.items()]
+    row = catalog.pin(job.root, ACA_L0, job.key, merged, listed)
+    return Built(job.key, None if row["path"] == job.existing else row, day_rows, bad, wanted)
+
+
+def _merge(tables: Sequence[pa.Table], sources: Mapping[str, Source]) -> tuple[pa.Table, dict[str, int]]:
+    """Rows in time order, each readout once; and how many rows of each file."""
+    tables = sorted((t for t in tables if len(t)), key=lambda t: t.column("TIME")[0].as_py())
+    if not tables:
+        return ACA_L0.schema.empty_table(), dict.fromkeys(sources, 0)
+    rows = pa.concat_tables(tables)
+    times = rows.column("TIME").to_numpy()
+    encoded = rows.column("FILENAME").combine_chunks().dictionary_encode()
+    names: list[str] = encoded.dictionary.to_pylist()
+    # The newest revision has the say; of files of one revision, the later.
+    best_first = sorted(names, key=lambda name: (sources[name].revision, name), reverse=True)
+    rank = np.array([best_first.index(name) for name in names])[encoded.indices.to_numpy()]
+    gaps = np.diff(times)
+    if not ((gaps <= 0) | ((gaps < SAME_READOUT) & (np.diff(rank) != 0))).any():
+        order = None
+    else:
+        by_time = np.argsort(times, kind="stable")
+        starts = np.flatnonzero(np.diff(times[by_time], prepend=-np.inf) >= SAME_READOUT)
+        best = np.minimum.reduceat(rank[by_time], starts)
+        together = np.repeat(best, np.diff(starts, append=len(times)))
+        order = by_time[rank[by_time] == together]
+        rows, rank = rows.take(pa.array(order)), rank[order]
+    counts = np.bincount(rank, minlength=len(best_first))
+    return rows, dict.fromkeys(sources, 0) | dict(zip(best_first, counts.tolist(), strict=True))
+
+
+def _one_thread() -> None:
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+class _InProcess(Executor):
+    """An executor without processes, for few files."""
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
+        return map(fn, *iterables)
+
+
+def ingest(
+    sources: Iterable[str | os.PathLike[str]],
+    lake: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    console: Console | None = None,
+) -> Report:
+    """
+    Take ACA L0 files into a lake, which is made where there is none.
+
+    The outcome depends on the set of files alone: not on their order, on how many runs they are split over, nor on runs
+    that were interrupted.
+
+    Parameters
+    ----------
+    sources : iterable of path
+        As of `discover`.
+    lake : path
+        The lake.
+    jobs : int, optional
+        How many processes; as many as there are cores by default.
+    dry_run : bool
+        Plan only: headers are read, the lake is left alone.
+    console : rich.console.Console, optional
+        Where to show a progress bar, if it is a terminal.
+
+    Returns
+    -------
+    Report
+        What was done.
+
+    Raises
+    ------
+    LakeError
+        If the lake is locked, damaged, or the path is something else.
+    FileNotFoundError
+        If a source is not there.
+    OSError
+        If the disk is full or may not be written; the lake is as before.
+
+    Examples
+    --------
+    >>> from mica_lake.simulate import aca_l0
+    >>> tmp = getfixture("tmp_path")
+    >>> paths = aca_l0.archive(tmp / "files", 5.0e8, 5.0e8 + 600, slots=[3], hard_cases=False)
+    >>> ingest([tmp / "files"], tmp / "lake", jobs=1).rows
+    293
+    """
+    began = time.perf_counter()
+    root = Path(os.path.abspath(lake))  # noqa: PTH100 - links in the path are the user's
+    found = discover(sources)
+    report = Report("aca_l0", dry_run=dry_run)
+    with ExitStack() as stack:
+        if not dry_run:
+            catalog.create(root)
+            stack.enter_context(writer_lock(root / "_catalog"))
+            if (root / "_catalog" / "interrupted").exists():
+                catalog.reindex(root)
+            if catalog.current_generation(root) is not None:
+                catalog.collect_garbage(root)
+        known = catalog.read_table(root, "source_file")
+        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        task = progress.add_task("aca_l0", total=len(found))
+        pool: Executor | None = None
+        for first in range(0, len(found), BATCH_FILES):
+            batch = _Batch(root, report, known, found[first : first + BATCH_FILES])
+            if batch.new and pool is None:
+                pool = stack.enter_context(_executor(jobs or os.cpu_count() or 1, len(batch.new)))
+            known = batch.run(pool or _InProcess(), lambda files: progress.advance(task, files))
+        if catalog.current_generation(root) is None and not dry_run:
+            catalog.commit(root, {}, known)
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _executor(jobs: int, files: int) -> Executor:
+    if jobs == 1 or files <= 8:
+        return _InProcess()
+    return ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread)
+
+
+class _Batch:
+    """Some files on their way into the lake."""
+
+    def __init__(self, root: Path, report: Report, known: pa.Table, found: Sequence[Found]) -> None:
+        self.root = root
+        self.report = report
+        self.known = known
+        self.changed: list[dict[str, Any]] = []  # rows of source_file to put in the place of those of the same file
+        self.found = len(found)
+        self.new = self._sort_out(found)
+
+    def _sort_out(self, found: Sequence[Found]) -> list[Found]:
+        """Those files that are not known yet; what is known of the others goes to the report."""
+        rows = _rows(self.known, sorted({name for f in found for name in _names(f.filename)}))
+        aside = {(r["directory"], r["filename"]): r for r in rows if r["status"] == "set aside"}
+        taken = {_names(r["filename"])[0]: r for r in rows if r["status"] in ("current", "superseded", "refused")}
+        new: list[Found] = []
+        for f in found:
+            try:
+                stat = f.path.stat()
+                f = replace(f, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+            except OSError:
+                pass  # scan says what is wrong with it
+            seen = aside.get((f.directory, f.filename))
+            before = taken.get(_names(f.filename)[0])
+            if seen is not None and (seen["size"], seen["mtime_ns"]) == (f.size, f.mtime_ns):
+                self.report.set_aside[f.filename] = seen["reason"]
+            elif before is not None:
+                self._again(f, before)
+            else:
+                new.append(f)
+        return new
+
+    def _again(self, f: Found, before: dict[str, Any]) -> None:
+        """A file of a name that is known."""
+        place = {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
+        same_name = f.filename == before["filename"]
+        if not (same_name and all(before[name] == value for name, value in place.items())):
+            if same_name and self._checksum(f) == before["checksum"]:
+                self.changed.append(before | place)
+            else:
+                old = Found(before["directory"] or "", before["filename"])
+                content = self._content(f)
+                if same_name or content is None or content != self._content(old):
+                    self._set_aside(f, f"a file {before['filename']} with other content is in the lake")
+                    return
+        if before["status"] == "refused":
+            self.report.set_aside[f.filename] = before["reason"]
+        else:
+            self.report.unchanged += 1
+
+    @staticmethod
+    def _checksum(f: Found) -> str | None:
+        try:
+            return checksum(f.path.read_bytes())
+        except OSError:
+            return None
+
+    @staticmethod
+    def _content(f: Found) -> bytes | None:
+        try:
+            return fits_table.decompress(f.path.read_bytes())
+        except (OSError, BadFile):
+            return None
+
+    def _set_aside(self, f: Found, reason: str) -> None:
+        self.report.set_aside[f.filename] = reason
+        row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
+        row |= {"product": "aca_l0", "filename": f.filename, "status": "set aside", "reason": reason}
+        self.changed.append(row | {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns})
+
+    def run(self, pool: Executor, advance: Callable[[int], None]) -> pa.Table:
+        """Plan, read, commit; what is then known of all source files."""
+        advance(self.found - len(self.new))
+        scanned: dict[str, list[Scanned]] = {}
+        for s in pool.map(scan, self.new, chunksize=32):
+            if isinstance(s, Rejected):
+                self._set_aside(s.found, s.reason)
+                advance(1)
+            else:
+                scanned.setdefault(_names(s.found.filename)[0], []).append(s)
+        by_slot: dict[int, dict[str, Scanned]] = {}
+        for alike in scanned.values():
+            chosen = alike[0] if len(alike) == 1 else self._choose(alike, pool)
+            if chosen is not None:
+                by_slot.setdefault(chosen.source.slot, {})[chosen.found.filename] = chosen
+        plans = [self._plan(slot, files, pool) for slot, files in sorted(by_slot.items())]
+        if self.report.dry_run:
+            for plan in plans:
+                self._tell(plan)
+            return self.known
+        return self._carry_out(plans, pool, advance)
+
+    def _choose(self, alike: Sequence[Scanned], pool: Executor) -> Scanned | None:
+        """The first of files of one name that can be taken."""
+        reasons = pool.map(_unreadable, alike)
+        good = []
+        for s, reason in zip(alike, reasons, strict=True):
+            if reason:
+                self._set_aside(s.found, reason)
+            else:
+                good.append(s)
+        for other in good[1:]:
+            if self._content(other.found) == self._content(good[0].found):
+                self.report.unchanged += 1
+            else:
+                self._set_aside(other.found, f"{good[0].found.path} has the same name and other content")
+        return good[0] if good else None
+
+    def _plan(self, slot: int, files: dict[str, Scanned], pool: Executor) -> "_Plan":
+        """What becomes of the files of one slot, new and known."""
+        of_slot = pc.and_(
+            pc.equal(self.known.column("slot"), slot),
+            pc.is_in(self.known.column("status"), pa.array(["current", "superseded", "refused"])),
+        )
+        known = self.known.filter(of_slot)
+        status = dict(zip(known.column("filename").to_pylist(), known.column("status").to_pylist(), strict=True))
+        missing: dict[str, str] = {}
+        read: set[str] = set()
+        while True:
+            stays = known.filter(
+                pc.invert(pc.is_in(known.column("filename"), pa.array([*files, *missing], pa.string())))
+            )
+            sources = [s.source for s in files.values()]
+            names = stays.column("filename").to_pylist() + [s.filename for s in sources]
+            revision, tstart, tstop = (
+                np.concatenate([stays.column(key).to_numpy(), [getattr(s, key) for s in sources]])
+                for key in ("revision", "tstart", "tstop")
+            )
+            verdict = dict(zip(names, judge(names, revision, tstart, tstop), strict=True))
+            # A file that pushes out another must be good to its last row before the other goes.
+            pushing = sorted({v.by for v in verdict.values() if v.by in files} - read)
+            for name, reason in zip(pushing, pool.map(_unreadable, [files[name] for name in pushing]), strict=True):
+                if reason:
+                    bad = files.pop(name)
+                    if name in status:
+                        missing[name] = reason
+                    else:
+                        self._set_aside(bad.found, reason)
+            read.update(pushing)
+            # A file that had given way to one that now gives way itself comes back.
+            back = [name for name in stays.column("filename").to_pylist()
+                    if verdict[name].status == "current" and status[name] != "current"]  # fmt: skip
+            for row in _rows(known, back):
+                again = scan(Found(row["directory"] or "", row["filename"], row["size"] or -1, row["mtime_ns"] or -1))
+                if isinstance(again, Scanned) and again.source.checksum == row["checksum"]:
+                    files[row["filename"]] = again
+                else:
+                    missing[row["filename"]] = f"its rows are needed again, but it is not in {row['directory']}"
+            if not pushing and not back:
+                return _Plan(slot, known, files, verdict, status, missing)
+
+    def _tell(self, plan: "_Plan") -> None:
+        """Put the plan into the report."""
+        for name, verdict in plan.verdict.items():
+            before = plan.status.get(name)
+            if verdict.status == "current" and before != "current":
+                self.report.taken.append(name)
+            elif before == "current" and verdict.status != "current":
+                self.report.replaced.append(name)
+            elif before is None and verdict.status == "superseded":
+                self.report.superseded[name] = verdict.reason or ""
+            if verdict.status == "refused" and before != "refused":
+                self.report.set_aside[name] = verdict.reason or ""
+        self.report.set_aside |= plan.missing
+
+    def _carry_out(self, plans: Sequence["_Plan"], pool: Executor, advance: Callable[[int], None]) -> pa.Table:
+        jobs = list(self._jobs(plans))
+        left = {name: sum(name in {s.filename for _, s in job.added} for job in jobs) for name in _added(plans)}
+        advance(sum(len(plan.files) for plan in plans) - len(left))
+        day_rows: dict[str, int] = dict.fromkeys(left, 0)
+        bad: dict[str, str] = {}
+        wanted: dict[str, str] = {}
+        written: dict[tuple[str, Key], dict[str, Any]] = {}
+        for job, built in zip(jobs, pool.map(build, jobs), strict=True):
+            bad |= built.bad
+            wanted |= built.wanted
+            if built.row is not None:
+                written["aca_l0", built.key] = built.row
+            for name, rows in built.day_rows.items():
+                day_rows[name] = day_rows.get(name, 0) + rows
+            for _, source in job.added:
+                left[source.filename] -= 1
+                advance(int(left[source.filename] == 0))
+        for plan in plans:
+            pushed_out = {v.by for v in plan.verdict.values()}
+            for name in bad.keys() & plan.files.keys():
+                if name in pushed_out or name in plan.status:
+                    raise LakeError(f"{name}: {bad[name]}. Nothing was changed; run ingest again")
+                self._set_aside(plan.files.pop(name).found, bad[name])
+                del plan.verdict[name]
+            for name, scanned in plan.files.items():
+                source = scanned.source
+                if plan.verdict[name].status == "current":
+                    if day_rows[name] != source.file_rows:
+                        raise LakeError(
+                            f"{name}: {source.file_rows} rows read, {day_rows[name]} placed; nothing was changed"
+                        )
+                    self.report.rows += source.file_rows
+                self._record(source_row("aca_l0", source, "current"), plan.verdict[name], scanned.found)
+                self.report.bytes_in += scanned.found.size
+            for row in plan.known.to_pylist():
+                name = row["filename"]
+                if name in plan.missing or name in wanted:
+                    reason = plan.missing.get(name) or wanted[name]
+                    self.report.set_aside[name] = reason
+                    self.changed.append(row | {"status": "wanted", "reason": reason})
+                elif name not in plan.files and plan.verdict[name].status != row["status"]:
+                    self._record(row, plan.verdict[name], None)
+            self._tell(plan)
+        self.report.partitions += len(written)
+        self.report.bytes_out += sum(row["bytes"] for row in written.values())
+        known = self._known_now()
+        if written or self.changed:
+            catalog.commit(self.root, written, known)
+        return known
+
+    def _record(self, row: dict[str, Any], verdict: Verdict, found: Found | None) -> None:
+        row = row | {"status": verdict.status, "reason": verdict.reason}
+        if found is not None:
+            row |= {"directory": found.directory, "size": found.size, "mtime_ns": found.mtime_ns}
+        self.changed.append(row)
+
+    def _jobs(self, plans: Sequence["_Plan"]) -> Iterator[Job]:
+        partition = catalog.read_table(self.root, "partition")
+        for plan in plans:
+            removed: dict[date, set[str]] = {}
+            added: dict[date, list[tuple[str, Source]]] = {}
+            for row in plan.rows(plan.pushed_out()):
+                for day in _days(row["tstart"], row["tstop"]):
+                    removed.setdefault(day, set()).add(row["filename"])
+            for name, scanned in plan.files.items():
+                if plan.verdict[name].status == "current":
+                    for day in _days(scanned.source.tstart, scanned.source.tstop):
+                        added.setdefault(day, []).append((scanned.found.directory, scanned.source))
+            of_slot = partition.filter(
+                pc.and_(
+                    pc.equal(partition.column("table_name"), "aca_l0"), pc.equal(partition.column("slot"), plan.slot)
+                )
+            )
+            existing = dict(
+                zip(of_slot.column("day_number").to_pylist(), of_slot.column("path").to_pylist(), strict=True)
+            )
+            for day in sorted(removed.keys() | added.keys()):
+                key = Key(day, plan.slot)
+                yield Job(
+                    self.root,
+                    key,
+                    existing.get(key.day_number),
+                    frozenset(removed.get(day, ())),
+                    tuple(sorted(added.get(day, ()), key=lambda item: item[1].filename)),
+                    self._directories(plan, day),
+                )
+
+    @staticmethod
+    def _directories(plan: "_Plan", day: date) -> dict[str, str]:
+        """Where the current files of a day were seen."""
+        rows = plan.known.filter(
+            pc.and_(
+                pc.less(plan.known.column("tstart"), day_start(day + timedelta(days=1)) + MARGIN),
+                pc.greater(plan.known.column("tstop"), day_start(day) - MARGIN),
+            )
+        )
+        return {row["filename"]: row["directory"] or "" for row in rows.select(["filename", "directory"]).to_pylist()}
+
+    def _known_now(self) -> pa.Table:
+        """All that is known of source files, with what this batch changed."""
+        if not self.changed:
+            return self.known
+        taken = {row["filename"] for row in self.changed if row["status"] != "set aside"}
+        aside = {(row["directory"], row["filename"]) for row in self.changed if row["status"] == "set aside"}
+        names = pa.array(sorted(taken | {name for _, name in aside}), pa.string())
+        concerned = pc.is_in(self.known.column("filename"), names)
+        stays = [
+            row
+            for row in self.known.filter(concerned).to_pylist()
+            if row["filename"] not in taken
+            and not (row["status"] == "set aside" and (row["directory"], row["filename"]) in aside)
+        ]
+        rows = pa.Table.from_pylist(stays + self.changed, schema=SOURCE_FILE)
+        return pa.concat_tables([self.known.filter(pc.invert(concerned)), rows])
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What becomes of the files of one slot."""
+
+    slot: int
+    known: pa.Table
+    files: dict[str, Scanned]  # new ones, and known ones that come back
+    verdict: dict[str, Verdict]
+    status: dict[str, str]  # of the known ones, so far
+    missing: dict[str, str]  # known ones that should come back, and why they cannot
+
+    def pushed_out(self) -> list[str]:
+        """Files in the lake that give way."""
+        return [
+            name
+            for name, before in self.status.items()
+            if before == "current" and name in self.verdict and self.verdict[name].status != "current"
+        ]
+
+    def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """What is known of some files."""
+        return _rows(self.known, names)
+
+
+def _rows(known: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
+    chosen = pc.is_in(known.column("filename"), pa.array(names, pa.string()))
+    rows: list[dict[str, Any]] = known.filter(chosen).to_pylist()
+    return rows
+
+
+def _added(plans: Sequence[_Plan]) -> list[str]:
+    return [name for plan in plans for name in plan.files if plan.verdict[name].status == "current"]
+
+
+def _unreadable(scanned: Scanned) -> str:
+    """Why the rows of a file cannot be taken; empty if they can."""
+    try:
+        read_rows(scanned.found.directory, scanned.source)
+    except BadFile as error:
+        return str(error)
+    return ""
+
+
+def _days(tstart: float, tstop: float) -> list[date]:
+    """The days on which a file with this header can have rows."""
+    first, last = utc_day(tstart - MARGIN), utc_day(tstop + MARGIN)
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

@@ -1,0 +1,212 @@
+"""The first binary table of a FITS file: its header by astropy, its gzip by isal, its rows as they lie in the file."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+MAX_BYTES = 1 << 28
+_BLOCK = 2880
+_HEADER_BYTES = 64 * _BLOCK
+_END = b"END" + b" " * 77
+_LAYOUT = re.compile(rb"(TTYPE|TFORM|TDIM|TZERO|TSCAL)\d+ *=")
+_WANTED = re.compile(rb"[A-Z0-9_-]+ *=")
+_TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "B": "u1", "A": "S", "K": ">i8", "L": "i1"}
+
+
+class BadFile(ValueError):  # noqa: N818 - it is the file that is bad
+    """A source file that cannot be taken; the message is its reason."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """
+    The columns of a binary table.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        A row, big-endian, packed, as it lies in the file.
+    forms : dict
+        TFORM of each column.
+    zeros : dict
+        TZERO of each column that has one.
+    """
+
+    dtype: np.dtype[np.void]
+    forms: dict[str, str]
+    zeros: dict[str, float]
+
+
+@dataclass(frozen=True)
+class BinTable:
+    """
+    A binary table as read.
+
+    Attributes
+    ----------
+    header : astropy.io.fits.Header
+        Its header, without the cards that only describe columns.
+    layout : Layout
+        Its columns.
+    rows : numpy.ndarray or None
+        Its rows, of ``layout.dtype``; None if only the header was asked for.
+    """
+
+    header: fits.Header
+    layout: Layout
+    rows: NDArray[np.void] | None
+
+
+def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = False) -> bytes:
+    """
+    Bytes of a file that may be gzipped.
+
+    Parameters
+    ----------
+    content : bytes
+        The file as it is stored.
+    limit : int
+        How many bytes it may expand to.
+    start_only : bool
+        Whether the first `limit` bytes are enough.
+
+    Returns
+    -------
+    bytes
+        What is in it.
+
+    Raises
+    ------
+    BadFile
+        If it is empty, damaged, truncated or larger than `limit`.
+    """
+    if not content:
+        raise BadFile("the file is empty")
+    if not content.startswith(b"\x1f\x8b"):
+        if len(content) > limit and not start_only:
+            raise BadFile(f"it is larger than {limit} bytes")
+        return content
+    parts: list[bytes] = []
+    left = limit
+    while content:
+        stream = isal_zlib.decompressobj(31)
+        try:
+            part = stream.decompress(content, left + 1)
+        except (OSError, ValueError) as error:
+            raise BadFile(f"the gzip data are damaged ({error})") from None
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            if start_only:
+                break
+            raise BadFile(f"it expands to more than {limit} bytes")
+        if not stream.eof:
+            raise BadFile("the gzip data are truncated")
+        content = stream.unused_data.lstrip(b"\0")
+    return b"".join(parts)
+
+
+def read(path: Path, content: bytes, *, header_only: bool = False) -> BinTable:
+    """
+    The first binary table of a FITS file.
+
+    Parameters
+    ----------
+    path : Path
+        Its path, for nothing but messages.
+    content : bytes
+        The file as it is stored.
+    header_only : bool
+        Whether its header is enough.
+
+    Returns
+    -------
+    BinTable
+        The table.
+
+    Raises
+    ------
+    BadFile
+        If it is no FITS file, has no binary table as its first extension, or its header or rows are damaged.
+    """
+    data = decompress(content, _HEADER_BYTES if header_only else MAX_BYTES, start_only=header_only)
+    if not data.startswith(b"SIMPLE  ="):
+        raise BadFile("it is no FITS file")
+    start = _header_end(data, 0)
+    if data[start : start + 20] != b"XTENSION= 'BINTABLE'":
+        raise BadFile("its first extension is no binary table")
+    stop = _header_end(data, start)
+    cards = [data[i : i + 80] for i in range(start, data.rindex(_END, start, stop), 80)]
+    layout_cards = b"".join(card for card in cards if _LAYOUT.match(card))
+    plain = b"".join(
+        card
+        for card in cards
+        if _WANTED.match(card) and not card.startswith((b"TTYPE", b"TFORM", b"TDIM", b"TZERO", b"TSCAL", b"TUNIT"))
+        and not card.startswith((b"TLMIN", b"TLMAX"))
+    )  # fmt: skip
+    try:
+        header = fits.Header.fromstring(plain)
+        layout = _layout(layout_cards, int(header["TFIELDS"]))
+        width, count = int(header["NAXIS1"]), int(header["NAXIS2"])
+    except BadFile:
+        raise
+    except Exception as error:  # astropy raises many kinds for damaged cards
+        raise BadFile(f"its header is damaged ({type(error).__name__}: {error})") from None
+    if width != layout.dtype.itemsize:
+        raise BadFile(f"its header is damaged (NAXIS1 is {width}, the columns take {layout.dtype.itemsize} bytes)")
+    if count < 0:
+        raise BadFile(f"its header is damaged (NAXIS2 is {count})")
+    if header_only:
+        return BinTable(header, layout, None)
+    if len(data) < stop + width * count:
+        raise BadFile(
+            f"it is truncated: {count} rows of {width} bytes are announced, {len(data) - stop} bytes are there"
+        )
+    return BinTable(header, layout, np.frombuffer(data, layout.dtype, count, stop))
+
+
+def _header_end(data: bytes, start: int) -> int:
+    """Where the header that begins at `start` ends, in whole blocks."""
+    position = start
+    while position + 80 <= len(data):
+        position = data.find(_END, position)
+        if position < 0:
+            break
+        if (position - start) % 80 == 0:
+            return start + -(-(position + 80 - start) // _BLOCK) * _BLOCK
+        position += 1
+    raise BadFile("its header has no end")
+
+
+@lru_cache(maxsize=256)
+def _layout(cards: bytes, fields: int) -> Layout:
+    header = fits.Header.fromstring(cards)
+    dtype: list[tuple[str, str, tuple[int, ...]]] = []
+    forms: dict[str, str] = {}
+    zeros: dict[str, float] = {}
+    for number in range(1, fields + 1):
+        name, form = str(header[f"TTYPE{number}"]).strip(), str(header[f"TFORM{number}"]).strip()
+        match = re.fullmatch(r"(\d*)([A-Z])", form)
+        if match is None or match[2] not in _TYPES or name in forms:
+            raise BadFile(f"column {name} has a form that is not expected: {form}")
+        repeat = int(match[1] or 1)
+        if match[2] == "A":
+            dtype.append((name, f"S{repeat}", ()))
+        else:
+            shape = str(header.get(f"TDIM{number}", "")).strip("() ")
+            axes = tuple(int(n) for n in reversed(shape.split(","))) if shape else ()
+            dtype.append((name, _TYPES[match[2]], axes or ((repeat,) if repeat != 1 else ())))
+            if axes and int(np.prod(axes)) != repeat:
+                raise BadFile(f"column {name} has a shape that is not expected: {form}, TDIM ({shape})")
+        forms[name] = match[2]
+        if header.get(f"TSCAL{number}", 1) != 1:
+            raise BadFile(f"column {name} has a scale that is not expected: {header[f'TSCAL{number}']}")
+        if f"TZERO{number}" in header:
+            zeros[name] = float(header[f"TZERO{number}"])
+    return Layout(np.dtype(dtype), forms, zeros)

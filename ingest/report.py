@@ -1,0 +1,92 @@
+"""What an ingest did, for the person who reads it at 3 a.m. and for the exit code."""
+
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+
+SET_ASIDE = 3
+
+
+@dataclass
+class Report:
+    """
+    What an ingest did.
+
+    Attributes
+    ----------
+    product : str
+        The table.
+    taken, replaced : list of str
+        Files whose rows came in, and files whose rows went out for those of a newer revision.
+    unchanged : int
+        Files that were taken before.
+    superseded : dict
+        File -> the newer revision that it gives way to.
+    set_aside : dict
+        File -> why it was not taken; also those set aside before and not changed since.
+    rows, partitions, bytes_in, bytes_out : int
+        Rows of the files taken; partitions written; bytes read and bytes of the partitions written.
+    seconds : float
+        How long it took.
+    dry_run : bool
+        Whether this is a plan only.
+    """
+
+    product: str
+    taken: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    superseded: dict[str, str] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
+    partitions: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every file given is in the lake or has given way to a newer one, 3 if any was set aside."""
+        return SET_ASIDE if self.set_aside else 0
+
+    def show(self, console: Console, most: int = 20) -> None:
+        """
+        Print it as a short table, with the reasons of what was not taken.
+
+        Parameters
+        ----------
+        console : rich.console.Console
+            Where.
+        most : int
+            How many reasons of a kind.
+        """
+        for title, reasons in (("set aside", self.set_aside), ("given up for a newer revision", self.superseded)):
+            if reasons:
+                listed = Table(title=f"{self.product}: {title}", title_justify="left", show_header=False, box=None)
+                for name, reason in list(reasons.items())[:most]:
+                    listed.add_row(name, reason)
+                if len(reasons) > most:
+                    listed.add_row("…", f"and {len(reasons) - most} more: mica-lake status --files")
+                console.print(listed, soft_wrap=True)
+        table = Table(title=f"{self.product}: plan" if self.dry_run else self.product, title_justify="left")
+        table.add_column("files")
+        table.add_column("", justify="right")
+        for name, count in (
+            ("taken", len(self.taken)),
+            ("replaced by these", len(self.replaced)),
+            ("given up for newer ones", len(self.superseded)),
+            ("unchanged", self.unchanged),
+            ("set aside", len(self.set_aside)),
+        ):
+            table.add_row(name, f"{count:,}")
+        if not self.dry_run:
+            table.add_section()
+            table.add_row("rows", f"{self.rows:,}")
+            table.add_row("partitions written", f"{self.partitions:,}")
+            table.add_row("MB in, MB out", f"{self.bytes_in / 1e6:,.1f}, {self.bytes_out / 1e6:,.1f}")
+            table.add_row("seconds", f"{self.seconds:,.2f}")
+        console.print(table)
+        if not (self.taken or self.replaced or self.set_aside):
+            console.print("Nothing to do: the lake has all of it.")

@@ -1,0 +1,1 @@
+"""The functions of ``mica.archive``, answered by the lake."""

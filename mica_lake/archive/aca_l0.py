@@ -1,0 +1,402 @@
+"""ACA L0 telemetry: the functions of ``mica.archive.aca_l0``, answered by the macros of `sql/aca_l0.sql`."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from astropy.table import Column, MaskedColumn, Table
+from numpy.typing import NDArray
+
+from mica_lake.aca_image import ACAImage
+from mica_lake.archive.arrays import IMAGE_SIZES, images, squares, values_and_mask
+from mica_lake.errors import MissingDataError
+from mica_lake.lake import open_lake
+from mica_lake.tables import ACA_L0
+from mica_lake.times import cxcsec
+
+__all__ = ["ACA_DTYPE", "MSID", "MSIDset", "get_aca_images", "get_files", "get_l0_images", "get_slot_data"]
+
+_DTYPES: dict[pa.DataType, Any] = {
+    pa.uint16(): np.int16,
+    pa.string(): "U4",
+    pa.list_(pa.float32()): (np.float32, (64,)),
+}
+
+
+def _dtype(name: str, type_: pa.DataType) -> tuple[Any, ...]:
+    form = "U128" if name == "FILENAME" else _DTYPES.get(type_) or type_.to_pandas_dtype()
+    return (name, *form) if isinstance(form, tuple) else (name, form)
+
+
+#: Fields of `get_slot_data`, in their order.
+ACA_DTYPE = np.dtype([_dtype(c.name, c.type) for c in ACA_L0.columns])
+_IMAGE_META = ("TIME", "BGDAVG", "IMGSTAT", "IMGFUNC1", "IMGSIZE", "IMGSCALE", "INTEG")
+_ZERO_CELSIUS = 273.15
+
+
+def _interval(start: Any, stop: Any) -> dict[str, float]:
+    interval = {"start": cxcsec(start), "stop": cxcsec(stop)}
+    if interval["start"] > interval["stop"]:
+        raise ValueError(f"stop {stop!r} is before start {start!r}")
+    return interval
+
+
+def _slot(slot: Any) -> int:
+    if isinstance(slot, bool) or slot not in range(8):
+        raise ValueError(f"slot {slot!r} is not one of 0 to 7")
+    return int(slot)
+
+
+def _sizes(imgsize: int | Iterable[int] | None) -> list[int]:
+    if imgsize is None:
+        return list(IMAGE_SIZES)
+    sizes = list(imgsize) if isinstance(imgsize, Iterable) else [imgsize]
+    for size in sizes:
+        if size not in IMAGE_SIZES:
+            raise ValueError(f"imgsize {size!r} is not one of 4, 6, 8")
+    return [int(size) for size in sizes]
+
+
+def _fields(columns: Iterable[str]) -> list[str]:
+    asked = [columns] if isinstance(columns, str) else list(columns)
+    unknown = [name for name in asked if name not in ACA_L0.by_name]
+    if unknown:
+        raise ValueError(f"there is no column {unknown[0]!r}; there are {', '.join(ACA_L0.by_name)}")
+    return [c.name for c in ACA_L0.columns if c.name in asked]
+
+
+def _readouts(
+    interval: dict[str, float], slot: Any, sizes: list[int], fields: Sequence[str], data_root: Any, where: str = ""
+) -> pa.Table:
+    query = f"SELECT {', '.join(fields)} FROM slot_data($start, $stop, $slot)"
+    params: dict[str, Any] = {**interval, "slot": _slot(slot)}
+    conditions = [where] if where else []
+    if set(sizes) != set(IMAGE_SIZES):
+        conditions.append("list_contains($sizes, IMGSIZE)")
+        params["sizes"] = sizes
+    if conditions:
+        query += " WHERE " + " AND ".join(conditions)
+    return open_lake(data_root).arrow(query, params)
+
+
+def get_slot_data(
+    start: Any,
+    stop: Any,
+    slot: int,
+    imgsize: int | Iterable[int] | None = None,
+    db: object = None,
+    data_root: str | os.PathLike[str] | None = None,
+    columns: Iterable[str] | None = None,
+    centered_8x8: bool = False,
+) -> np.ma.MaskedArray[Any, Any]:
+    """
+    Readouts of one slot.
+
+    Parameters
+    ----------
+    start, stop : time
+        Readouts with start <= TIME <= stop, in any form that `mica_lake.times.cxcsec` takes.
+    slot : int
+        The slot, 0 to 7.
+    imgsize : int or iterable of int, optional
+        Image sizes, of 4, 6, 8; all by default.
+    db : object
+        Without meaning here; callers of the file archive could give its index.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+    columns : iterable of str, optional
+        Fields of the answer, which keeps the order of `ACA_DTYPE`; all by default.
+    centered_8x8 : bool
+        Whether IMGRAW has shape (8, 8) with the image in its middle, rather than shape (64,) of which the image takes
+        the first rows and columns.
+
+    Returns
+    -------
+    numpy.ma.MaskedArray
+        A structured array of shape (n,) in time order, of dtype `ACA_DTYPE`; times in CXC seconds, temperatures in K,
+        images in DN. Fields that an image size lacks are masked, as are the pixels outside its image.
+
+    Raises
+    ------
+    ValueError
+        If a time, the slot, an image size or a column is none, or stop is before start.
+    mica_lake.LakeError
+        If there is no lake.
+
+    Examples
+    --------
+    >>> lake = getfixture("demo_lake")
+    >>> data = get_slot_data("2024:001", "2024:001:00:10", 3, data_root=lake, columns=["TIME", "TEMPCCD"])
+    >>> data.dtype.names, data.shape
+    (('TIME', 'TEMPCCD'), (293,))
+    """
+    fields = list(ACA_L0.by_name) if columns is None else _fields(columns)
+    rows = _readouts(_interval(start, stop), slot, _sizes(imgsize), fields or ["TIME"], data_root)
+    dtype = [
+        ("IMGRAW", np.float32, (8, 8)) if name == "IMGRAW" and centered_8x8 else (name, ACA_DTYPE[name])
+        for name in fields
+    ]
+    data = np.zeros(len(rows), dtype)
+    mask: Any = np.zeros(len(rows), np.ma.make_mask_descr(data.dtype))
+    for name in fields:
+        if name == "IMGRAW":
+            square = (len(rows), 8, 8)
+            squares(rows.column(name), data[name].reshape(square), mask[name].reshape(square), centered=centered_8x8)
+            continue
+        values, null = values_and_mask(rows.column(name), ACA_DTYPE[name])
+        data[name] = values
+        if null is not None:
+            mask[name] = null
+    return np.ma.MaskedArray(data, mask)
+
+
+def get_l0_images(
+    start: Any,
+    stop: Any,
+    slot: int,
+    imgsize: int | Iterable[int] | None = None,
+    columns: Iterable[str] | None = None,
+    data_root: str | os.PathLike[str] | None = None,
+) -> list[ACAImage]:
+    """
+    Images of one slot, of good quality.
+
+    Parameters
+    ----------
+    start, stop, slot, imgsize, data_root
+        As of `get_slot_data`.
+    columns : iterable of str, optional
+        What goes into the images' meta, beside IMGROW0 and IMGCOL0; TIME, BGDAVG, IMGSTAT, IMGFUNC1, IMGSIZE, IMGSCALE
+        and INTEG by default.
+
+    Returns
+    -------
+    list of ACAImage
+        An image of s x s pixels, in DN, for each readout of QUALITY 0, in time order. Values that an image size lacks
+        are not in its meta. Temperatures are in degrees C.
+
+    Raises
+    ------
+    ValueError
+        As `get_slot_data`.
+
+    Examples
+    --------
+    >>> found = get_l0_images("2024:001", "2024:001:00:00:20", 3, data_root=getfixture("demo_lake"))
+    >>> len(found), found[0].shape, f"{found[0].TIME:.1f}"
+    (10, (6, 6), '820454470.1')
+    """
+    asked = _fields(_IMAGE_META if columns is None else columns)
+    meta = [name for name in _fields([*asked, "IMGROW0", "IMGCOL0"]) if name != "IMGRAW"]
+    rows = _readouts(_interval(start, stop), slot, _sizes(imgsize), [*meta, "IMGRAW"], data_root, "QUALITY = 0")
+    columns_of_meta = []
+    for name in meta:
+        values, null = values_and_mask(rows.column(name), ACA_DTYPE[name])
+        if name.startswith("TEMP"):
+            values = (values.astype(np.float64) - _ZERO_CELSIUS).astype(np.float32)
+        columns_of_meta.append(
+            list(values) if null is None else [None if n else v for v, n in zip(values, null, strict=True)]
+        )
+    found = []
+    for pixels, *record in zip(images(rows.column("IMGRAW")), *columns_of_meta, strict=True):
+        described = {name: value for name, value in zip(meta, record, strict=True) if value is not None}
+        found.append(ACAImage(pixels, meta=described))
+    return found
+
+
+def get_aca_images(start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None) -> Table:
+    """
+    Images of all slots, of good quality, in the format of the MAUDE decommutation.
+
+    Parameters
+    ----------
+    start, stop : time
+        Readouts with start <= TIME <= stop, in any form that `mica_lake.times.cxcsec` takes.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row per readout of QUALITY 0, sorted by TIME and IMGNUM. IMG has shape (8, 8), in DN, with the image in its
+        middle and the rest masked; temperatures are in K. A column with nothing masked is a plain column.
+
+    Raises
+    ------
+    ValueError
+        If a time is none, or stop is before start.
+
+    Examples
+    --------
+    >>> table = get_aca_images("2024:001", "2024:001:00:00:20", data_root=getfixture("demo_lake"))
+    >>> len(table), table["IMG"].shape
+    (65, (65, 8, 8))
+    """
+    rows = open_lake(data_root).arrow("SELECT * EXCLUDE (IMG) FROM aca_images($start, $stop)", _interval(start, stop))
+    table = Table()
+    for name in rows.column_names[:-1]:
+        column = rows.column(name)
+        dtype = _DTYPES.get(column.type) or column.type.to_pandas_dtype()
+        values, null = values_and_mask(column, dtype)
+        table.add_column(Column(values, name, copy=False) if null is None else MaskedColumn(values, name, mask=null))
+    square = (len(rows), 8, 8)
+    data, mask = np.zeros(square, np.float32), np.zeros(square, bool)
+    squares(rows.column("IMGRAW"), data, mask, centered=True)
+    image = MaskedColumn(data, "IMG", mask=mask) if mask.any() else Column(data, "IMG")
+    table.add_column(image, index=table.colnames.index("BGDSTAT") + 1)
+    return table
+
+
+def get_files(
+    obsid: int | None = None,
+    start: Any = None,
+    stop: Any = None,
+    slots: Iterable[int] | None = None,
+    imgsize: int | Iterable[int] | None = None,
+    data_root: str | os.PathLike[str] | None = None,
+) -> list[str]:
+    """
+    Paths of the source files of a time range.
+
+    Parameters
+    ----------
+    obsid : int, optional
+        An observation, instead of times.
+    start, stop : time
+        Files whose header interval meets start to stop (tstart < stop and tstop > start).
+    slots : iterable of int, optional
+        Slots; all by default.
+    imgsize : int or iterable of int, optional
+        Image sizes; all by default.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    list of str
+        Where ingest saw them, by file time and slot; the name alone if nobody knows.
+
+    Raises
+    ------
+    TypeError
+        If there is neither an obsid nor both times.
+    MissingDataError
+        If the lake does not know the observation.
+    ValueError
+        If a time, slot or image size is none.
+
+    Examples
+    --------
+    >>> files = get_files(start="2024:001", stop="2024:001:01:00", slots=[3], data_root=getfixture("demo_lake"))
+    >>> [name.rpartition("/")[2] for name in files]
+    ['acaf820454471N001_3_img0.fits.gz']
+    """
+    if obsid is not None:
+        raise MissingDataError(
+            f"the lake has no observation parameters, so obsid {obsid} is not known: give start and stop"
+        )
+    if start is None or stop is None:
+        raise TypeError("give an obsid, or both start and stop")
+    wanted = list(range(8)) if slots is None else [_slot(slot) for slot in slots]
+    rows = open_lake(data_root).arrow(
+        "SELECT directory, filename FROM aca_l0_source_files($start, $stop) "
+        "WHERE list_contains($slots, slot) AND list_contains($sizes, imgsize)",
+        {**_interval(start, stop), "slots": wanted, "sizes": _sizes(imgsize)},
+    )
+    return [os.path.join(row["directory"] or "", row["filename"]) for row in rows.to_pylist()]  # noqa: PTH118 - a str
+
+
+class MSID:
+    """
+    One column of the 8x8 readouts of a slot.
+
+    Parameters
+    ----------
+    msid : str
+        Name of the column.
+    slot : int
+        The slot.
+    start, stop : time
+        Readouts with start <= TIME <= stop.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Attributes
+    ----------
+    msid : str
+        Name of the column.
+    vals : numpy.ma.MaskedArray
+        Its values, in the units of `get_slot_data`.
+    times : numpy.ndarray of float64
+        Times of the readouts, CXC seconds.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such column.
+    ValueError
+        If a time or the slot is none.
+
+    Examples
+    --------
+    >>> temp = MSID("TEMPCCD", 0, "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+    >>> len(temp.vals), len(temp.times)
+    (147, 147)
+    """
+
+    def __init__(
+        self, msid: str, slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.msid, self.slot = msid, slot
+        data = _columns_8x8([msid], slot, start, stop, data_root)
+        self.vals: np.ma.MaskedArray[Any, Any] = data[msid]
+        self.times: NDArray[np.float64] = data["TIME"].data
+
+    def __repr__(self) -> str:
+        return f"<MSID {self.msid} of slot {self.slot}: {len(self.times)} values>"
+
+
+class MSIDset(dict[str, MSID]):
+    """
+    Several columns of the 8x8 readouts of a slot.
+
+    Parameters
+    ----------
+    msids : iterable of str
+        Names of the columns.
+    slot, start, stop, data_root
+        As of `MSID`.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such column.
+
+    Examples
+    --------
+    >>> temps = MSIDset(["TEMPCCD", "TEMPHOUS"], 0, "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+    >>> list(temps)
+    ['TEMPCCD', 'TEMPHOUS']
+    """
+
+    def __init__(
+        self, msids: Iterable[str], slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None
+    ) -> None:
+        names = list(msids)
+        data = _columns_8x8(names, slot, start, stop, data_root)
+        for name in names:
+            msid = MSID.__new__(MSID)
+            msid.msid, msid.slot = name, slot
+            msid.vals, msid.times = data[name], data["TIME"].data
+            self[name] = msid
+
+
+def _columns_8x8(
+    msids: Sequence[str], slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None
+) -> np.ma.MaskedArray[Any, Any]:
+    for msid in msids:
+        if msid not in ACA_L0.by_name:
+            raise MissingDataError(f"there is no column {msid!r}; there are {', '.join(ACA_L0.by_name)}")
+    return get_slot_data(start, stop, slot, imgsize=8, columns=["TIME", *msids], data_root=data_root)

@@ -1,0 +1,427 @@
+"""
+The catalog: a derived index of the lake's partitions and source files, and what makes a commit atomic.
+
+    <lake>/aca_l0/year=2015/doy=181/slot=3/data.parquet    the partition, for everyone
+    <lake>/_catalog/pinned/aca_l0/2015/2015181_3_<checksum>.parquet   the same file (a hard link), for queries
+    <lake>/_catalog/00000012/partition.parquet, source_file.parquet, no_rows/aca_l0.parquet   a generation
+    <lake>/_catalog/current                                the number of the generation that holds
+
+Query engines open a file more than once while they read it, so one that is replaced meanwhile would give a mixture of
+the old and the new. Queries therefore read the pinned files, which never change, of one generation. Those given up
+stay until an hour after the commit that replaced them.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mica_lake.errors import LakeError
+from mica_lake.partition_file import Source, checksum, encode, read_sources, write
+from mica_lake.tables import PARTITION, SOURCE_FILE, TABLES, Table
+
+EPOCH = date(1998, 1, 1)
+GRACE_SECONDS = 3600.0
+SQL_FILES = ("times.sql", "lake.sql", "aca_l0.sql", "cxcsec.sql")
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """
+    Which partition: a day, and the slot where the table has slots.
+
+    Attributes
+    ----------
+    day : datetime.date
+        The UTC day.
+    slot : int or None
+        The slot.
+    """
+
+    day: date
+    slot: int | None = None
+
+    def path(self, table: Table) -> str:
+        """Path of the partition's file, relative to the lake."""
+        values = {"year": self.day.year, "doy": self.day.timetuple().tm_yday, "slot": self.slot}
+        return "/".join([table.name, *(f"{key}={values[key]}" for key in table.keys), "data.parquet"])
+
+    def pinned(self, table: Table, digest: str) -> str:
+        """Path of one version of the partition's file, relative to the lake."""
+        slot = "" if self.slot is None else f"_{self.slot}"
+        return f"_catalog/pinned/{table.name}/{self.day:%Y}/{self.day:%Y%j}{slot}_{digest[:16]}.parquet"
+
+    @property
+    def day_number(self) -> int:
+        """Days since 1998-01-01."""
+        return (self.day - EPOCH).days
+
+
+def sql_script() -> str:
+    """
+    The views and macros of the lake, the text of ``mica_lake.sql``.
+
+    Returns
+    -------
+    str
+        SQL that any DuckDB client can read.
+    """
+    folder = resources.files("mica_lake.sql")
+    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SQL_FILES)
+
+
+def current_generation(root: Path) -> str | None:
+    """
+    The generation that holds.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+
+    Returns
+    -------
+    str or None
+        Its name; None where there is no catalog.
+    """
+    try:
+        return (root / "_catalog" / "current").read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read_table(root: Path, name: str) -> pa.Table:
+    """
+    A table of the catalog.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    name : str
+        ``partition`` or ``source_file``.
+
+    Returns
+    -------
+    pyarrow.Table
+        It; empty where there is no catalog.
+
+    Raises
+    ------
+    LakeError
+        If the catalog is damaged.
+    """
+    schema = {"partition": PARTITION, "source_file": SOURCE_FILE}[name]
+    generation = current_generation(root)
+    if generation is None:
+        return schema.empty_table()
+    path = root / "_catalog" / generation / f"{name}.parquet"
+    try:
+        return pq.read_table(path, partitioning=None).cast(schema)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise LakeError(f"the catalog is damaged ({path}: {error}): run 'mica-lake reindex --lake {root}'") from error
+
+
+def pin(root: Path, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source]) -> dict[str, Any]:
+    """
+    Write one version of a partition, which nothing reads until it is committed.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    table : Table
+        The table.
+    key : Key
+        Which partition.
+    rows : pyarrow.Table
+        All its rows.
+    sources : sequence of Source
+        Where they come from.
+
+    Returns
+    -------
+    dict
+        Its row in the catalog's ``partition``.
+    """
+    content = encode(table, rows, sources)
+    path = key.pinned(table, checksum(content))
+    if not (root / path).exists():
+        write(root / path, content)
+    times = rows.column("TIME")
+    return _partition_row(
+        table, key, path, len(rows), len(content),
+        times[0].as_py() if len(rows) else None, times[-1].as_py() if len(rows) else None, len(sources),
+    )  # fmt: skip
+
+
+def _partition_row(
+    table: Table, key: Key, path: str, rows: int, size: int, tstart: float | None, tstop: float | None, files: int
+) -> dict[str, Any]:
+    return {
+        "table_name": table.name,
+        "year": key.day.year,
+        "doy": key.day.timetuple().tm_yday,
+        "slot": key.slot,
+        "day_number": key.day_number,
+        "path": path,
+        "rows": rows,
+        "bytes": size,
+        "tstart": tstart,
+        "tstop": tstop,
+        "files": files,
+    }
+
+
+def _publish(root: Path, source: Path, target: Path) -> None:
+    """Let `target` be the file `source`, at once; a copy where the file system has no hard links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.new")
+    beside.unlink(missing_ok=True)
+    try:
+        os.link(source, beside)
+    except OSError:
+        write(beside, source.read_bytes())
+    beside.replace(target)
+
+
+def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any]], source_file: pa.Table) -> None:
+    """
+    Make new versions of partitions, and what is known of the source files, the state of the lake.
+
+    All files are on the disk before this is called: what is left to do are links and a catalog. Killed at any moment it
+    leaves a lake whose queries answer as before or as after; the next writer mends the rest.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    written : mapping of (table name, Key) to dict
+        The new versions, as `pin` gave them.
+    source_file : pyarrow.Table
+        All that is known of source files now.
+    """
+    partition = read_table(root, "partition")
+    known = (
+        {(row["table_name"], row["day_number"], row["slot"]): row for row in partition.to_pylist()} if written else {}
+    )
+    for (name, key), row in written.items():
+        known[name, key.day_number, key.slot] = dict(row)
+    interrupted = root / "_catalog" / "interrupted"
+    if written:
+        interrupted.touch()
+        for (name, key), row in written.items():
+            _publish(root, root / row["path"], root / key.path(TABLES[name]))
+        ordered = sorted(known.items(), key=lambda item: (item[0][0], item[0][2] or 0, item[0][1]))
+        partition = pa.Table.from_pylist([row for _, row in ordered], schema=PARTITION)
+    _write_generation(root, partition, source_file)
+    interrupted.unlink(missing_ok=True)
+
+
+def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) -> None:
+    catalog = root / "_catalog"
+    name = f"{int(current_generation(root) or 0) + 1:08d}"
+    directory = catalog / name
+    shutil.rmtree(directory, ignore_errors=True)
+    order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
+    for part, rows in (("partition", partition), ("source_file", source_file.sort_by(order))):
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd")
+        write(directory / f"{part}.parquet", bytes(sink.getvalue()))
+    for table in TABLES.values():
+        write(directory / "no_rows" / f"{table.name}.parquet", encode(table, table.schema.empty_table(), []))
+    script = root / "mica_lake.sql"
+    text = sql_script().encode()
+    if not script.exists() or script.read_bytes() != text:
+        write(script, text)
+    write(catalog / "current", name.encode())
+
+
+def create(root: Path) -> None:
+    """
+    Make a lake without rows; one that exists is left as it is.
+
+    Parameters
+    ----------
+    root : Path
+        Its directory; made where it is missing.
+
+    Raises
+    ------
+    LakeError
+        If the directory holds other things.
+    """
+    if current_generation(root) is not None:
+        return
+    if root.exists() and not root.is_dir():
+        raise LakeError(f"{root} is a file, a lake is a directory")
+    if root.exists() and any(entry.name not in {"_catalog", *TABLES} for entry in root.iterdir()):
+        raise LakeError(f"{root} is no mica lake and is not empty: name a new directory")
+    (root / "_catalog").mkdir(parents=True, exist_ok=True)
+
+
+def collect_garbage(root: Path) -> None:
+    """
+    Remove the versions that no query can be reading any more.
+
+    Parameters
+    ----------
+    root : Path
+        The lake, whose writer's lock is held.
+    """
+    catalog = root / "_catalog"
+    current = current_generation(root)
+    names = sorted(entry.name for entry in catalog.iterdir() if entry.name.isdigit())
+    born = {name: (catalog / name).stat().st_mtime for name in names}
+    stays = [
+        name
+        for name, successor in zip(names, [*names[1:], None], strict=True)
+        if name == current
+        or (successor is not None and successor <= (current or "") and born[successor] > time.time() - GRACE_SECONDS)
+    ]
+    used: set[str] = set()
+    for name in stays:
+        used.update(pq.read_table(catalog / name / "partition.parquet", columns=["path"]).column("path").to_pylist())
+    for name in set(names) - set(stays):
+        shutil.rmtree(catalog / name)
+    for pinned in (catalog / "pinned").rglob("*"):
+        if pinned.is_file() and pinned.relative_to(root).as_posix() not in used:
+            pinned.unlink()
+
+
+def reindex(root: Path) -> list[str]:
+    """
+    Derive the catalog again from the partitions themselves.
+
+    What only ingest knows (files superseded or set aside, where files were seen) is kept from the catalog that was
+    there, as far as it can be read; without it, the next ingest finds it again.
+
+    Parameters
+    ----------
+    root : Path
+        The lake, whose writer's lock is held.
+
+    Returns
+    -------
+    list of str
+        What was wrong: a line for each damaged partition, which the catalog now leaves out, and for each source file
+        that is not whole in the lake. Ingesting the source files again mends both.
+    """
+    trouble: list[str] = []
+    partitions: list[dict[str, Any]] = []
+    found: dict[tuple[str, str], list[Source]] = {}
+    for table in TABLES.values():
+        paths = sorted((root / table.name).glob("/".join(f"{key}=*" for key in table.keys) + "/data.parquet"))
+        with ThreadPoolExecutor() as pool:
+            for row, sources, problem in pool.map(lambda path, table=table: _read_partition(root, table, path), paths):
+                if row is None:
+                    trouble.append(problem)
+                    continue
+                partitions.append(row)
+                for source in sources:
+                    found.setdefault((table.name, source.filename), []).append(source)
+    partitions.sort(key=lambda row: (row["table_name"], row["slot"] or 0, row["day_number"]))
+    try:
+        before = read_table(root, "source_file").to_pylist()
+    except LakeError:
+        before = []
+    source_rows = [row for row in before if row["status"] == "set aside"]
+    known = {(row["product"], row["filename"]): row for row in before if row["status"] != "set aside"}
+    for (product, filename), sources in found.items():
+        whole = sum(s.day_rows for s in sources) == sources[0].file_rows and len({s.checksum for s in sources}) == 1
+        row = source_row(product, sources[0], "current" if whole else "wanted")
+        old = known.pop((product, filename), None)
+        if old is not None and old["checksum"] == row["checksum"]:
+            row |= {name: old[name] for name in ("directory", "size", "mtime_ns")}
+        if not whole:
+            row["reason"] = "a part of its rows is missing from the lake: ingest it again"
+            trouble.append(f"{filename}: {row['reason']}")
+        source_rows.append(row)
+    for row in known.values():
+        if row["status"] == "current":
+            row |= {"status": "wanted", "reason": "its rows are missing from the lake: ingest it again"}
+            trouble.append(f"{row['filename']}: {row['reason']}")
+        source_rows.append(row)
+    _write_generation(
+        root,
+        pa.Table.from_pylist(partitions, schema=PARTITION),
+        pa.Table.from_pylist(source_rows, schema=SOURCE_FILE),
+    )
+    (root / "_catalog" / "interrupted").unlink(missing_ok=True)
+    return trouble
+
+
+def _read_partition(root: Path, table: Table, path: Path) -> tuple[dict[str, Any] | None, list[Source], str]:
+    relative = path.relative_to(root).as_posix()
+    try:
+        values = dict(part.split("=") for part in relative.split("/")[1:-1])
+        day = date(int(values["year"]), 1, 1) + timedelta(days=int(values["doy"]) - 1)
+        key = Key(day, int(values["slot"]) if "slot" in values else None)
+        sources, footer = read_sources(path, table)
+        content = path.read_bytes()
+        pinned = root / key.pinned(table, checksum(content))
+        if not (pinned.exists() and pinned.samefile(path)):
+            _publish(root, path, pinned)
+        index = [footer.schema.column(i).path for i in range(footer.num_columns)].index("TIME")
+        groups = [footer.row_group(i).column(index).statistics for i in range(footer.num_row_groups)]
+        groups = [group for group in groups if group is not None and group.has_min_max]
+        row = _partition_row(
+            table, key, pinned.relative_to(root).as_posix(), footer.num_rows, len(content),
+            groups[0].min if groups else None, groups[-1].max if groups else None, len(sources),
+        )  # fmt: skip
+    except (LakeError, OSError, ValueError) as error:
+        return None, [], f"{relative} is damaged: {error}"
+    return row, sources, ""
+
+
+def source_row(product: str, source: Source, status: str, reason: str | None = None) -> dict[str, Any]:
+    """
+    The row of a source file in the catalog's ``source_file``.
+
+    Parameters
+    ----------
+    product : str
+        The table that it feeds.
+    source : Source
+        The file.
+    status : str
+        Its status.
+    reason : str, optional
+        Why it has this status.
+
+    Returns
+    -------
+    dict
+        The row; where the file was seen is not known here.
+    """
+    row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
+    row |= {"product": product, "status": status, "reason": reason, "rows": source.file_rows}
+    return row | {name: value for name, value in vars(source).items() if name in row and name != "rows"}
+
+
+def iter_set_aside(source_file: pa.Table) -> Iterable[dict[str, Any]]:
+    """
+    The source files that somebody should look at.
+
+    Parameters
+    ----------
+    source_file : pyarrow.Table
+        The catalog's table.
+
+    Returns
+    -------
+    iterable of dict
+        Those with status ``set aside``, ``refused`` or ``wanted``.
+    """
+    wanted = pa.array(["set aside", "refused", "wanted"])
+    mask = pa.compute.is_in(source_file.column("status"), value_set=wanted)
+    return source_file.filter(mask).to_pylist()  # type: ignore[no-any-return]

@@ -1,0 +1,260 @@
+"""The lake: SQL and Polars over its tables."""
+
+import os
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from mica_lake import catalog
+from mica_lake.errors import LakeError
+from mica_lake.tables import TABLES
+from mica_lake.times import cxcsec
+
+__all__ = ["Lake", "LakeError", "default_root", "open_lake"]
+
+
+def default_root() -> Path:
+    """
+    Where the lake is when nobody says: ``$MICA_LAKE``, else ``$SKA/data/mica_lake``.
+
+    Returns
+    -------
+    Path
+        The directory; whether there is a lake is not looked at.
+
+    Raises
+    ------
+    LakeError
+        If neither variable is set.
+    """
+    if root := os.environ.get("MICA_LAKE"):
+        return Path(root)
+    if ska := os.environ.get("SKA"):
+        return Path(ska) / "data" / "mica_lake"
+    raise LakeError("which lake? Set MICA_LAKE to its directory (or SKA, for $SKA/data/mica_lake), or name it")
+
+
+class Lake:
+    """
+    A lake, opened for reading.
+
+    Any number of readers, threads and processes may read one while it is being written; each answer is of one state of
+    the lake, and later queries see what was committed since.
+
+    Parameters
+    ----------
+    root : path, optional
+        Its directory; `default_root` otherwise.
+
+    Attributes
+    ----------
+    root : Path
+        Its directory.
+
+    Raises
+    ------
+    LakeError
+        If there is no lake; how to make one is said.
+
+    Examples
+    --------
+    >>> lake = Lake(getfixture("demo_lake"))
+    >>> lake.sql("SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)").fetchall()
+    [(293,)]
+    """
+
+    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
+        self.root = Path(root) if root is not None else default_root()
+        self.root = Path(os.path.abspath(self.root.expanduser()))  # noqa: PTH100 - links in the path are the user's
+        self._local = threading.local()
+        if catalog.current_generation(self.root) is None:
+            if any((self.root / name).is_dir() for name in TABLES):
+                raise LakeError(f"{self.root} has no catalog: 'mica-lake reindex --lake {self.root}' derives it")
+            raise LakeError(
+                f"{self.root} is no mica lake: 'mica-lake ingest aca_l0 --from FILES --lake {self.root}' makes one, "
+                "or name another with MICA_LAKE or --lake"
+            )
+
+    def __repr__(self) -> str:
+        return f"Lake({str(self.root)!r})"
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """
+        The DuckDB connection of this thread, with the views and macros of `sql/` and the lake as it is now.
+
+        Raises
+        ------
+        LakeError
+            If the lake has gone or its catalog is damaged.
+        """
+        state = (os.getpid(), catalog.current_generation(self.root))
+        if getattr(self._local, "state", None) != state:
+            connection = duckdb.connect(":memory:")
+            connection.execute("SET enable_progress_bar = false")
+            # Pinned files never change, so neither do their footers.
+            connection.execute("SET parquet_metadata_cache = true")
+            connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
+            try:
+                connection.execute(catalog.sql_script())
+            except duckdb.Error as error:
+                raise LakeError(
+                    f"{_text(error)}; 'mica-lake reindex --lake {self.root}' derives the catalog"
+                ) from error
+            self._local.connection, self._local.state = connection, state
+        return self._local.connection  # type: ignore[no-any-return]
+
+    def sql(self, query: str, params: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
+        """
+        Answer of a SQL query.
+
+        Parameters
+        ----------
+        query : str
+            One SQL statement over the views and macros of the lake.
+        params : mapping, optional
+            Values of its parameters, written ``$name``.
+
+        Returns
+        -------
+        duckdb.DuckDBPyRelation
+            The answer, computed when it is asked for: ``.pl()``, ``.df()``, ``.to_arrow_table()``, ``.fetchall()``,
+            ``.fetchnumpy()``.
+
+        Raises
+        ------
+        ValueError
+            If the query is wrong: its syntax, a name, a bad time or slot.
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.sql("SELECT cxcsec($day) AS secs", {"day": "2012:001"}).fetchall()
+        [(441763266.184,)]
+        """
+        try:
+            return self.connection.sql(query, params=dict(params) if params else None)
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            raise ValueError(_text(error)) from error
+
+    def arrow(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        """
+        Answer of a SQL query as an Arrow table.
+
+        Parameters
+        ----------
+        query, params
+            As of `sql`.
+
+        Returns
+        -------
+        pyarrow.Table
+            The answer.
+
+        Raises
+        ------
+        ValueError
+            If the query is wrong.
+        """
+        relation = self.sql(query, params)
+        try:
+            return relation.to_arrow_table()
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            raise ValueError(_text(error)) from error
+
+    def scan(self, table: str, start: Any = 0.0, stop: Any = None, slot: int | None = None) -> pl.LazyFrame:
+        """
+        The rows of a table as a Polars LazyFrame.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        start, stop : time
+            Rows with start <= TIME <= stop, in any form that `mica_lake.times.cxcsec` takes; all by default.
+        slot : int, optional
+            The slot, for a table that has slots; all by default.
+
+        Returns
+        -------
+        polars.LazyFrame
+            Its rows, day by day, slot by slot, in time order; only the partitions needed are opened, when it is
+            collected.
+
+        Raises
+        ------
+        ValueError
+            If there is no such table or slot, or a time is none.
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> frame = lake.scan("aca_l0", "2024:001", "2024:001:00:10", slot=3)
+        >>> frame.select("TIME", "TEMPCCD").collect().shape
+        (293, 2)
+        """
+        if table not in TABLES:
+            raise ValueError(f"there is no table {table!r}; the lake has {', '.join(TABLES)}")
+        interval: dict[str, Any] = {"start": cxcsec(start), "stop": cxcsec(stop)}
+        if slot is not None:
+            interval["slot"] = slot
+        arguments = ", ".join(f"${name}" for name in interval)
+        paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
+        frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+        return frame.filter(pl.col("TIME").is_between(interval["start"], interval["stop"]))
+
+    def status(self) -> pl.DataFrame:
+        """
+        What is in the lake.
+
+        Returns
+        -------
+        polars.DataFrame
+            A row per table: table_name, partitions, files (source files), rows, bytes, start and stop (UTC dates).
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.status().select("table_name", "partitions").rows()
+        [('aca_l0', 8)]
+        """
+        status: pl.DataFrame = self.sql("FROM status").pl()
+        return status
+
+
+def _text(error: duckdb.Error) -> str:
+    """DuckDB's message without the class of error in front of it."""
+    return str(error).split("Error: ", 1)[-1]
+
+
+@cache
+def _opened(root: str) -> Lake:
+    return Lake(root)
+
+
+def open_lake(root: str | os.PathLike[str] | None = None) -> Lake:
+    """
+    The lake at a directory, opened once.
+
+    Parameters
+    ----------
+    root : path, optional
+        Its directory; `default_root` otherwise.
+
+    Returns
+    -------
+    Lake
+        The same object for the same directory.
+
+    Raises
+    ------
+    LakeError
+        If there is no lake.
+    """
+    return _opened(os.fspath(root if root is not None else default_root()))

@@ -1,0 +1,1 @@
+"""Simulators of flight archives, for the demo, the tests and the benchmarks."""

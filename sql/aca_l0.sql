@@ -1,0 +1,133 @@
+-- ACA L0: the readouts of the eight image slots.
+
+SET VARIABLE mica_lake_aca_l0_0 = files_by_day('aca_l0', 0, 0);
+SET VARIABLE mica_lake_aca_l0_1 = files_by_day('aca_l0', 1, 1);
+SET VARIABLE mica_lake_aca_l0_2 = files_by_day('aca_l0', 2, 2);
+SET VARIABLE mica_lake_aca_l0_3 = files_by_day('aca_l0', 3, 3);
+SET VARIABLE mica_lake_aca_l0_4 = files_by_day('aca_l0', 4, 4);
+SET VARIABLE mica_lake_aca_l0_5 = files_by_day('aca_l0', 5, 5);
+SET VARIABLE mica_lake_aca_l0_6 = files_by_day('aca_l0', 6, 6);
+SET VARIABLE mica_lake_aca_l0_7 = files_by_day('aca_l0', 7, 7);
+SET VARIABLE mica_lake_aca_l0_all = files_by_day('aca_l0', 0, 7);
+
+-- The files that can have rows of one slot from start to stop, and those of all slots.
+CREATE OR REPLACE TEMP MACRO aca_l0_files
+    (start, stop, slot) AS CASE
+        WHEN slot IN (0, 1, 2, 3, 4, 5, 6, 7)
+            THEN files_between('aca_l0', getvariable('mica_lake_aca_l0_' || slot), start, stop)
+        ELSE error('slot ' || coalesce(slot::VARCHAR, 'null') || ' is not one of 0 to 7')
+    END,
+    (start, stop) AS flatten(
+        list_transform(
+            files_between('aca_l0', getvariable('mica_lake_aca_l0_all'), start, stop),
+            LAMBDA files: string_split(files, chr(10))
+        )
+    );
+
+-- The readouts of one slot with start <= TIME <= stop, in time order.
+-- start, stop: CXC seconds, a text (see cxcsec.sql) or a timestamp.
+--     FROM slot_data('2012:001', '2012:002', 3)
+CREATE OR REPLACE TEMP MACRO slot_data(start, stop, slot) AS TABLE
+    SELECT *
+    FROM read_parquet(aca_l0_files(cxcsec(start), cxcsec(stop), slot), hive_partitioning = false)
+    WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop);
+
+-- A bit of a status byte, 0 the least significant.
+CREATE OR REPLACE TEMP MACRO status_bit(byte, bit) AS (byte::INTEGER >> bit) & 1 = 1;
+
+-- An image of 16, 36 or 64 pixels in the middle of a square of 8 x 8, as 64 pixels; null outside.
+CREATE OR REPLACE TEMP MACRO image_8x8(pixels) AS
+    CASE len(pixels)
+        WHEN 64 THEN pixels
+        WHEN 36 THEN list_transform(
+            range(64),
+            LAMBDA i: CASE
+                WHEN i // 8 BETWEEN 1 AND 6 AND i % 8 BETWEEN 1 AND 6 THEN pixels[(i // 8 - 1) * 6 + i % 8]
+            END
+        )
+        WHEN 16 THEN list_transform(
+            range(64),
+            LAMBDA i: CASE
+                WHEN i // 8 BETWEEN 2 AND 5 AND i % 8 BETWEEN 2 AND 5 THEN pixels[(i // 8 - 2) * 4 + i % 8 - 1]
+            END
+        )
+    END;
+
+-- The readouts of good quality of all slots with start <= TIME <= stop, in the format of the MAUDE decommutation,
+-- sorted by TIME and image number. IMG is the image in a square of 8 x 8 (null outside), IMGRAW the pixels themselves.
+--     FROM aca_images('2012:001:00:00', '2012:001:01:00')
+CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
+    SELECT
+        TIME,
+        MJF,
+        MNF,
+        END_INTEG_TIME,
+        INTEG,
+        PIXTLM AS AAPIXTLM,
+        BGDTYP AS AABGDTYP,
+        GLBSTAT,
+        COMMCNT >> 2 AS COMMCNT,
+        COMMPROG >> 2 AS COMMPROG,
+        IMGSTAT,
+        IMGROW0,
+        IMGCOL0,
+        IMGSCALE,
+        BGDAVG,
+        BGDRMS,
+        TEMPCCD,
+        TEMPHOUS,
+        TEMPPRIM,
+        TEMPSEC,
+        BGDSTAT,
+        image_8x8(IMGRAW) AS IMG,
+        HD3TLM62,
+        HD3TLM63,
+        HD3TLM64,
+        HD3TLM65,
+        HD3TLM66,
+        HD3TLM67,
+        HD3TLM72,
+        HD3TLM73,
+        HD3TLM74,
+        HD3TLM75,
+        HD3TLM76,
+        HD3TLM77,
+        IMGSIZE,
+        IMGFID1 AS IMGFID,
+        IMGFUNC1 AS IMGFUNC,
+        IMGNUM1 AS IMGNUM,
+        (IMGROW0 + (IMGSIZE = 6)::SMALLINT)::SMALLINT AS IMGROW_A1,
+        (IMGROW0 - CASE IMGSIZE WHEN 6 THEN 1 WHEN 4 THEN 2 ELSE 0 END)::SMALLINT AS IMGROW0_8X8,
+        (IMGCOL0 + (IMGSIZE = 6)::SMALLINT)::SMALLINT AS IMGCOL_A1,
+        (IMGCOL0 - CASE IMGSIZE WHEN 6 THEN 1 WHEN 4 THEN 2 ELSE 0 END)::SMALLINT AS IMGCOL0_8X8,
+        CASE IMGSIZE WHEN 8 THEN 4 WHEN 6 THEN 1 WHEN 4 THEN 0 END::BIGINT AS IMGTYPE,
+        MJF * 128 + MNF AS VCDUCTR,
+        MJF * 128 + MNF AS IMG_VCDUCTR,
+        status_bit(GLBSTAT, 0) AS SYNTAX_ERROR,
+        status_bit(GLBSTAT, 1) AS RESET,
+        status_bit(GLBSTAT, 2) AS COMM_CHECKSUM_FAIL,
+        status_bit(GLBSTAT, 3) AS CAL_FAIL,
+        status_bit(GLBSTAT, 4) AS POWER_FAIL,
+        status_bit(GLBSTAT, 5) AS ROM_FAIL,
+        status_bit(GLBSTAT, 6) AS RAM_FAIL,
+        status_bit(GLBSTAT, 7) AS HIGH_BGD,
+        status_bit(IMGSTAT, 0) AS ION_RAD,
+        status_bit(IMGSTAT, 1) AS MULTI_STAR,
+        status_bit(IMGSTAT, 2) AS COMMON_COL,
+        status_bit(IMGSTAT, 3) AS QUAD_BOUND,
+        status_bit(IMGSTAT, 4) AS DEF_PIXEL,
+        status_bit(IMGSTAT, 5) AS SAT_PIXEL,
+        status_bit(COMMCNT, 0) AS COMMCNT_CHECKSUM_FAIL,
+        status_bit(COMMCNT, 1) AS COMMCNT_SYNTAX_ERROR,
+        COMMPROG & 3 AS COMMPROG_REPEAT,
+        IMGRAW
+    FROM read_parquet(aca_l0_files(cxcsec(start), cxcsec(stop)), hive_partitioning = false)
+    WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop) AND QUALITY = 0
+    ORDER BY TIME, IMGNUM1;
+
+-- The source files whose header interval meets start to stop, by name, which sorts by file time and slot.
+CREATE OR REPLACE TEMP MACRO aca_l0_source_files(start, stop) AS TABLE
+    SELECT *
+    FROM source_file
+    WHERE product = 'aca_l0' AND status = 'current' AND tstart < cxcsec(stop) AND tstop > cxcsec(start)
+    ORDER BY filename;

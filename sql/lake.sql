@@ -1,0 +1,82 @@
+-- The lake: where it is, and which partitions it has.
+--
+-- In DuckDB started in the lake's directory:    .read mica_lake.sql
+-- From anywhere else:                           SET VARIABLE mica_lake = '/path/of/the/lake';
+--                                               .read /path/of/the/lake/mica_lake.sql
+-- Read it again to see what was ingested since.
+
+SET VARIABLE mica_lake = coalesce(getvariable('mica_lake'), '.');
+
+SET VARIABLE mica_lake_catalog = (
+    SELECT
+        CASE
+            WHEN count(*) = 0 THEN error(
+                'no mica lake at ' || getvariable('mica_lake')
+                || ': start DuckDB in the lake, or SET VARIABLE mica_lake = ''/path/of/the/lake'' and read this again'
+            )
+            ELSE getvariable('mica_lake') || '/_catalog/' || (
+                SELECT trim(content, chr(10)) FROM read_text(getvariable('mica_lake') || '/_catalog/current')
+            )
+        END
+    FROM glob(getvariable('mica_lake') || '/_catalog/current')
+);
+
+-- A row per source file known: those whose rows are in the lake (status 'current'), those given up for a newer revision
+-- ('superseded'), those set aside with their reason ('set aside'), those that are to be read again ('wanted').
+CREATE OR REPLACE TEMP VIEW source_file AS
+    SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/source_file.parquet', hive_partitioning = false);
+
+-- A row per partition.
+CREATE OR REPLACE TEMP VIEW partition AS
+    SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/partition.parquet', hive_partitioning = false);
+
+-- The files of a table as a list whose n-th element has those of day n - 1 (1998-01-01 is day 0), one a line, or null.
+-- A list that a day indexes keeps the planning of a query independent of the archive's length.
+CREATE OR REPLACE TEMP MACRO files_by_day(name, from_slot, to_slot) AS (
+    SELECT list(file.paths ORDER BY day.number)
+    FROM (
+        SELECT unnest(range(0, max(day_number) + 1)) AS number FROM partition WHERE table_name = name
+    ) AS day
+    LEFT JOIN (
+        SELECT day_number, string_agg(getvariable('mica_lake') || '/' || path, chr(10) ORDER BY slot) AS paths
+        FROM partition
+        WHERE table_name = name AND coalesce(slot BETWEEN from_slot AND to_slot, true)
+        GROUP BY day_number
+    ) AS file ON file.day_number = day.number
+);
+
+-- Those of `files` (from files_by_day) that can have rows from start to stop, both in CXC seconds, after a file without rows:
+-- an empty answer has the right columns, too. Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998;
+-- 80 s leave room for those to come, and cost a look into the day before for a query that starts at midnight.
+CREATE OR REPLACE TEMP MACRO files_between(name, files, start, stop) AS
+    list_concat(
+        [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet'],
+        CASE
+            WHEN start <= stop THEN list_filter(
+                list_slice(
+                    files,
+                    greatest(floor((greatest(start, 0) - 80) / 86400)::INTEGER + 1, 1),
+                    greatest(floor((least(stop, 6.4e9) - 63.184) / 86400)::INTEGER + 1, 0)
+                ),
+                LAMBDA file: file IS NOT NULL
+            )
+            ELSE error(coalesce('stop ' || stop || ' is before start ' || start, 'start or stop is null'))
+        END
+    );
+
+-- A row per table: what is in it.
+CREATE OR REPLACE TEMP VIEW status AS
+    SELECT
+        table_name,
+        count(*) AS partitions,
+        any_value(current.files) AS files,
+        sum(rows)::BIGINT AS rows,
+        sum(bytes)::BIGINT AS bytes,
+        utc(min(tstart)) AS start,
+        utc(max(tstop)) AS stop
+    FROM partition
+    LEFT JOIN (
+        SELECT product, count(*) AS files FROM source_file WHERE status = 'current' GROUP BY product
+    ) AS current ON current.product = table_name
+    GROUP BY table_name
+    ORDER BY table_name;

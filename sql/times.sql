@@ -1,0 +1,46 @@
+-- Times. CXC seconds are seconds of TT since 1998-01-01T00:00:00 TT, the unit of every TIME in the lake.
+-- Days are numbered from 1998-01-01 (day 0). The leap seconds are those of IERS Bulletin C.
+
+-- TAI-UTC in seconds on a UTC day.
+CREATE OR REPLACE TEMP MACRO tai_utc(day) AS
+    CASE
+        WHEN day >= 6940 THEN 37   -- 2017-01-01
+        WHEN day >= 6390 THEN 36   -- 2015-07-01
+        WHEN day >= 5295 THEN 35   -- 2012-07-01
+        WHEN day >= 4018 THEN 34   -- 2009-01-01
+        WHEN day >= 2922 THEN 33   -- 2006-01-01
+        WHEN day >= 365 THEN 32    -- 1999-01-01
+        ELSE 31                    -- 1997-07-01
+    END;
+
+-- CXC seconds at which a UTC day begins.
+CREATE OR REPLACE TEMP MACRO day_start(day) AS
+    (day * 86400000000 + tai_utc(day) * 1000000 + 32184000) / 1e6;
+
+-- The UTC day of CXC seconds, found by comparison with the days' starts, so that rounding never moves a row.
+CREATE OR REPLACE TEMP MACRO utc_day_number(secs) AS
+    list_transform(
+        [floor((secs - 63.184) / 86400)::BIGINT],
+        LAMBDA day: day + (secs >= day_start(day + 1))::BIGINT - (secs < day_start(day))::BIGINT
+    )[1];
+
+-- CXC seconds of CXC seconds, and null if it is none. The macros that call these are checked when they are made, when their
+-- arguments have no type yet and only one form may be there; cxcsec.sql, read last, puts all forms in their place.
+CREATE OR REPLACE TEMP MACRO cxcsec(t) AS t::DOUBLE;
+CREATE OR REPLACE TEMP MACRO cxcsec_or_null(t) AS t::DOUBLE;
+
+-- The UTC date of CXC seconds, to a millisecond: 'YYYY:DDD:hh:mm:ss.sss'.
+CREATE OR REPLACE TEMP MACRO utc(secs) AS
+    list_transform(
+        [utc_day_number(round(secs, 3))],
+        LAMBDA day: list_transform(
+            [round((round(secs, 3) - day_start(day)) * 1000)::BIGINT],
+            LAMBDA ms: strftime(DATE '1998-01-01' + day::INTEGER, '%Y:%j') || CASE
+                WHEN ms < 86400000
+                    THEN printf(
+                        ':%02d:%02d:%02d.%03d', ms // 3600000, ms // 60000 % 60, ms // 1000 % 60, ms % 1000
+                    )
+                ELSE printf(':23:59:%02d.%03d', ms // 1000 - 86340, ms % 1000)
+            END
+        )[1]
+    )[1];
