@@ -1,9 +1,9 @@
 """The first binary table of a FITS file: its header by astropy, its gzip by isal, its rows as they lie in the file."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 MAX_BYTES = 1 << 28
 _BLOCK = 2880
-_HEADER_BYTES = 64 * _BLOCK
+_HEADER_BYTES = 40 * _BLOCK
 _END = b"END" + b" " * 77
-_LAYOUT = re.compile(rb"(TTYPE|TFORM|TDIM|TZERO|TSCAL)\d+ *=")
-_WANTED = re.compile(rb"[A-Z0-9_-]+ *=")
+_OF_COLUMNS = np.array([b"TTYPE", b"TFORM", b"TDIM", b"TZERO", b"TSCAL"])
+_OF_TABLE = (b"TFIELDS", b"NAXIS1", b"NAXIS2")
 _TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "B": "u1", "A": "S", "K": ">i8", "L": "i1"}
 
 
@@ -51,7 +51,7 @@ class BinTable:
     Attributes
     ----------
     header : astropy.io.fits.Header
-        Its header, without the cards that only describe columns.
+        Of its header, the keywords asked for.
     layout : Layout
         Its columns.
     rows : numpy.ndarray or None
@@ -112,16 +112,16 @@ def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = Fal
     return b"".join(parts)
 
 
-def read(path: Path, content: bytes, *, header_only: bool = False) -> BinTable:
+def read(content: bytes, keywords: Collection[str], *, header_only: bool = False) -> BinTable:
     """
     The first binary table of a FITS file.
 
     Parameters
     ----------
-    path : Path
-        Its path, for nothing but messages.
     content : bytes
         The file as it is stored.
+    keywords : collection of str
+        What is wanted of its header, of up to eight characters.
     header_only : bool
         Whether its header is enough.
 
@@ -142,17 +142,13 @@ def read(path: Path, content: bytes, *, header_only: bool = False) -> BinTable:
     if data[start : start + 20] != b"XTENSION= 'BINTABLE'":
         raise BadFile("its first extension is no binary table")
     stop = _header_end(data, start)
-    cards = [data[i : i + 80] for i in range(start, data.rindex(_END, start, stop), 80)]
-    layout_cards = b"".join(card for card in cards if _LAYOUT.match(card))
-    plain = b"".join(
-        card
-        for card in cards
-        if _WANTED.match(card) and not card.startswith((b"TTYPE", b"TFORM", b"TDIM", b"TZERO", b"TSCAL", b"TUNIT"))
-        and not card.startswith((b"TLMIN", b"TLMAX"))
-    )  # fmt: skip
+    cards = np.frombuffer(data, "S80", (stop - start) // 80, start)
+    names = cards.astype("S8")
+    of_columns = np.isin(names.astype("S5"), _OF_COLUMNS) | np.isin(names.astype("S4"), _OF_COLUMNS)
+    wanted = np.isin(np.char.rstrip(names), [*map(str.encode, keywords), *_OF_TABLE])
     try:
-        header = fits.Header.fromstring(plain)
-        layout = _layout(layout_cards, int(header["TFIELDS"]))
+        header = fits.Header.fromstring(_text(cards[wanted]))
+        layout = _layout(_text(cards[of_columns]), int(header["TFIELDS"]))
         width, count = int(header["NAXIS1"]), int(header["NAXIS2"])
     except BadFile:
         raise
@@ -169,6 +165,10 @@ def read(path: Path, content: bytes, *, header_only: bool = False) -> BinTable:
             f"it is truncated: {count} rows of {width} bytes are announced, {len(data) - stop} bytes are there"
         )
     return BinTable(header, layout, np.frombuffer(data, layout.dtype, count, stop))
+
+
+def _text(cards: NDArray[np.bytes_]) -> bytes:
+    return b"".join(card.ljust(80) for card in cards.tolist())
 
 
 def _header_end(data: bytes, start: int) -> int:

@@ -1,15 +1,30 @@
-"""A columnar data lake of the Chandra aspect camera, with SQL, Python and Polars doors.
+"""
+A columnar data lake of the Chandra aspect camera, with SQL, Python and Polars doors.
 
 Examples
 --------
 >>> import mica_lake
->>> lake = mica_lake.Lake("/data/mica_lake")  # doctest: +SKIP
->>> lake.sql("FROM slot_data('2012:001', '2012:002', 3)").pl()  # doctest: +SKIP
+>>> lake = mica_lake.Lake(getfixture("demo_lake"))
+>>> lake.sql("SELECT count(*) FROM slot_data('2024:001', '2024:001:00:10', 3)").fetchall()
+[(293,)]
 """
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from mica_lake.lake import Lake, LakeError
+from mica_lake.errors import LakeError, MissingDataError
 
-__all__ = ["Lake", "LakeError", "__version__"]
+if TYPE_CHECKING:
+    from mica_lake.lake import Lake
+
+__all__ = ["Lake", "LakeError", "MissingDataError", "__version__"]
 __version__ = version("mica-lake")
+
+
+def __getattr__(name: str) -> Any:
+    # The query engine is not loaded where it is not used: in the processes of an ingest.
+    if name == "Lake":
+        from mica_lake.lake import Lake
+
+        return Lake
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

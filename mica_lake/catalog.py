@@ -14,7 +14,7 @@ stay until an hour after the commit that replaced them.
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mica_lake.errors import LakeError
+from mica_lake.lock import writer_lock
 from mica_lake.partition_file import Source, checksum, encode, read_sources, write
 from mica_lake.tables import PARTITION, SOURCE_FILE, TABLES, Table
 
@@ -360,6 +361,32 @@ def reindex(root: Path) -> list[str]:
     return trouble
 
 
+def rebuild(root: Path) -> list[str]:
+    """
+    Derive the catalog again, when nothing else is being written.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+
+    Returns
+    -------
+    list of str
+        As of `reindex`.
+
+    Raises
+    ------
+    LakeError
+        If there is no lake, or it is locked.
+    """
+    if not any((root / name).is_dir() for name in TABLES) and current_generation(root) is None:
+        raise LakeError(f"{root} is no mica lake: it has neither tables nor a catalog")
+    (root / "_catalog").mkdir(exist_ok=True)
+    with writer_lock(root / "_catalog"):
+        return reindex(root)
+
+
 def _read_partition(root: Path, table: Table, path: Path) -> tuple[dict[str, Any] | None, list[Source], str]:
     relative = path.relative_to(root).as_posix()
     try:
@@ -406,22 +433,3 @@ def source_row(product: str, source: Source, status: str, reason: str | None = N
     row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
     row |= {"product": product, "status": status, "reason": reason, "rows": source.file_rows}
     return row | {name: value for name, value in vars(source).items() if name in row and name != "rows"}
-
-
-def iter_set_aside(source_file: pa.Table) -> Iterable[dict[str, Any]]:
-    """
-    The source files that somebody should look at.
-
-    Parameters
-    ----------
-    source_file : pyarrow.Table
-        The catalog's table.
-
-    Returns
-    -------
-    iterable of dict
-        Those with status ``set aside``, ``refused`` or ``wanted``.
-    """
-    wanted = pa.array(["set aside", "refused", "wanted"])
-    mask = pa.compute.is_in(source_file.column("status"), value_set=wanted)
-    return source_file.filter(mask).to_pylist()  # type: ignore[no-any-return]

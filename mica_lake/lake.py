@@ -96,19 +96,33 @@ class Lake:
         """
         state = (os.getpid(), catalog.current_generation(self.root))
         if getattr(self._local, "state", None) != state:
-            connection = duckdb.connect(":memory:")
-            connection.execute("SET enable_progress_bar = false")
-            # Pinned files never change, so neither do their footers.
-            connection.execute("SET parquet_metadata_cache = true")
-            connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
-            try:
-                connection.execute(catalog.sql_script())
-            except duckdb.Error as error:
-                raise LakeError(
-                    f"{_text(error)}; 'mica-lake reindex --lake {self.root}' derives the catalog"
-                ) from error
-            self._local.connection, self._local.state = connection, state
+            self._local.connection, self._local.state = self.private_connection(), state
         return self._local.connection  # type: ignore[no-any-return]
+
+    def private_connection(self) -> duckdb.DuckDBPyConnection:
+        """
+        A new DuckDB connection with the views and macros of `sql/`, for a caller that changes its settings.
+
+        Returns
+        -------
+        duckdb.DuckDBPyConnection
+            The connection; it sees the lake as it is now.
+
+        Raises
+        ------
+        LakeError
+            If the lake has gone or its catalog is damaged.
+        """
+        connection = duckdb.connect(":memory:")
+        connection.execute("SET enable_progress_bar = false")
+        # Pinned files never change, so neither do their footers.
+        connection.execute("SET parquet_metadata_cache = true")
+        connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
+        try:
+            connection.execute(catalog.sql_script())
+        except duckdb.Error as error:
+            raise LakeError(f"{message(error)}; 'mica-lake reindex --lake {self.root}' derives the catalog") from error
+        return connection
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """
@@ -141,7 +155,7 @@ class Lake:
         try:
             return self.connection.sql(query, params=dict(params) if params else None)
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(_text(error)) from error
+            raise ValueError(message(error)) from error
 
     def arrow(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """
@@ -166,7 +180,7 @@ class Lake:
         try:
             return relation.to_arrow_table()
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(_text(error)) from error
+            raise ValueError(message(error)) from error
 
     def scan(self, table: str, start: Any = 0.0, stop: Any = None, slot: int | None = None) -> pl.LazyFrame:
         """
@@ -228,8 +242,20 @@ class Lake:
         return status
 
 
-def _text(error: duckdb.Error) -> str:
-    """DuckDB's message without the class of error in front of it."""
+def message(error: duckdb.Error) -> str:
+    """
+    What DuckDB says of an error.
+
+    Parameters
+    ----------
+    error : duckdb.Error
+        The error.
+
+    Returns
+    -------
+    str
+        Its message, without the class of error in front of it.
+    """
     return str(error).split("Error: ", 1)[-1]
 
 

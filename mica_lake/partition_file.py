@@ -102,7 +102,7 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source]) -> bytes:
 
 def _smaller_when_split(rows: pa.Table, path: str) -> bool:
     """Whether the bytes of these floats compress better apart than their distinct values; see docs/performance.md."""
-    sample = rows.select([path.split(".")[0]]).slice(0, 4096)
+    sample = rows.select([path.split(".")[0]]).slice(0, 2048)
     split = pa.BufferOutputStream()
     pq.write_table(
         sample, split, compression="zstd", compression_level=3, use_dictionary=False,

@@ -17,9 +17,12 @@ _DAY_US = 86_400_000_000
 _EPOCH = date(1998, 1, 1)
 _TT_MINUS_TAI_US = 32_184_000
 _FORMS = (
-    re.compile(r"(?P<year>\d{4}):(?P<doy>\d{3})(:(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?)?"),
     re.compile(
-        r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(T(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?)?"
+        r"(?P<year>\d{4}):(?P<doy>\d{3})(:(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?)?", re.ASCII
+    ),
+    re.compile(
+        r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(T(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?)?",
+        re.ASCII,
     ),
 )
 

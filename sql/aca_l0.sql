@@ -32,8 +32,8 @@ CREATE OR REPLACE TEMP MACRO slot_data(start, stop, slot) AS TABLE
     FROM read_parquet(aca_l0_files(cxcsec(start), cxcsec(stop), slot), hive_partitioning = false)
     WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop);
 
--- A bit of a status byte, 0 the least significant.
-CREATE OR REPLACE TEMP MACRO status_bit(byte, bit) AS (byte::INTEGER >> bit) & 1 = 1;
+-- A flag of a status byte, 0 the least significant.
+CREATE OR REPLACE TEMP MACRO status_flag(status, n) AS (status::INTEGER >> n) & 1 = 1;
 
 -- An image of 16, 36 or 64 pixels in the middle of a square of 8 x 8, as 64 pixels; null outside.
 CREATE OR REPLACE TEMP MACRO image_8x8(pixels) AS
@@ -103,22 +103,22 @@ CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
         CASE IMGSIZE WHEN 8 THEN 4 WHEN 6 THEN 1 WHEN 4 THEN 0 END::BIGINT AS IMGTYPE,
         MJF * 128 + MNF AS VCDUCTR,
         MJF * 128 + MNF AS IMG_VCDUCTR,
-        status_bit(GLBSTAT, 0) AS SYNTAX_ERROR,
-        status_bit(GLBSTAT, 1) AS RESET,
-        status_bit(GLBSTAT, 2) AS COMM_CHECKSUM_FAIL,
-        status_bit(GLBSTAT, 3) AS CAL_FAIL,
-        status_bit(GLBSTAT, 4) AS POWER_FAIL,
-        status_bit(GLBSTAT, 5) AS ROM_FAIL,
-        status_bit(GLBSTAT, 6) AS RAM_FAIL,
-        status_bit(GLBSTAT, 7) AS HIGH_BGD,
-        status_bit(IMGSTAT, 0) AS ION_RAD,
-        status_bit(IMGSTAT, 1) AS MULTI_STAR,
-        status_bit(IMGSTAT, 2) AS COMMON_COL,
-        status_bit(IMGSTAT, 3) AS QUAD_BOUND,
-        status_bit(IMGSTAT, 4) AS DEF_PIXEL,
-        status_bit(IMGSTAT, 5) AS SAT_PIXEL,
-        status_bit(COMMCNT, 0) AS COMMCNT_CHECKSUM_FAIL,
-        status_bit(COMMCNT, 1) AS COMMCNT_SYNTAX_ERROR,
+        status_flag(GLBSTAT, 0) AS SYNTAX_ERROR,
+        status_flag(GLBSTAT, 1) AS RESET,
+        status_flag(GLBSTAT, 2) AS COMM_CHECKSUM_FAIL,
+        status_flag(GLBSTAT, 3) AS CAL_FAIL,
+        status_flag(GLBSTAT, 4) AS POWER_FAIL,
+        status_flag(GLBSTAT, 5) AS ROM_FAIL,
+        status_flag(GLBSTAT, 6) AS RAM_FAIL,
+        status_flag(GLBSTAT, 7) AS HIGH_BGD,
+        status_flag(IMGSTAT, 0) AS ION_RAD,
+        status_flag(IMGSTAT, 1) AS MULTI_STAR,
+        status_flag(IMGSTAT, 2) AS COMMON_COL,
+        status_flag(IMGSTAT, 3) AS QUAD_BOUND,
+        status_flag(IMGSTAT, 4) AS DEF_PIXEL,
+        status_flag(IMGSTAT, 5) AS SAT_PIXEL,
+        status_flag(COMMCNT, 0) AS COMMCNT_CHECKSUM_FAIL,
+        status_flag(COMMCNT, 1) AS COMMCNT_SYNTAX_ERROR,
         COMMPROG & 3 AS COMMPROG_REPEAT,
         IMGRAW
     FROM read_parquet(aca_l0_files(cxcsec(start), cxcsec(stop)), hive_partitioning = false)

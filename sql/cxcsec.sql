@@ -6,8 +6,11 @@ CREATE OR REPLACE TEMP MACRO cxcsec_of_text(t) AS
         [{
             'timestamp': CASE
                 -- try_strptime is lenient: it takes 2015:1 and 2015:366.
-                WHEN regexp_full_match(t, '\d{4}:\d{3}(:\d\d:\d\d(:\d\d(\.\d*)?)?)?')
-                    OR regexp_full_match(t, '\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d*)?)?)?')
+                WHEN regexp_full_match(
+                    t,
+                    '\d{4}:\d{3}(:\d\d:\d\d(:\d\d(\.\d*)?)?)?'
+                    || '|\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d*)?)?)?'
+                )
                     THEN try_strptime(
                         -- A leap second is the second before it, and one second.
                         regexp_replace(split_part(t, '.', 1), ':23:59:60$', ':23:59:59'),

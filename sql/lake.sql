@@ -26,6 +26,13 @@ SET VARIABLE mica_lake_catalog = (
 CREATE OR REPLACE TEMP VIEW source_file AS
     SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/source_file.parquet', hive_partitioning = false);
 
+-- Those that somebody should look at.
+CREATE OR REPLACE TEMP VIEW file_to_look_at AS
+    SELECT filename, status, reason, directory
+    FROM source_file
+    WHERE status IN ('set aside', 'refused', 'wanted')
+    ORDER BY product, filename, directory;
+
 -- A row per partition.
 CREATE OR REPLACE TEMP VIEW partition AS
     SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/partition.parquet', hive_partitioning = false);
@@ -49,20 +56,23 @@ CREATE OR REPLACE TEMP MACRO files_by_day(name, from_slot, to_slot) AS (
 -- an empty answer has the right columns, too. Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998;
 -- 80 s leave room for those to come, and cost a look into the day before for a query that starts at midnight.
 CREATE OR REPLACE TEMP MACRO files_between(name, files, start, stop) AS
-    list_concat(
-        [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet'],
-        CASE
-            WHEN start <= stop THEN list_filter(
-                list_slice(
-                    files,
-                    greatest(floor((greatest(start, 0) - 80) / 86400)::INTEGER + 1, 1),
-                    greatest(floor((least(stop, 6.4e9) - 63.184) / 86400)::INTEGER + 1, 0)
-                ),
-                LAMBDA file: file IS NOT NULL
-            )
-            ELSE error(coalesce('stop ' || stop || ' is before start ' || start, 'start or stop is null'))
-        END
-    );
+    list_transform(
+        [[start, stop]],
+        LAMBDA t: list_concat(
+            [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet'],
+            CASE
+                WHEN t[1] <= t[2] THEN list_filter(
+                    list_slice(
+                        files,
+                        greatest(floor((greatest(t[1], 0) - 80) / 86400)::INTEGER + 1, 1),
+                        greatest(floor((least(t[2], 6.4e9) - 63.184) / 86400)::INTEGER + 1, 0)
+                    ),
+                    LAMBDA file: file IS NOT NULL
+                )
+                ELSE error(coalesce('stop ' || t[2] || ' is before start ' || t[1], 'start or stop is null'))
+            END
+        )
+    )[1];
 
 -- A row per table: what is in it.
 CREATE OR REPLACE TEMP VIEW status AS

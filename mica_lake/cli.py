@@ -1,0 +1,211 @@
+"""The command line, ``mica-lake``."""
+
+import enum
+import errno
+import os
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mica_lake import __version__
+from mica_lake.errors import LakeError, MissingDataError
+
+app = typer.Typer(
+    name="mica-lake",
+    help="A columnar data lake of the Chandra aspect camera: ingest the archive's files, ask them questions in SQL.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+LakeOption = Annotated[
+    Path | None,
+    typer.Option("--lake", help="The lake; [cyan]$MICA_LAKE[/cyan] or [cyan]$SKA/data/mica_lake[/cyan] by default."),
+]
+
+
+class Product(enum.StrEnum):
+    """What can be ingested."""
+
+    aca_l0 = "aca_l0"
+
+
+class Format(enum.StrEnum):
+    """How an answer is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mica-lake {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def ingest(
+    product: Annotated[Product, typer.Argument(help="What the files are.")],
+    sources: Annotated[
+        list[Path],
+        typer.Option("--from", help="A folder of any depth, a file, or a $SKA root; may be given more than once."),
+    ],
+    lake: LakeOption = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, change nothing.")] = False,
+) -> None:
+    """
+    Take files into the lake; it is made where there is none.
+
+    Exit code 3 if a file was set aside: the others are in, and 'mica-lake status' keeps the reasons.
+
+    Example: mica-lake ingest aca_l0 --from $SKA --lake /data/mica_lake
+    """
+    from mica_lake.ingest import aca_l0
+    from mica_lake.lake import default_root
+
+    console = Console()
+    report = aca_l0.ingest(sources, lake or default_root(), jobs=jobs, dry_run=dry_run, console=console)
+    report.show(console)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT (or FROM …) over the lake's views and macros.")],
+    lake: LakeOption = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="How to write it; by the ending of --output, else a table.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; the terminal by default.")] = None,
+) -> None:
+    """
+    Answer a question in SQL. The lake cannot be changed by it.
+
+    Example: mica-lake sql "SELECT avg(TEMPCCD) - 273.15 AS celsius FROM slot_data('2024:001', '2024:002', 3)"
+    """
+    from mica_lake.lake import Lake
+    from mica_lake.sql_output import write_answer
+
+    if form is None:
+        endings = {f".{f}": f for f in Format if f is not Format.table}
+        if output is not None and output.suffix not in endings:
+            raise ValueError(f"{output}: its ending is none of {', '.join(endings)}; say --format")
+        form = endings[output.suffix] if output is not None else Format.table
+    write_answer(Lake(lake), query, form.value, output)
+
+
+@app.command()
+def status(
+    lake: LakeOption = None,
+    files: Annotated[bool, typer.Option("--files", help="List all files that need a look, not the first 20.")] = False,
+) -> None:
+    """
+    Show what is in the lake, and the source files that were set aside.
+
+    Example: mica-lake status --lake /data/mica_lake
+    """
+    from mica_lake.lake import Lake
+
+    console = Console()
+    opened = Lake(lake)
+    table = Table(title=str(opened.root), title_justify="left")
+    for name in ("table", "partitions", "files", "rows", "MB", "from", "to"):
+        table.add_column(name, justify="right" if name not in ("table", "from", "to") else "left", no_wrap=True)
+    for name, partitions, sources, rows, size, start, stop in opened.status().rows():
+        numbers = (f"{partitions:,}", f"{sources or 0:,}", f"{rows:,}", f"{size / 1e6:,.1f}")
+        table.add_row(name, *numbers, (start or "")[:17], (stop or "")[:17])
+    console.print(table)
+    aside = opened.sql("FROM file_to_look_at").fetchall()
+    if aside:
+        listed = Table(title=f"{len(aside):,} files need a look", title_justify="left")
+        for name in ("file", "status", "reason"):
+            listed.add_column(name, overflow="fold")
+        for filename, state, reason, directory in aside if files else aside[:20]:
+            listed.add_row(f"{directory or ''}/{filename}", state, reason)
+        console.print(listed)
+        if len(aside) > 20 and not files:
+            console.print(f"… and {len(aside) - 20:,} more: mica-lake status --files")
+
+
+@app.command()
+def reindex(lake: LakeOption = None) -> None:
+    """
+    Derive the catalog again from the partitions, for instance after some were copied in or lost.
+
+    Exit code 3 if a partition is damaged or a source file not whole; ingesting the files again mends both.
+
+    Example: mica-lake reindex --lake /data/mica_lake
+    """
+    from mica_lake import catalog
+    from mica_lake.lake import default_root
+
+    console = Console()
+    root = (lake or default_root()).absolute()
+    trouble = catalog.rebuild(root)
+    for line in trouble:
+        console.print(line, soft_wrap=True, highlight=False)
+    partition = catalog.read_table(root, "partition")
+    console.print(f"{root}: {len(partition):,} partitions, {len(trouble):,} troubles")
+    raise typer.Exit(3 if trouble else 0)
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Argument(help="Where to leave the files, the lake and a plot.")] = Path(
+        "mica-lake-demo"
+    ),
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+) -> None:
+    """
+    Simulate a day of the aspect camera, ingest it, and ask it questions through each door.
+
+    Example: mica-lake demo
+    """
+    from mica_lake.demo import run
+
+    run(directory, jobs or os.cpu_count() or 1, Console())
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]mica-lake:[/] {message}", soft_wrap=True, highlight=False)
+    sys.exit(1)
+
+
+def main() -> None:
+    """Run the command line; what goes wrong becomes a message and exit code 1."""
+    try:
+        app()
+    except (LakeError, MissingDataError, ValueError, ImportError) as error:
+        _fail(str(error))
+    except BrokenProcessPool:
+        _fail("a process of the ingest died (out of memory?). The lake is as before: run it again, with fewer --jobs")
+    except BrokenPipeError:
+        sys.exit(0)
+    except OSError as error:
+        no_room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        where = f" ({error.filename})" if error.filename else ""
+        if no_room:
+            _fail(f"no room left on the disk{where}. The lake is as before: make room and run it again")
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            _fail(f"no permission{where}: {error.strerror}. The lake is as before")
+        _fail(str(error))
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; nothing is lost: run it again to go on")
+        sys.exit(130)

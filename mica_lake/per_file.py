@@ -1,0 +1,183 @@
+"""
+The per-file way: open every file of a time range with astropy and stack its columns.
+
+It is what the lake replaces, written plainly. The demo shows its times beside the lake's, the benchmarks measure
+against it.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table, vstack
+
+from mica_lake.aca_image import ACAImage
+from mica_lake.archive.aca_l0 import ACA_DTYPE
+
+
+def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
+    """
+    Columns of some files, stacked.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of one image size, in time order.
+    columns : sequence of str
+        Columns that they have.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        The columns.
+
+    Examples
+    --------
+    >>> paths = sorted(getfixture("demo_files").glob("*_3_img0.fits.gz"))
+    >>> read_columns(paths, ["TIME", "IMGRAW"])["IMGRAW"].shape
+    (3513, 6, 6)
+    """
+    found: dict[str, list[Any]] = {name: [] for name in columns}
+    for path in paths:
+        with fits.open(path) as hdus:
+            data = hdus[1].data
+            for name in columns:
+                found[name].append(np.array(data[name]))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def get_slot_data(
+    paths: Iterable[Path], start: float, stop: float, columns: Sequence[str] | None = None
+) -> np.ma.MaskedArray[Any, Any]:
+    """
+    Readouts of one slot, as `mica_lake.archive.aca_l0.get_slot_data` gives them.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        The files of the slot, in time order.
+    start, stop : float
+        Readouts with start <= TIME <= stop, CXC seconds.
+    columns : sequence of str, optional
+        Fields; all by default.
+
+    Returns
+    -------
+    numpy.ma.MaskedArray
+        A structured array, masked where a file lacks a column.
+
+    Examples
+    --------
+    >>> paths = sorted(getfixture("demo_files").glob("*_3_img0.fits.gz"))
+    >>> len(get_slot_data(paths, 820454469.184, 820455069.184, ["TIME", "TEMPCCD"]))
+    293
+    """
+    names = [name for name in ACA_DTYPE.names or () if columns is None or name in columns]
+    dtype = np.dtype([(name, ACA_DTYPE[name]) for name in names])
+    chunks = [np.ma.zeros(0, dtype)]
+    for path in paths:
+        with fits.open(path) as hdus:
+            data = hdus[1].data
+            inside = (data["TIME"] >= start) & (data["TIME"] <= stop)
+            if not inside.any():
+                continue
+            size = data["IMGRAW"].shape[1]
+            chunk = np.ma.zeros(int(inside.sum()), dtype)
+            for name in names:
+                if name == "IMGRAW":
+                    square = np.ma.masked_all((len(chunk), 8, 8), np.float32)
+                    square[:, :size, :size] = data[name][inside]
+                    chunk[name] = square.reshape(-1, 64)
+                elif name == "IMGSIZE":
+                    chunk[name] = size
+                elif name == "FILENAME":
+                    chunk[name] = path.name
+                elif name in data.names:
+                    chunk[name] = data[name][inside]
+                elif name in ("PIXTLM", "BGDTYP"):
+                    chunk[name] = {"PIXTLM": "ORIG", "BGDTYP": "FLAT"}[name]
+                else:
+                    chunk[name] = np.ma.masked
+        chunks.append(chunk)
+    stacked: np.ma.MaskedArray[Any, Any] = np.ma.concatenate(chunks)
+    return stacked
+
+
+def get_l0_images(paths: Iterable[Path], start: float, stop: float) -> list[ACAImage]:
+    """
+    Images of one slot, as `mica_lake.archive.aca_l0.get_l0_images` gives them.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        The files of the slot, in time order.
+    start, stop : float
+        Readouts with start <= TIME <= stop, CXC seconds.
+
+    Returns
+    -------
+    list of ACAImage
+        The images of QUALITY 0.
+
+    Examples
+    --------
+    >>> paths = sorted(getfixture("demo_files").glob("*_3_img0.fits.gz"))
+    >>> len(get_l0_images(paths, 820454469.184, 820454489.184))
+    10
+    """
+    meta = ("TIME", "BGDAVG", "IMGSTAT", "IMGFUNC1", "IMGSCALE", "INTEG", "IMGROW0", "IMGCOL0")
+    images = []
+    for path in paths:
+        with fits.open(path) as hdus:
+            data = hdus[1].data
+            data = data[(data["TIME"] >= start) & (data["TIME"] <= stop) & (data["QUALITY"] == 0)]
+            for row in data:
+                described = {name: row[name] for name in meta}
+                images.append(ACAImage(row["IMGRAW"], meta={**described, "IMGSIZE": len(row["IMGRAW"])}))
+    return images
+
+
+def get_aca_images(paths_by_slot: Iterable[Sequence[Path]], start: float, stop: float) -> Table:
+    """
+    Images of all slots in one table, with the columns of `mica_lake.archive.aca_l0.get_aca_images` that files have.
+
+    Parameters
+    ----------
+    paths_by_slot : iterable of sequence of Path
+        For each slot its files, in time order.
+    start, stop : float
+        Readouts with start <= TIME <= stop, CXC seconds.
+
+    Returns
+    -------
+    astropy.table.Table
+        The readouts of QUALITY 0, sorted by TIME and image number; images in the middle of 8 x 8.
+
+    Examples
+    --------
+    >>> files = getfixture("demo_files")
+    >>> paths = [sorted(files.glob(f"*_{slot}_img0.fits*")) for slot in range(8)]
+    >>> len(get_aca_images(paths, 820454469.184, 820454489.184))
+    65
+    """
+    tables = []
+    for paths in paths_by_slot:
+        data = get_slot_data(paths, start, stop)
+        data = data[data["QUALITY"] == 0]
+        table = Table(
+            {name: data[name] for name in data.dtype.names or () if name not in ("IMGRAW", "FILENAME", "QUALITY")}
+        )
+        image = np.ma.masked_all((len(data), 8, 8), np.float32)
+        for size in (4, 6, 8):
+            rows = data["IMGSIZE"] == size
+            if rows.any():
+                first = (8 - size) // 2
+                pixels = data["IMGRAW"][rows].reshape(-1, 8, 8)[:, :size, :size]
+                image[rows, first : first + size, first : first + size] = pixels
+        table["IMG"] = image
+        tables.append(table)
+    stacked = vstack(tables)
+    stacked.sort(["TIME", "IMGNUM1"])
+    return stacked

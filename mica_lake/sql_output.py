@@ -1,0 +1,83 @@
+"""An answer of SQL that anyone may type: read-only, written where it was asked for and nowhere else."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+
+from mica_lake.lake import Lake, message
+
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_OPTIONS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY", "parquet": "FORMAT parquet, COMPRESSION zstd"}
+
+
+def _quoted(text: str | os.PathLike[str]) -> str:
+    return "'" + os.fspath(text).replace("'", "''") + "'"
+
+
+def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None:
+    r"""
+    Write the answer of a query.
+
+    The query sees the lake and no other file, and can write nothing.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake.
+    query : str
+        One statement that reads.
+    form : str
+        ``table``, ``csv``, ``json`` (an array of objects) or ``parquet``.
+    output : Path or None
+        The file, replaced at once when the answer is whole; standard output if None.
+
+    Raises
+    ------
+    ValueError
+        If the query is wrong, does not only read, or the form needs a file.
+
+    Examples
+    --------
+    >>> from mica_lake import Lake
+    >>> lake = Lake(getfixture("demo_lake"))
+    >>> path = getfixture("tmp_path") / "n.csv"
+    >>> write_answer(lake, "SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)", "csv", path)
+    >>> path.read_text()
+    'n\n293\n'
+    """
+    if form == "table" and output is not None:
+        raise ValueError("a table goes to the terminal: say --format csv, json or parquet for a file")
+    if form == "parquet" and output is None:
+        raise ValueError("Parquet goes to a file: say -o FILE.parquet")
+    with TemporaryDirectory(dir=output.absolute().parent if output else None, prefix=".mica-lake-") as folder:
+        target = Path(folder, "answer")
+        connection = lake.private_connection()
+        try:
+            statements = connection.extract_statements(query)
+            if len(statements) != 1 or statements[0].type not in _READING:
+                raise ValueError("one SELECT (or FROM …) is taken, nothing that writes")
+            connection.execute(f"SET allowed_directories = [{_quoted(lake.root)}]")
+            connection.execute(f"SET allowed_paths = [{_quoted(target)}]")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            if form != "table" and statements[0].type is not duckdb.StatementType.SELECT:
+                raise ValueError("a query plan goes to the terminal, as a table")
+            if form == "table":
+                connection.sql(query).show()
+                return
+            text = statements[0].query.rstrip().rstrip(";")
+            connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            raise ValueError(message(error)) from error
+        except duckdb.Error as error:
+            raise OSError(message(error)) from error
+        if output is not None:
+            target.replace(output)
+        else:
+            with target.open("rb") as answer:
+                shutil.copyfileobj(answer, sys.stdout.buffer)
+            sys.stdout.flush()
