@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -125,12 +126,12 @@ def status(
 
     console = Console()
     opened = Lake(lake)
-    table = Table(title=str(opened.root), title_justify="left")
+    table = Table(title=str(opened.root), title_justify="left", box=SIMPLE_HEAD)
     for name in ("table", "partitions", "files", "rows", "MB", "from", "to"):
         table.add_column(name, justify="right" if name not in ("table", "from", "to") else "left", no_wrap=True)
     for name, partitions, sources, rows, size, start, stop in opened.status().rows():
         numbers = (f"{partitions:,}", f"{sources or 0:,}", f"{rows:,}", f"{size / 1e6:,.1f}")
-        table.add_row(name, *numbers, (start or "")[:17], (stop or "")[:17])
+        table.add_row(name, *numbers, (start or "")[:8], (stop or "")[:8])
     console.print(table)
     aside = opened.sql("FROM file_to_look_at").fetchall()
     if aside:
