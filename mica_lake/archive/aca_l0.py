@@ -10,7 +10,7 @@ from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
 
 from mica_lake.aca_image import ACAImage
-from mica_lake.archive.arrays import IMAGE_SIZES, images, squares, values_and_mask
+from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
 from mica_lake.errors import MissingDataError
 from mica_lake.lake import open_lake
 from mica_lake.tables import ACA_L0
@@ -145,11 +145,8 @@ def get_slot_data(
             square = (len(rows), 8, 8)
             squares(rows.column(name), data[name].reshape(square), mask[name].reshape(square), centered=centered_8x8)
             continue
-        values, null = values_and_mask(rows.column(name), ACA_DTYPE[name])
-        data[name] = values
-        if null is not None:
-            mask[name] = null
-    return np.ma.MaskedArray(data, mask)
+        put(rows.column(name), data[name], mask[name])
+    return np.ma.MaskedArray(data, mask, keep_mask=False)
 
 
 def get_l0_images(

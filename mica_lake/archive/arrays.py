@@ -1,14 +1,57 @@
 """From Arrow columns to the arrays that the facade's functions give."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
 IMAGE_SIZES = (4, 6, 8)
 
 
-def values_and_mask(column: pa.ChunkedArray, dtype: DTypeLike) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
+def put(column: pa.ChunkedArray, values: NDArray[Any], mask: NDArray[np.bool_]) -> None:
+    """
+    Put the values of a column into an array.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        The column: numbers or texts.
+    values : numpy.ndarray, shape (n,)
+        Where its values go; it comes as zeros, and stays so where the column is null.
+    mask : numpy.ndarray of bool, shape (n,)
+        Becomes True where the column is null.
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit.
+    """
+    row = 0
+    for chunk in column.chunks:
+        here = slice(row, row + len(chunk))
+        row += len(chunk)
+        if chunk.null_count == len(chunk):
+            mask[here] = True
+            continue
+        if chunk.null_count:
+            mask[here] = chunk.is_null().to_numpy(zero_copy_only=False)
+            chunk = chunk.fill_null("" if pa.types.is_string(chunk.type) else pa.scalar(0).cast(chunk.type))
+        if pa.types.is_string(chunk.type):
+            encoded = chunk.dictionary_encode()
+            values[here] = np.array(encoded.dictionary.to_pylist(), values.dtype)[encoded.indices.to_numpy()]
+            continue
+        numbers = chunk.to_numpy(zero_copy_only=False)
+        if numbers.dtype == np.uint16 and values.dtype == np.int16:
+            if numbers.max() > 32767:
+                raise ValueError(
+                    f"a value of {numbers.max()} does not fit in the answer's int16; SQL and Polars have it"
+                )
+            numbers = numbers.view(np.int16)
+        values[here] = numbers
+
+
+def values_and_mask(column: pa.ChunkedArray, dtype: DTypeLike) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """
     Values of a column, and which ones are null.
 
@@ -31,21 +74,10 @@ def values_and_mask(column: pa.ChunkedArray, dtype: DTypeLike) -> tuple[NDArray[
     ValueError
         If a value does not fit.
     """
-    mask = column.is_null().to_numpy() if column.null_count else None
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-        texts = np.array([text or "" for text in encoded.dictionary.to_pylist()], dtype=dtype)
-        return (texts[encoded.indices.to_numpy()] if len(texts) else np.zeros(0, dtype)), mask
-    if mask is not None:
-        column = pc.fill_null(column, pa.scalar(0, column.type))
-    values = column.to_numpy()
-    if values.dtype == np.uint16 and np.dtype(dtype) == np.int16:
-        if len(values) and values.max() > 32767:
-            raise ValueError(
-                f"a value of {values.max()} does not fit in the int16 of the answer; SQL and Polars have it"
-            )
-        return values.view(np.int16), mask
-    return values.astype(dtype, copy=False), mask
+    values = np.zeros(len(column), dtype)
+    mask = np.zeros(len(column), bool)
+    put(column, values, mask)
+    return values, mask if column.null_count else None
 
 
 def squares(column: pa.ChunkedArray, values: NDArray[np.float32], mask: NDArray[np.bool_], *, centered: bool) -> None:
