@@ -115,8 +115,6 @@ class Lake:
         """
         connection = duckdb.connect(":memory:")
         connection.execute("SET enable_progress_bar = false")
-        # Pinned files never change, so neither do their footers.
-        connection.execute("SET parquet_metadata_cache = true")
         connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
         try:
             connection.execute(catalog.sql_script())
