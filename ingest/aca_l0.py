@@ -44,12 +44,17 @@ BATCH_FILES = 4096
 MARGIN = 10.0
 # What a header's interval may have beyond its rows: a gap at either end.
 SLACK = 3600.0
+# Files are of 1.8 h; one of days is a mistake in its header.
+LONGEST = 5 * 86400.0
 # Readouts of a slot are at least 1.025 s apart; the same one has the same time in every file but for the clock's fit.
 SAME_READOUT = 0.1
 _FORMS = {
     pa.float64(): "D", pa.float32(): "E", pa.int32(): "J", pa.int16(): "I", pa.uint16(): "I", pa.uint8(): "B",
     pa.string(): "A", pa.list_(pa.float32()): "E",
 }  # fmt: skip
+# What the revision rules look at; the rows of the first and last are in the lake, of the last not as they should be.
+PLANNED = ["current", "superseded", "refused", "incomplete"]
+IN_THE_LAKE = ("current", "incomplete")
 _KEYWORDS = (
     "CONTENT", "TSTART", "TSTOP", "REVISION", "STARTMJF", "STARTMNF", "STOPMJF", "STOPMNF", "TLMVER", "ASCDSVER", "DATE"
 )  # fmt: skip
@@ -154,7 +159,9 @@ class Built:
     key : Key
         Which partition.
     row : dict or None
-        Its row in the catalog; None if it is as it was or has no reason to be.
+        Its row in the catalog; None if it is as it was or has no rows.
+    emptied : bool
+        Whether it had rows and has none any more.
     day_rows : dict
         Source file added -> its rows of this day.
     bad : dict
@@ -165,6 +172,7 @@ class Built:
 
     key: Key
     row: dict[str, Any] | None
+    emptied: bool
     day_rows: dict[str, int]
     bad: dict[str, str]
     wanted: dict[str, str]
@@ -193,7 +201,7 @@ def discover(sources: Iterable[str | os.PathLike[str]]) -> list[Found]:
         If an ``archfiles.db3`` is none.
     """
     found: dict[tuple[str, str], Found] = {}
-    for source in map(Path, sources):
+    for source in (Path(os.path.abspath(path)) for path in sources):  # noqa: PTH100 - links in it are the user's
         archive = source / "data" / "mica" / "archive" / "aca0"
         top = archive if archive.is_dir() else source
         if top.is_dir():
@@ -264,8 +272,11 @@ def scan(found: Found) -> Scanned | Rejected:
         return Scanned(found, _describe(found.filename, match, table, content))
     except FileNotFoundError:
         return Rejected(found, "archfiles.db3 lists it, but it is not there")
-    except (BadFile, PermissionError, IsADirectoryError) as error:
+    except BadFile as error:
         return Rejected(found, str(error))
+    except OSError as error:
+        # Nothing of the file changes when it becomes readable, so that it is not known by its size and date.
+        return Rejected(replace(found, size=-1, mtime_ns=-1), f"it cannot be read: {error.strerror}")
 
 
 def _describe(filename: str, match: re.Match[str], table: BinTable, content: bytes) -> Source:
@@ -275,12 +286,15 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
 
     def number(keyword: str, kind: Callable[[Any], Any]) -> Any:
         try:
-            return kind(header[keyword])
-        except (KeyError, TypeError, ValueError):
-            raise BadFile(f"its header has no number {keyword}: {header.get(keyword)!r}") from None
+            value = kind(header[keyword])
+            if abs(value) < 2**31 or kind is float:
+                return value
+        except (KeyError, TypeError, ValueError, OverflowError):
+            pass
+        raise BadFile(f"its header has no number {keyword}: {header.get(keyword)!r}")
 
     tstart, tstop = number("TSTART", float), number("TSTOP", float)
-    if not 0 < tstart < tstop < 4e9:
+    if not (0 < tstart < tstop < 6.3e9 and tstop - tstart < LONGEST):
         raise BadFile(f"its header has no interval: TSTART {tstart}, TSTOP {tstop}")
     if abs(tstart - int(match["seconds"])) > SLACK:
         raise BadFile(f"its name contradicts its header: TSTART is {tstart}")
@@ -456,17 +470,18 @@ def build(job: Job) -> Built:
         for source in so_far:
             if source.filename in gone:
                 continue
-            if gone and source.rows < source.day_rows:
-                # Some of its readouts were kept from another file, which may be the one that goes.
+            if source.rows < source.day_rows:
+                # Some of its readouts were kept from another file; which ones depends on all files that there are now.
                 try:
                     add(job.directories.get(source.filename, ""), source)
                     again.add(source.filename)
                     continue
                 except BadFile as error:
-                    wanted[source.filename] = f"readouts that it shared are to be read from it again: {error}"
+                    if gone:
+                        wanted[source.filename] = f"readouts that it shared are to be read from it again: {error}"
             sources[source.filename] = source
         rows = pq.read_table(job.root / job.existing, partitioning=None, schema=ACA_L0.schema)
-        if gone:
+        if gone or again:
             drop = pa.array(sorted(gone | again), pa.string())
             rows = rows.filter(pc.invert(pc.is_in(rows.column("FILENAME"), drop)))
         tables.append(rows)
@@ -475,12 +490,12 @@ def build(job: Job) -> Built:
             add(directory, source)
         except BadFile as error:
             bad[source.filename] = str(error)
-    if job.existing is None and not sources:
-        return Built(job.key, None, day_rows, bad, wanted)
+    if not sources:
+        return Built(job.key, None, job.existing is not None, day_rows, bad, wanted)
     merged, kept = _merge(tables, sources)
     listed = [replace(source, rows=kept[name]) for name, source in sources.items()]
     row = catalog.pin(job.root, ACA_L0, job.key, merged, listed)
-    return Built(job.key, None if row["path"] == job.existing else row, day_rows, bad, wanted)
+    return Built(job.key, None if row["path"] == job.existing else row, False, day_rows, bad, wanted)
 
 
 def _merge(tables: Sequence[pa.Table], sources: Mapping[str, Source]) -> tuple[pa.Table, dict[str, int]]:
@@ -493,7 +508,7 @@ def _merge(tables: Sequence[pa.Table], sources: Mapping[str, Source]) -> tuple[p
     encoded = rows.column("FILENAME").combine_chunks().dictionary_encode()
     names: list[str] = encoded.dictionary.to_pylist()
     # The newest revision has the say; of files of one revision, the later.
-    best_first = sorted(names, key=lambda name: (sources[name].revision, name), reverse=True)
+    best_first = sorted(names, key=lambda name: (sources[name].revision, _seconds(name), name), reverse=True)
     rank = np.array([best_first.index(name) for name in names])[encoded.indices.to_numpy()]
     gaps = np.diff(times)
     if not ((gaps <= 0) | ((gaps < SAME_READOUT) & (np.diff(rank) != 0))).any():
@@ -583,6 +598,8 @@ def ingest(
             if catalog.current_generation(root) is not None:
                 catalog.collect_garbage(root)
         known = catalog.read_table(root, "source_file")
+        if not dry_run:
+            known = _settle(root, known)
         progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
         task = progress.add_task("aca_l0", total=len(found))
         pool: Executor | None = None
@@ -595,6 +612,31 @@ def ingest(
             catalog.commit(root, {}, known)
     report.seconds = time.perf_counter() - began
     return report
+
+
+def _settle(root: Path, known: pa.Table) -> pa.Table:
+    """Known source files; of the wanted ones, those that have given way to newer ones are wanted no more."""
+    settled: dict[str, Verdict] = {}
+    statuses = known.column("status")
+    for slot in known.filter(pc.equal(statuses, "wanted")).column("slot").unique().to_pylist():
+        alike = known.filter(
+            pc.and_(pc.equal(known.column("slot"), slot), pc.is_in(statuses, pa.array([*PLANNED, "wanted"])))
+        )
+        intervals = [alike.column(name).to_numpy() for name in ("revision", "tstart", "tstop")]
+        verdicts = judge(alike.column("filename").to_pylist(), *intervals)
+        for name, status, verdict in zip(
+            alike.column("filename").to_pylist(), alike.column("status").to_pylist(), verdicts, strict=True
+        ):
+            if status == "wanted" and verdict.status != "current":
+                settled[name] = verdict
+    if settled:
+        rows = [
+            row | ({"status": v.status, "reason": v.reason} if (v := settled.get(row["filename"])) else {})
+            for row in known.to_pylist()
+        ]
+        known = pa.Table.from_pylist(rows, schema=SOURCE_FILE)
+        catalog.commit(root, {}, known)
+    return known
 
 
 def _executor(jobs: int, files: int) -> Executor:
@@ -610,15 +652,17 @@ class _Batch:
         self.root = root
         self.report = report
         self.known = known
-        self.changed: list[dict[str, Any]] = []  # rows of source_file to put in the place of those of the same file
+        # Rows of source_file to put in the place of those of the same file; set aside files are known by their path.
+        self.changed: dict[tuple[str, str], dict[str, Any]] = {}
         self.found = len(found)
         self.new = self._sort_out(found)
+        self.known = self._known_now()
 
     def _sort_out(self, found: Sequence[Found]) -> list[Found]:
         """Those files that are not known yet; what is known of the others goes to the report."""
         rows = _rows(self.known, sorted({name for f in found for name in _names(f.filename)}))
         aside = {(r["directory"], r["filename"]): r for r in rows if r["status"] == "set aside"}
-        taken = {_names(r["filename"])[0]: r for r in rows if r["status"] in ("current", "superseded", "refused")}
+        taken = {_names(r["filename"])[0]: r for r in rows if r["status"] in PLANNED}
         new: list[Found] = []
         for f in found:
             try:
@@ -630,10 +674,10 @@ class _Batch:
             before = taken.get(_names(f.filename)[0])
             if seen is not None and (seen["size"], seen["mtime_ns"]) == (f.size, f.mtime_ns):
                 self.report.set_aside[f.filename] = seen["reason"]
-            elif before is not None:
-                self._again(f, before)
-            else:
+            elif before is None or (before["status"] == "incomplete" and self._checksum(f) == before["checksum"]):
                 new.append(f)
+            else:
+                self._again(f, before)
         return new
 
     def _again(self, f: Found, before: dict[str, Any]) -> None:
@@ -641,10 +685,11 @@ class _Batch:
         place = {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
         same_name = f.filename == before["filename"]
         if not (same_name and all(before[name] == value for name, value in place.items())):
+            old = Found(before["directory"] or "", before["filename"])
             if same_name and self._checksum(f) == before["checksum"]:
-                self.changed.append(before | place)
+                if f.directory == old.directory or not old.path.exists():
+                    self._change(before | place)
             else:
-                old = Found(before["directory"] or "", before["filename"])
                 content = self._content(f)
                 if same_name or content is None or content != self._content(old):
                     self._set_aside(f, f"a file {before['filename']} with other content is in the lake")
@@ -672,7 +717,11 @@ class _Batch:
         self.report.set_aside[f.filename] = reason
         row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
         row |= {"product": "aca_l0", "filename": f.filename, "status": "set aside", "reason": reason}
-        self.changed.append(row | {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns})
+        self._change(row | {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns})
+
+    def _change(self, row: dict[str, Any]) -> None:
+        directory = row["directory"] if row["status"] == "set aside" else ""
+        self.changed[directory, row["filename"]] = row
 
     def run(self, pool: Executor, advance: Callable[[int], None]) -> pa.Table:
         """Plan, read, commit; what is then known of all source files."""
@@ -716,7 +765,7 @@ class _Batch:
         """What becomes of the files of one slot, new and known."""
         of_slot = pc.and_(
             pc.equal(self.known.column("slot"), slot),
-            pc.is_in(self.known.column("status"), pa.array(["current", "superseded", "refused"])),
+            pc.is_in(self.known.column("status"), pa.array(PLANNED)),
         )
         known = self.known.filter(of_slot)
         status = dict(zip(known.column("filename").to_pylist(), known.column("status").to_pylist(), strict=True))
@@ -745,13 +794,16 @@ class _Batch:
             read.update(pushing)
             # A file that had given way to one that now gives way itself comes back.
             back = [name for name in stays.column("filename").to_pylist()
-                    if verdict[name].status == "current" and status[name] != "current"]  # fmt: skip
+                    if verdict[name].status == "current" and status[name] not in IN_THE_LAKE]  # fmt: skip
             for row in _rows(known, back):
                 again = scan(Found(row["directory"] or "", row["filename"], row["size"] or -1, row["mtime_ns"] or -1))
-                if isinstance(again, Scanned) and again.source.checksum == row["checksum"]:
-                    files[row["filename"]] = again
-                else:
+                if isinstance(again, Rejected) or again.source.checksum != row["checksum"]:
                     missing[row["filename"]] = f"its rows are needed again, but it is not in {row['directory']}"
+                elif reason := _unreadable(again):
+                    missing[row["filename"]] = f"its rows are needed again, but {reason}"
+                else:
+                    files[row["filename"]] = again
+                    read.add(row["filename"])
             if not pushing and not back:
                 return _Plan(slot, known, files, verdict, status, missing)
 
@@ -759,9 +811,9 @@ class _Batch:
         """Put the plan into the report."""
         for name, verdict in plan.verdict.items():
             before = plan.status.get(name)
-            if verdict.status == "current" and before != "current":
+            if verdict.status == "current" and (before not in IN_THE_LAKE or name in plan.files):
                 self.report.taken.append(name)
-            elif before == "current" and verdict.status != "current":
+            elif before in IN_THE_LAKE and verdict.status != "current":
                 self.report.replaced.append(name)
             elif before is None and verdict.status == "superseded":
                 self.report.superseded[name] = verdict.reason or ""
@@ -776,11 +828,11 @@ class _Batch:
         day_rows: dict[str, int] = dict.fromkeys(left, 0)
         bad: dict[str, str] = {}
         wanted: dict[str, str] = {}
-        written: dict[tuple[str, Key], dict[str, Any]] = {}
+        written: dict[tuple[str, Key], dict[str, Any] | None] = {}
         for job, built in zip(jobs, pool.map(build, jobs), strict=True):
             bad |= built.bad
             wanted |= built.wanted
-            if built.row is not None:
+            if built.row is not None or built.emptied:
                 written["aca_l0", built.key] = built.row
             for name, rows in built.day_rows.items():
                 day_rows[name] = day_rows.get(name, 0) + rows
@@ -809,12 +861,15 @@ class _Batch:
                 if name in plan.missing or name in wanted:
                     reason = plan.missing.get(name) or wanted[name]
                     self.report.set_aside[name] = reason
-                    self.changed.append(row | {"status": "wanted", "reason": reason})
-                elif name not in plan.files and plan.verdict[name].status != row["status"]:
+                    status = "wanted" if name in plan.missing else "incomplete"
+                    self._change(row | {"status": status, "reason": reason})
+                elif name not in plan.files and plan.verdict[name].status != row["status"].replace(
+                    "incomplete", "current"
+                ):
                     self._record(row, plan.verdict[name], None)
             self._tell(plan)
         self.report.partitions += len(written)
-        self.report.bytes_out += sum(row["bytes"] for row in written.values())
+        self.report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
         known = self._known_now()
         if written or self.changed:
             catalog.commit(self.root, written, known)
@@ -824,7 +879,7 @@ class _Batch:
         row = row | {"status": verdict.status, "reason": verdict.reason}
         if found is not None:
             row |= {"directory": found.directory, "size": found.size, "mtime_ns": found.mtime_ns}
-        self.changed.append(row)
+        self._change(row)
 
     def _jobs(self, plans: Sequence["_Plan"]) -> Iterator[Job]:
         partition = catalog.read_table(self.root, "partition")
@@ -872,17 +927,15 @@ class _Batch:
         """All that is known of source files, with what this batch changed."""
         if not self.changed:
             return self.known
-        taken = {row["filename"] for row in self.changed if row["status"] != "set aside"}
-        aside = {(row["directory"], row["filename"]) for row in self.changed if row["status"] == "set aside"}
-        names = pa.array(sorted(taken | {name for _, name in aside}), pa.string())
-        concerned = pc.is_in(self.known.column("filename"), names)
+        concerned = pc.is_in(self.known.column("filename"), pa.array(sorted({n for _, n in self.changed}), pa.string()))
+        # A file that is taken clears the record of bad ones of its name; one set aside leaves those of other folders.
         stays = [
             row
             for row in self.known.filter(concerned).to_pylist()
-            if row["filename"] not in taken
-            and not (row["status"] == "set aside" and (row["directory"], row["filename"]) in aside)
+            if ("", row["filename"]) not in self.changed
+            and not (row["status"] == "set aside" and (row["directory"], row["filename"]) in self.changed)
         ]
-        rows = pa.Table.from_pylist(stays + self.changed, schema=SOURCE_FILE)
+        rows = pa.Table.from_pylist([*stays, *self.changed.values()], schema=SOURCE_FILE)
         return pa.concat_tables([self.known.filter(pc.invert(concerned)), rows])
 
 
@@ -902,7 +955,7 @@ class _Plan:
         return [
             name
             for name, before in self.status.items()
-            if before == "current" and name in self.verdict and self.verdict[name].status != "current"
+            if before in IN_THE_LAKE and name in self.verdict and self.verdict[name].status != "current"
         ]
 
     def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from astropy.io import fits
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
 MAX_BYTES = 1 << 28
@@ -98,7 +99,7 @@ def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = Fal
         stream = isal_zlib.decompressobj(31)
         try:
             part = stream.decompress(content, left + 1)
-        except (OSError, ValueError) as error:
+        except IsalError as error:
             raise BadFile(f"the gzip data are damaged ({error})") from None
         parts.append(part)
         left -= len(part)
@@ -179,7 +180,10 @@ def _header_end(data: bytes, start: int) -> int:
         if position < 0:
             break
         if (position - start) % 80 == 0:
-            return start + -(-(position + 80 - start) // _BLOCK) * _BLOCK
+            stop = start + -(-(position + 80 - start) // _BLOCK) * _BLOCK
+            if stop <= len(data):
+                return stop
+            break
         position += 1
     raise BadFile("its header has no end")
 

@@ -156,7 +156,8 @@ def pin(root: Path, table: Table, key: Key, rows: pa.Table, sources: Sequence[So
     """
     content = encode(table, rows, sources)
     path = key.pinned(table, checksum(content))
-    if not (root / path).exists():
+    # A version that is there already is this one, unless somebody damaged it.
+    if not (root / path).exists() or (root / path).read_bytes() != content:
         write(root / path, content)
     times = rows.column("TIME")
     return _partition_row(
@@ -195,7 +196,7 @@ def _publish(root: Path, source: Path, target: Path) -> None:
     beside.replace(target)
 
 
-def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any]], source_file: pa.Table) -> None:
+def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | None], source_file: pa.Table) -> None:
     """
     Make new versions of partitions, and what is known of the source files, the state of the lake.
 
@@ -207,7 +208,7 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any]], sou
     root : Path
         The lake.
     written : mapping of (table name, Key) to dict
-        The new versions, as `pin` gave them.
+        The new versions, as `pin` gave them; None for a partition that has no rows any more.
     source_file : pyarrow.Table
         All that is known of source files now.
     """
@@ -216,12 +217,18 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any]], sou
         {(row["table_name"], row["day_number"], row["slot"]): row for row in partition.to_pylist()} if written else {}
     )
     for (name, key), row in written.items():
-        known[name, key.day_number, key.slot] = dict(row)
+        known.pop((name, key.day_number, key.slot), None)
+        if row is not None:
+            known[name, key.day_number, key.slot] = dict(row)
     interrupted = root / "_catalog" / "interrupted"
     if written:
         interrupted.touch()
         for (name, key), row in written.items():
-            _publish(root, root / row["path"], root / key.path(TABLES[name]))
+            path = root / key.path(TABLES[name])
+            if row is not None:
+                _publish(root, root / row["path"], path)
+            else:
+                path.unlink(missing_ok=True)
         ordered = sorted(known.items(), key=lambda item: (item[0][0], item[0][2] or 0, item[0][1]))
         partition = pa.Table.from_pylist([row for _, row in ordered], schema=PARTITION)
     _write_generation(root, partition, source_file)
@@ -265,7 +272,8 @@ def create(root: Path) -> None:
         return
     if root.exists() and not root.is_dir():
         raise LakeError(f"{root} is a file, a lake is a directory")
-    if root.exists() and any(entry.name not in {"_catalog", *TABLES} for entry in root.iterdir()):
+    ours = {"_catalog", "mica_lake.sql", *TABLES}
+    if root.exists() and not all(e.name in ours or e.name.startswith(".mica_lake.sql.") for e in root.iterdir()):
         raise LakeError(f"{root} is no mica lake and is not empty: name a new directory")
     (root / "_catalog").mkdir(parents=True, exist_ok=True)
 
@@ -289,9 +297,16 @@ def collect_garbage(root: Path) -> None:
         if name == current
         or (successor is not None and successor <= (current or "") and born[successor] > time.time() - GRACE_SECONDS)
     ]
-    used: set[str] = set()
-    for name in stays:
-        used.update(pq.read_table(catalog / name / "partition.parquet", columns=["path"]).column("path").to_pylist())
+    used = set(read_table(root, "partition").column("path").to_pylist())
+    for name in [name for name in stays if name != current]:
+        try:
+            used.update(
+                pq.read_table(catalog / name / "partition.parquet", columns=["path"]).column("path").to_pylist()
+            )
+        except (OSError, pa.ArrowException):  # damaged, so that nobody reads it
+            stays.remove(name)
+    for unfinished in root.glob(".mica_lake.sql.*"):
+        unfinished.unlink()
     for name in set(names) - set(stays):
         shutil.rmtree(catalog / name)
     for pinned in (catalog / "pinned").rglob("*"):
@@ -339,16 +354,18 @@ def reindex(root: Path) -> list[str]:
     known = {(row["product"], row["filename"]): row for row in before if row["status"] != "set aside"}
     for (product, filename), sources in found.items():
         whole = sum(s.day_rows for s in sources) == sources[0].file_rows and len({s.checksum for s in sources}) == 1
-        row = source_row(product, sources[0], "current" if whole else "wanted")
+        row = source_row(product, sources[0], "current" if whole else "incomplete")
         old = known.pop((product, filename), None)
         if old is not None and old["checksum"] == row["checksum"]:
             row |= {name: old[name] for name in ("directory", "size", "mtime_ns")}
+            if old["status"] == "incomplete":
+                row |= {name: old[name] for name in ("status", "reason")}
         if not whole:
             row["reason"] = "a part of its rows is missing from the lake: ingest it again"
             trouble.append(f"{filename}: {row['reason']}")
         source_rows.append(row)
     for row in known.values():
-        if row["status"] == "current":
+        if row["status"] in ("current", "incomplete"):
             row |= {"status": "wanted", "reason": "its rows are missing from the lake: ingest it again"}
             trouble.append(f"{row['filename']}: {row['reason']}")
         source_rows.append(row)

@@ -1,5 +1,6 @@
 """The lake: SQL and Polars over its tables."""
 
+import operator
 import os
 import threading
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
 __all__ = ["Lake", "LakeError", "default_root", "open_lake"]
+
+
+_LEFT_BEHIND: list[duckdb.DuckDBPyConnection] = []
 
 
 def default_root() -> Path:
@@ -96,6 +100,9 @@ class Lake:
         """
         state = (os.getpid(), catalog.current_generation(self.root))
         if getattr(self._local, "state", None) != state:
+            if getattr(self._local, "state", state)[0] != os.getpid():
+                # A forked process has none of the threads that closing this connection would wait for.
+                _LEFT_BEHIND.append(self._local.connection)
             self._local.connection, self._local.state = self.private_connection(), state
         return self._local.connection  # type: ignore[no-any-return]
 
@@ -215,7 +222,10 @@ class Lake:
             raise ValueError(f"there is no table {table!r}; the lake has {', '.join(TABLES)}")
         interval: dict[str, Any] = {"start": cxcsec(start), "stop": cxcsec(stop)}
         if slot is not None:
-            interval["slot"] = slot
+            try:
+                interval["slot"] = operator.index(slot)
+            except TypeError:
+                raise ValueError(f"slot {slot!r} is not one of 0 to 7") from None
         arguments = ", ".join(f"${name}" for name in interval)
         paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
         frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
@@ -281,4 +291,4 @@ def open_lake(root: str | os.PathLike[str] | None = None) -> Lake:
     LakeError
         If there is no lake.
     """
-    return _opened(os.fspath(root if root is not None else default_root()))
+    return _opened(os.path.abspath(root if root is not None else default_root()))  # noqa: PTH100 - as Lake does

@@ -126,7 +126,7 @@ SOURCE_FILE = pa.schema(
     [
         ("product", pa.string()),
         ("filename", pa.string()),
-        ("status", pa.string()),  # current, superseded, set aside, wanted
+        ("status", pa.string()),  # see sql/lake.sql
         ("reason", pa.string()),
         ("directory", pa.string()),  # as last seen by ingest; null after a reindex without the old catalog
         ("size", pa.int64()),

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import erfa
+import numpy as np
 
 _DAY_US = 86_400_000_000
 _EPOCH = date(1998, 1, 1)
@@ -111,7 +112,10 @@ def cxcsec(time: Any) -> float:
     if isinstance(time, str):
         return _secs_of_text(time)
     if isinstance(time, datetime):
-        utc_time = time.astimezone(UTC) if time.tzinfo else time
+        try:
+            utc_time = time.astimezone(UTC) if time.tzinfo else time
+        except OverflowError:
+            raise ValueError(f"{time.isoformat()!r} is outside 1998 to 2199") from None
         return _secs_of_text(utc_time.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0"))
     for name in ("secs", "cxcsec"):  # CxoTime and DateTime; astropy's Time
         if hasattr(time, name):
@@ -121,8 +125,8 @@ def cxcsec(time: Any) -> float:
         if not isinstance(time, date) and isinstance(getattr(time, "date", None), str):
             return _secs_of_text(time.date)
     try:
-        secs = float(time) if not isinstance(time, bool | bytes) else math.nan
-    except (TypeError, ValueError):
+        secs = float(time) if not isinstance(time, bool | np.bool_ | bytes) else math.nan
+    except (TypeError, ValueError, OverflowError):
         secs = math.nan
     if not math.isfinite(secs):
         raise _refuse(time)
@@ -184,7 +188,7 @@ def utc(secs: float) -> str:
     >>> utc(441763266.184)
     '2012:001:00:00:00.000'
     """
-    secs = round(secs, 3)
+    secs = math.floor(secs * 1000 + 0.5) / 1000
     number = _number_of(secs)
     ms = round((secs - _start_of(number)) * 1000)
     hour, minute = min(ms // 3_600_000, 23), min(ms // 60_000 % 60, 59)

@@ -125,9 +125,15 @@ CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
     WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop) AND QUALITY = 0
     ORDER BY TIME, IMGNUM1;
 
--- The source files whose header interval meets start to stop, by name, which sorts by file time and slot.
+-- The source files whose header interval meets start to stop, by file time and name.
 CREATE OR REPLACE TEMP MACRO aca_l0_source_files(start, stop) AS TABLE
     SELECT *
-    FROM source_file
-    WHERE product = 'aca_l0' AND status = 'current' AND tstart < cxcsec(stop) AND tstop > cxcsec(start)
-    ORDER BY filename;
+    FROM read_parquet(
+        if_in_order(cxcsec(start), cxcsec(stop), getvariable('mica_lake_catalog') || '/source_file.parquet'),
+        hive_partitioning = false
+    )
+    WHERE product = 'aca_l0'
+        AND status IN ('current', 'incomplete')
+        AND tstart < cxcsec_or_null(stop)
+        AND tstop > cxcsec_or_null(start)
+    ORDER BY regexp_extract(filename, '\d+')::BIGINT, filename;

@@ -13,15 +13,15 @@ CREATE OR REPLACE TEMP MACRO cxcsec_of_text(t) AS
                 )
                     THEN try_strptime(
                         -- A leap second is the second before it, and one second.
-                        regexp_replace(split_part(t, '.', 1), ':23:59:60$', ':23:59:59'),
+                        regexp_replace(split_part(t, '.', 1), '([:T])23:59:60$', '\123:59:59'),
                         [
                             '%Y:%j', '%Y:%j:%H:%M', '%Y:%j:%H:%M:%S',
                             '%Y-%m-%d', '%Y-%m-%dT%H:%M', '%Y-%m-%dT%H:%M:%S'
                         ]
                     )
             END,
-            'us': (rpad(split_part(t, '.', 2), 7, '0')[1:7]::BIGINT + 5) // 10,
-            'leap': (regexp_matches(t, ':23:59:60'))::BIGINT
+            'us': (try_cast(rpad(split_part(t, '.', 2), 7, '0')[1:7] AS BIGINT) + 5) // 10,
+            'leap': (regexp_matches(t, '[:T]23:59:60'))::BIGINT
         }],
         LAMBDA time: list_transform(
             [epoch_us(time['timestamp']) // 86400000000 - 10227],
@@ -43,6 +43,7 @@ CREATE OR REPLACE TEMP MACRO cxcsec_of_text(t) AS
 CREATE OR REPLACE TEMP MACRO cxcsec_or_null
     (t DOUBLE) AS CASE WHEN isfinite(t) THEN t END,
     (t TIMESTAMP) AS cxcsec_of_text(strftime(t, '%Y-%m-%dT%H:%M:%S.%f')),
+    (t TIMESTAMP WITH TIME ZONE) AS cxcsec_of_text(strftime(make_timestamp(epoch_us(t)), '%Y-%m-%dT%H:%M:%S.%f')),
     (t VARCHAR) AS cxcsec_of_text(t);
 
 -- CXC seconds of a number (itself), a timestamp (UTC) or a text:

@@ -21,8 +21,9 @@ SET VARIABLE mica_lake_catalog = (
     FROM glob(getvariable('mica_lake') || '/_catalog/current')
 );
 
--- A row per source file known: those whose rows are in the lake (status 'current'), those given up for a newer revision
--- ('superseded'), those set aside with their reason ('set aside'), those that are to be read again ('wanted').
+-- A row per source file known. Its status: 'current', its rows are in the lake; 'superseded', given up for a newer revision;
+-- 'refused', between a newer and an older one; 'set aside', it cannot be taken; 'wanted', its rows should be in the lake and
+-- are not; 'incomplete', not all of them are. The reason says why.
 CREATE OR REPLACE TEMP VIEW source_file AS
     SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/source_file.parquet', hive_partitioning = false);
 
@@ -30,7 +31,7 @@ CREATE OR REPLACE TEMP VIEW source_file AS
 CREATE OR REPLACE TEMP VIEW file_to_look_at AS
     SELECT filename, status, reason, directory
     FROM source_file
-    WHERE status IN ('set aside', 'refused', 'wanted')
+    WHERE status IN ('set aside', 'refused', 'wanted', 'incomplete')
     ORDER BY product, filename, directory;
 
 -- A row per partition.
@@ -52,6 +53,13 @@ CREATE OR REPLACE TEMP MACRO files_by_day(name, from_slot, to_slot) AS (
     ) AS file ON file.day_number = day.number
 );
 
+-- `it`, or an error if stop is before start.
+CREATE OR REPLACE TEMP MACRO if_in_order(start, stop, it) AS
+    CASE
+        WHEN start <= stop THEN it
+        ELSE error(coalesce('stop ' || stop || ' is before start ' || start, 'start or stop is null'))
+    END;
+
 -- Those of `files` (from files_by_day) that can have rows from start to stop, both in CXC seconds, after a file without rows:
 -- an empty answer has the right columns, too. Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998;
 -- 80 s leave room for those to come, and cost a look into the day before for a query that starts at midnight.
@@ -60,17 +68,14 @@ CREATE OR REPLACE TEMP MACRO files_between(name, files, start, stop) AS
         [[start, stop]],
         LAMBDA t: list_concat(
             [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet'],
-            CASE
-                WHEN t[1] <= t[2] THEN list_filter(
-                    list_slice(
-                        files,
-                        greatest(floor((greatest(t[1], 0) - 80) / 86400)::INTEGER + 1, 1),
-                        greatest(floor((least(t[2], 6.4e9) - 63.184) / 86400)::INTEGER + 1, 0)
-                    ),
-                    LAMBDA file: file IS NOT NULL
-                )
-                ELSE error(coalesce('stop ' || t[2] || ' is before start ' || t[1], 'start or stop is null'))
-            END
+            list_filter(
+                list_slice(
+                    if_in_order(t[1], t[2], files),
+                    greatest(floor((least(greatest(t[1], 0), 6.4e9) - 80) / 86400)::INTEGER + 1, 1),
+                    greatest(floor((least(greatest(t[2], 0), 6.4e9) - 63.184) / 86400)::INTEGER + 1, 0)
+                ),
+                LAMBDA file: file IS NOT NULL
+            )
         )
     )[1];
 
@@ -86,7 +91,7 @@ CREATE OR REPLACE TEMP VIEW status AS
         utc(max(tstop)) AS stop
     FROM partition
     LEFT JOIN (
-        SELECT product, count(*) AS files FROM source_file WHERE status = 'current' GROUP BY product
+        SELECT product, count(*) AS files FROM source_file WHERE status IN ('current', 'incomplete') GROUP BY product
     ) AS current ON current.product = table_name
     GROUP BY table_name
     ORDER BY table_name;

@@ -32,9 +32,9 @@ CREATE OR REPLACE TEMP MACRO cxcsec_or_null(t) AS t::DOUBLE;
 -- The UTC date of CXC seconds, to a millisecond: 'YYYY:DDD:hh:mm:ss.sss'.
 CREATE OR REPLACE TEMP MACRO utc(secs) AS
     list_transform(
-        [utc_day_number(round(secs, 3))],
+        [utc_day_number(floor(secs * 1000 + 0.5) / 1000)],
         LAMBDA day: list_transform(
-            [round((round(secs, 3) - day_start(day)) * 1000)::BIGINT],
+            [round((floor(secs * 1000 + 0.5) / 1000 - day_start(day)) * 1000)::BIGINT],
             LAMBDA ms: strftime(DATE '1998-01-01' + day::INTEGER, '%Y:%j') || CASE
                 WHEN ms < 86400000
                     THEN printf(
