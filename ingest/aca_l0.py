@@ -586,7 +586,7 @@ def ingest(
     293
     """
     began = time.perf_counter()
-    root = Path(os.path.abspath(lake))  # noqa: PTH100 - links in the path are the user's
+    root = catalog.absolute(lake)
     found = discover(sources)
     report = Report("aca_l0", dry_run=dry_run)
     with ExitStack() as stack:

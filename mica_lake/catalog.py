@@ -67,6 +67,31 @@ class Key:
         return (self.day - EPOCH).days
 
 
+def absolute(root: str | os.PathLike[str]) -> Path:
+    """
+    A lake's directory, as queries name it.
+
+    Parameters
+    ----------
+    root : path
+        The directory, relative or with ``~``.
+
+    Returns
+    -------
+    Path
+        Its absolute path; links in it stay as the user wrote them.
+
+    Raises
+    ------
+    LakeError
+        If DuckDB would take it for a pattern.
+    """
+    path = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111
+    if set(path) & set("*?["):
+        raise LakeError(f"{path}: a lake's path may not have *, ? or [ in it, DuckDB would take it for a pattern")
+    return Path(path)
+
+
 def sql_script() -> str:
     """
     The views and macros of the lake, the text of ``mica_lake.sql``.

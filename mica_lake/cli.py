@@ -158,7 +158,7 @@ def reindex(lake: LakeOption = None) -> None:
     from mica_lake.lake import default_root
 
     console = Console()
-    root = (lake or default_root()).absolute()
+    root = catalog.absolute(lake or default_root())
     trouble = catalog.rebuild(root)
     for line in trouble:
         console.print(line, soft_wrap=True, highlight=False)

@@ -74,8 +74,7 @@ class Lake:
     """
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self.root = Path(root) if root is not None else default_root()
-        self.root = Path(os.path.abspath(self.root.expanduser()))  # noqa: PTH100 - links in the path are the user's
+        self.root = catalog.absolute(root if root is not None else default_root())
         self._local = threading.local()
         if catalog.current_generation(self.root) is None:
             if any((self.root / name).is_dir() for name in TABLES):
@@ -149,7 +148,8 @@ class Lake:
         Raises
         ------
         ValueError
-            If the query is wrong: its syntax, a name, a bad time or slot.
+            If the query is wrong: its syntax, a name, a bad time or slot of a macro. What goes wrong only when the
+            answer is computed is a ``duckdb.Error`` of the call that asks for it.
 
         Examples
         --------
@@ -291,4 +291,4 @@ def open_lake(root: str | os.PathLike[str] | None = None) -> Lake:
     LakeError
         If there is no lake.
     """
-    return _opened(os.path.abspath(root if root is not None else default_root()))  # noqa: PTH100 - as Lake does
+    return _opened(str(catalog.absolute(root if root is not None else default_root())))

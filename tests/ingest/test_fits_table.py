@@ -1,0 +1,272 @@
+"""The first binary table of a FITS file: read exactly as astropy reads it, or refused with the reason."""
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+from mica_lake.ingest.fits_table import BadFile, decompress, read
+
+from mica_lake.simulate.aca_l0 import readouts, times, write_file
+
+KEYWORDS = (
+    "TSTART", "TSTOP", "STARTMJF", "STOPMNF", "REVISION", "TLMVER", "ASCDSVER", "DATE", "CONTENT", "AFTER", "NAXIS2",
+)  # fmt: skip
+
+
+def a_file(folder: Path, imgsize: int = 6) -> bytes:
+    """A simulated file, as it is stored."""
+    return write_file(folder, 3, readouts(3, imgsize, times(5e8, 5e8 + 60, imgsize))).read_bytes()
+
+
+def table_of(columns: list[fits.Column], **header: object) -> bytes:
+    hdu = fits.BinTableHDU.from_columns(columns)
+    hdu.header.update(header)
+    out = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("imgsize", [4, 6, 8])
+def test_rows_are_those_of_the_file_byte_for_byte(imgsize: int, tmp_path: Path) -> None:
+    content = a_file(tmp_path, imgsize)
+    table = read(content, KEYWORDS)
+    assert table.rows is not None
+    with fits.open(io.BytesIO(gzip.decompress(content)), uint=False, do_not_scale_image_data=True) as hdus:
+        raw = np.asarray(hdus[1].data)
+    assert table.rows.dtype.names == raw.dtype.names
+    assert table.rows.tobytes() == raw.tobytes()
+
+
+def test_the_header_says_what_astropys_says(tmp_path: Path) -> None:
+    content = a_file(tmp_path)
+    expected = fits.getheader(io.BytesIO(gzip.decompress(content)), 1)
+    header = read(content, KEYWORDS, header_only=True).header
+    said = [keyword for keyword in KEYWORDS if keyword != "AFTER"]
+    assert [header[keyword] for keyword in said] == [expected[keyword] for keyword in said]
+    assert "AFTER" not in header
+
+
+def test_columns_unsigned_by_tzero_are_told(tmp_path: Path) -> None:
+    layout = read(a_file(tmp_path), KEYWORDS, header_only=True).layout
+    assert layout.zeros == {"IMGSCALE": 32768, "BGDAVG": 32768, "BGDRMS": 32768}
+    assert layout.forms["IMGSCALE"] == "I"
+    assert layout.dtype["IMGRAW"].shape == (6, 6)
+
+
+def test_header_only_reads_no_rows_and_does_not_mind_that_they_are_missing(tmp_path: Path) -> None:
+    plain = gzip.decompress(a_file(tmp_path))
+    assert read(plain[:-2880], KEYWORDS, header_only=True).rows is None
+    with pytest.raises(BadFile, match="truncated: 29 rows"):
+        read(plain[:-2880], KEYWORDS)
+
+
+def test_a_comment_that_ends_with_end_does_not_end_the_header(tmp_path: Path) -> None:
+    columns = [fits.Column("A", "J", array=np.arange(3))]
+    hdu = fits.BinTableHDU.from_columns(columns)
+    hdu.header.add_comment("x" * 69 + "END")
+    hdu.header.add_comment("")
+    hdu.header["AFTER"] = 7
+    out = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(out)
+    table = read(out.getvalue(), KEYWORDS)
+    assert table.header["AFTER"] == 7
+    assert table.rows is not None
+    assert table.rows["A"].tolist() == [0, 1, 2]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st_numpy.arrays(">f4", st.tuples(st.integers(0, 4), st.just(4), st.just(4)), elements=st_numpy.from_dtype(
+        np.dtype(">f4"))),
+    st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_any_values_read_back_as_astropy_reads_them(pixels: np.ndarray, seed: int) -> None:
+    n = len(pixels)
+    words = np.random.default_rng(seed).integers(-(2**15), 2**15, n, dtype=np.int16)
+    content = table_of(
+        [
+            fits.Column("WORD", "I", array=words),
+            fits.Column("IMGRAW", "16E", dim="(4,4)", array=pixels),
+            fits.Column("TEXT", "4A", array=np.array([b"ORIG"] * n)),
+        ]
+    )
+    table = read(content, KEYWORDS)
+    assert table.rows is not None
+    assert table.rows["WORD"].astype(np.int16).tobytes() == words.tobytes()
+    assert table.rows["IMGRAW"].tobytes() == pixels.tobytes()
+    assert table.rows["TEXT"].tolist() == [b"ORIG"] * n
+
+
+# --- gzip -------------------------------------------------------------------------------------------------------------
+
+TEXT = b"A line of text, and another. " * 1000
+GZ = gzip.compress(TEXT, mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (TEXT, TEXT),
+        (GZ, TEXT),
+        (GZ + gzip.compress(b"second member"), TEXT + b"second member"),
+        (GZ + b"\0" * 512, TEXT),
+    ],
+    ids=["plain", "gzipped", "two members", "padded with zeros"],
+)
+def test_what_gzip_gives_is_what_decompress_gives(content: bytes, expected: bytes) -> None:
+    assert decompress(content) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (GZ[:-1], "truncated"),
+        (GZ[:-8], "truncated"),
+        (GZ[: len(GZ) // 2], "truncated"),
+        (GZ[:5], "truncated"),
+        (b"\x1f\x8b" + b"garbage" * 20, "damaged"),
+        (GZ + b"garbage", "damaged|truncated"),
+    ],
+    ids=["empty", "a byte less", "no trailer", "half", "half a gzip header", "garbage", "garbage after it"],
+)
+def test_what_is_no_whole_gzip_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(BadFile, match=reason):
+        decompress(content)
+
+
+@pytest.mark.parametrize("back", range(1, 9))
+def test_a_wrong_checksum_or_length_is_noticed(back: int) -> None:
+    damaged = bytearray(GZ)
+    damaged[-back] ^= 0x10
+    with pytest.raises(BadFile, match="damaged"):
+        decompress(bytes(damaged))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(10, len(GZ) - 1), st.integers(0, 7))
+def test_a_flipped_bit_is_never_taken_for_the_content(byte: int, bit: int) -> None:
+    damaged = bytearray(GZ)
+    damaged[byte] ^= 1 << bit
+    try:
+        assert decompress(bytes(damaged)) == TEXT
+    except BadFile:
+        return
+    assert zlib.decompress(bytes(damaged), 31) == TEXT, "a bit that means nothing"
+
+
+def test_a_file_does_not_fill_the_memory() -> None:
+    with pytest.raises(BadFile, match="more than 1000 bytes"):
+        decompress(GZ, 1000)
+    with pytest.raises(BadFile, match="larger than 1000 bytes"):
+        decompress(TEXT, 1000)
+    assert decompress(GZ, len(TEXT)) == TEXT
+    assert TEXT.startswith(decompress(GZ, 1000, start_only=True)[:1000])
+
+
+# --- what is no such table --------------------------------------------------------------------------------------------
+
+
+def image_only() -> bytes:
+    out = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(np.zeros((4, 4)))]).writeto(out)
+    return out.getvalue()
+
+
+def image_extension() -> bytes:
+    out = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((4, 4)))]).writeto(out)
+    return out.getvalue()
+
+
+def ascii_table() -> bytes:
+    out = io.BytesIO()
+    table = fits.TableHDU.from_columns([fits.Column("A", "I5", array=np.arange(3))])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(out)
+    return out.getvalue()
+
+
+def scaled() -> bytes:
+    return table_of([fits.Column("A", "E", bscale=2.0, array=np.arange(3) * 2.0)])
+
+
+def variable_length() -> bytes:
+    return table_of([fits.Column("A", "PJ()", array=np.array([[1], [2, 3]], dtype=object))])
+
+
+def edited(old: bytes, new: bytes) -> Callable[[], bytes]:
+    """A good table, one card of which is wrong."""
+
+    def content() -> bytes:
+        good = table_of([fits.Column("A", "J", array=np.arange(3)), fits.Column("B", "2E", array=np.zeros((3, 2)))])
+        assert good.count(old) == 1
+        return good.replace(old, new)
+
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (lambda: b"not a FITS file at all\n" * 200, "no FITS file"),
+        (image_only, "no end|no binary table"),
+        (image_extension, "no binary table"),
+        (ascii_table, "no binary table"),
+        (scaled, "column A has a scale that is not expected: 2"),
+        (variable_length, "column A has a form"),
+        (lambda: table_of([fits.Column("A", "C", array=np.zeros(2, complex))]), "column A has a form"),
+        (edited(b"NAXIS1  =                   12", b"NAXIS1  =                   13"), "NAXIS1 is 13"),
+        (edited(b"NAXIS2  =                    3", b"NAXIS2  =                   -3"), "NAXIS2 is -3"),
+        (edited(b"NAXIS2  =                    3", b"NAXIS2  =            300000000"), "truncated: 300000000 rows"),
+        (edited(b"NAXIS2  =                    3", b"NAXIS2  =                'abc'"), "header is damaged"),
+        (edited(b"TFIELDS =                    2", b"TFIELDS =                    3"), "header is damaged"),
+        (edited(b"TFIELDS =                    2", b"COMMENT                     2 "), "header is damaged"),
+        (edited(b"'B       '", b"'A       '"), "column A has a form"),
+        (lambda: table_of([fits.Column("A", "J", array=np.arange(3))])[:2880], "no binary table"),
+        (lambda: table_of([fits.Column("A", "J", array=np.arange(3))])[:3280], "no end"),
+        (lambda: table_of([fits.Column("A", "J", array=np.arange(3))])[:4000], "no end|truncated|damaged"),
+        (lambda: b"SIMPLE  =", "no end"),
+    ],
+    ids=[
+        "text", "image only", "image extension", "ASCII table", "scaled", "variable length", "complex", "NAXIS1",
+        "NAXIS2", "far too many rows", "NAXIS2 no number", "TFIELDS too large", "TFIELDS missing", "a name twice",
+        "no extension", "half a header", "a header without its padding", "a tenth of a card",
+    ],
+)  # fmt: skip
+def test_what_is_no_such_table_is_refused_with_the_reason(content: Callable[[], bytes], reason: str) -> None:
+    data = content()
+    assert "truncated" in reason or re.search(reason, _reason(data, header_only=True))
+    assert re.search(reason, _reason(data, header_only=False))
+    assert re.search(reason, _reason(gzip.compress(data), header_only=False))
+
+
+def _reason(content: bytes, *, header_only: bool) -> str:
+    with pytest.raises(BadFile) as caught:
+        read(content, KEYWORDS, header_only=header_only)
+    return str(caught.value)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 80 * 90), st.integers(1, 255))
+def test_a_damaged_header_is_read_or_refused_but_never_another_error(
+    tmp_path_factory: pytest.TempPathFactory, at: int, change: int
+) -> None:
+    content = bytearray(_PLAIN)
+    at %= len(content)
+    content[at] ^= change
+    try:
+        read(bytes(content), KEYWORDS)
+    except BadFile as error:
+        assert str(error)
+
+
+_PLAIN = table_of([fits.Column("A", "J", array=np.arange(3)), fits.Column("IMGRAW", "16E", dim="(4,4)")])

@@ -1,0 +1,231 @@
+"""A partition's file: it says where its rows come from, and the same rows always give the same bytes."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from mica_lake import LakeError
+from mica_lake.partition_file import FORMAT, Source, checksum, encode, read_sources, write
+from mica_lake.tables import ACA_L0
+
+SOURCE = Source(
+    "acaf500000002N001_3_img0.fits.gz", "0" * 64, 3, 8, 1, 5e8, 5.0001e8, 1, 2, 3, 4, "P014", "10.8",
+    "2013-11-05T00:53:20", 10, 10, 10,
+)  # fmt: skip
+
+
+def rows_of(**columns: Any) -> pa.Table:
+    """Rows of aca_l0, null where no column is given."""
+    count = len(columns["TIME"])
+    arrays = [
+        pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(count, f.type) for f in ACA_L0.schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=ACA_L0.schema)
+
+
+def images_of(pixels: np.ndarray) -> pa.Table:
+    return rows_of(TIME=np.arange(len(pixels), dtype=float), IMGRAW=list(pixels.reshape(len(pixels), -1)))
+
+
+def metadata_of(content: bytes) -> pq.FileMetaData:
+    return pq.read_metadata(io.BytesIO(content))
+
+
+def test_the_file_names_its_format_its_table_and_its_sources() -> None:
+    sources = [replace(SOURCE, filename=name) for name in ("b.fits.gz", "a.fits.gz")]
+    metadata = metadata_of(encode(ACA_L0, rows_of(TIME=[1.0]), sources)).metadata
+    assert metadata[b"mica_lake.format"] == FORMAT.encode()
+    assert metadata[b"mica_lake.table"] == b"aca_l0"
+    assert json.loads(metadata[b"mica_lake.sources"]) == [asdict(sources[1]), asdict(sources[0])]
+
+
+def test_sources_read_back_as_they_were_given(tmp_path: Path) -> None:
+    odd = replace(SOURCE, tstart=0.1 + 0.2, tlmver="", date='"quoted" ü')
+    write(tmp_path / "a.parquet", encode(ACA_L0, rows_of(TIME=[1.0]), [odd]))
+    sources, footer = read_sources(tmp_path / "a.parquet", ACA_L0)
+    assert sources == [odd]
+    assert footer.num_rows == 1
+
+
+def test_the_same_rows_and_sources_give_the_same_bytes_however_they_come() -> None:
+    rows = images_of(np.arange(160, dtype=np.float32).reshape(10, 16))
+    sources = [replace(SOURCE, filename=f"{n}.fits") for n in range(3)]
+    content = encode(ACA_L0, rows, sources)
+    in_pieces = pa.concat_tables([rows.slice(0, 3), rows.slice(3, 0), rows.slice(3)])
+    assert encode(ACA_L0, in_pieces, sources[::-1]) == content
+    padded = pa.concat_tables([rows, rows]).combine_chunks()
+    assert encode(ACA_L0, padded.slice(10, 10), sources) == content
+    assert encode(ACA_L0, rows, sources[:2]) != content
+
+
+def encodings(content: bytes, path: str) -> set[str]:
+    group = metadata_of(content).row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    return set(next(c.encodings for c in columns if c.path_in_schema == path))
+
+
+def pixels_size(content: bytes) -> int:
+    group = metadata_of(content).row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    return int(next(c.total_compressed_size for c in columns if c.path_in_schema.startswith("IMGRAW")))
+
+
+def with_pixels_as(rows: pa.Table, *, split: bool) -> int:
+    """Size of the pixels in one of the two encodings."""
+    out = io.BytesIO()
+    path = "IMGRAW.list.element"
+    pq.write_table(
+        rows.select(["IMGRAW"]), out, compression="zstd", compression_level=3, use_dictionary=not split,
+        column_encoding={path: "BYTE_STREAM_SPLIT"} if split else None, store_schema=False,
+    )  # fmt: skip
+    return pixels_size(out.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["few values", "all different", "constant", "noise of a few bits"])
+def test_pixels_are_stored_in_the_smaller_of_the_two_encodings(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    pixels = {
+        "few values": rng.choice(np.float32([1.1, 2.2, 3.3, 1e9]), (500, 36)),
+        "all different": rng.normal(0, 1, (500, 36)).astype(np.float32),
+        "constant": np.full((500, 36), 7, np.float32),
+        "noise of a few bits": (1000 + rng.integers(0, 4, (500, 36))).astype(np.float32),
+    }[kind]
+    rows = images_of(pixels)
+    content = encode(ACA_L0, rows, [])
+    split, distinct = with_pixels_as(rows, split=True), with_pixels_as(rows, split=False)
+    chosen = "BYTE_STREAM_SPLIT" in encodings(content, "IMGRAW.list.element")
+    assert chosen == (split <= distinct)
+    assert pixels_size(content) <= 1.02 * min(split, distinct) + 100
+
+
+def test_both_encodings_are_chosen_by_some_pixels() -> None:
+    rng = np.random.default_rng(1)
+    few = images_of(rng.choice(np.float32([1.1, 2.2, 3.3, 1e9]), (500, 36)))
+    all_different = images_of(rng.normal(0, 1, (500, 36)).astype(np.float32))
+    assert "BYTE_STREAM_SPLIT" not in encodings(encode(ACA_L0, few, []), "IMGRAW.list.element")
+    assert "BYTE_STREAM_SPLIT" in encodings(encode(ACA_L0, all_different, []), "IMGRAW.list.element")
+
+
+def test_only_time_has_statistics() -> None:
+    group = metadata_of(encode(ACA_L0, rows_of(TIME=[1.0, 2.0], MJF=[3, 4]), [])).row_group(0)
+    with_statistics = [c.path_in_schema for i in range(group.num_columns) if (c := group.column(i)).statistics]
+    assert with_statistics == ["TIME"]
+    assert (group.column(0).statistics.min, group.column(0).statistics.max) == (1.0, 2.0)
+
+
+def test_no_rows_have_the_schema_too() -> None:
+    content = encode(ACA_L0, ACA_L0.schema.empty_table(), [])
+    assert pq.read_table(io.BytesIO(content)).schema.equals(
+        pq.read_table(io.BytesIO(content)).cast(ACA_L0.schema).schema
+    )
+    assert metadata_of(content).num_rows == 0
+
+
+ODD = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-45, 3.4028235e38]
+floats = st.one_of(st.sampled_from(np.float32(ODD).tolist()), st.floats(width=32))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st_numpy.arrays(np.uint32, st.tuples(st.integers(1, 6), st.just(16))),
+    st.lists(floats, min_size=6, max_size=6),
+    st.lists(st.integers(0, 65535), min_size=6, max_size=6),
+    st.lists(st.one_of(st.none(), st.integers(0, 255)), min_size=6, max_size=6),
+    st.lists(st.text("ABC xyz\n'\"", max_size=4), min_size=6, max_size=6),
+)
+def test_any_values_come_back_bit_for_bit(
+    bits: np.ndarray, temperatures: Sequence[float], words: list[int], octets: list[int | None], text: list[str]
+) -> None:
+    n = len(bits)
+    pixels = bits.view(np.float32)
+    temperatures_32 = np.array(temperatures[:n], np.float32)
+    content = encode(
+        ACA_L0,
+        rows_of(
+            TIME=np.arange(n, dtype=float), IMGRAW=list(pixels), TEMPCCD=temperatures_32, BGDAVG=words[:n],
+            IMGFID2=octets[:n], PIXTLM=text[:n],
+        ),
+        [],
+    )  # fmt: skip
+    back = pq.read_table(io.BytesIO(content), schema=ACA_L0.schema)
+    assert back["IMGRAW"].combine_chunks().flatten().to_numpy().tobytes() == pixels.tobytes()
+    assert back["TEMPCCD"].to_numpy().tobytes() == temperatures_32.tobytes()
+    assert back["BGDAVG"].to_pylist() == words[:n]
+    assert back["IMGFID2"].to_pylist() == octets[:n]
+    assert back["PIXTLM"].to_pylist() == text[:n]
+
+
+# --- writing and reading files ----------------------------------------------------------------------------------------
+
+
+def test_write_replaces_a_file_whole_and_makes_its_directory(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    for content in (b"first, the longer one", b"second"):
+        write(path, content)
+        assert path.read_bytes() == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [None, "text is no bytes"])
+def test_write_leaves_no_other_file_on_error(content: Any, tmp_path: Path) -> None:
+    write(tmp_path / "file", b"as it was")
+    with pytest.raises(TypeError):
+        write(tmp_path / "file", content)
+    (tmp_path / "directory" / "with something in it").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        write(tmp_path / "directory", b"a directory stands in the way")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "file"]
+    assert (tmp_path / "file").read_bytes() == b"as it was"
+
+
+def test_the_checksum_is_sha_256() -> None:
+    assert checksum(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def with_metadata(**metadata: str) -> bytes:
+    out = io.BytesIO()
+    with pq.ParquetWriter(out, pa.schema([("TIME", pa.float64())])) as writer:
+        writer.write_table(pa.table({"TIME": [1.0]}))
+        writer.add_key_value_metadata({f"mica_lake.{key}": value for key, value in metadata.items()})
+    return out.getvalue()
+
+
+GOOD = encode(ACA_L0, rows_of(TIME=[1.0]), [SOURCE])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        (b"", ""),
+        (GOOD[: len(GOOD) // 2], ""),
+        (GOOD[:-4] + b"PARX", ""),
+        (b"some text", ""),
+        (with_metadata(), "it is no partition of aca_l0"),
+        (with_metadata(table="hdr3", format=FORMAT, sources="[]"), "it is no partition of aca_l0"),
+        (with_metadata(table="aca_l0", format="99", sources="[]"), "its format is 99, this mica-lake writes 1"),
+        (with_metadata(table="aca_l0", sources="[]"), "format"),
+        (with_metadata(table="aca_l0", format=FORMAT), "sources"),
+        (with_metadata(table="aca_l0", format=FORMAT, sources="{"), ""),
+        (with_metadata(table="aca_l0", format=FORMAT, sources='[{"what": 1}]'), "what"),
+    ],
+)
+def test_what_is_no_partition_is_refused_by_name(content: bytes | None, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LakeError) as caught:
+        read_sources(path, ACA_L0)
+    assert str(path) in str(caught.value)
+    assert reason in str(caught.value)
