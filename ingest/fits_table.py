@@ -4,15 +4,17 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from astropy.io import fits
 from isal import isal_zlib
-from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
 MAX_BYTES = 1 << 28
 _BLOCK = 2880
+# The stubs of isal declare an instance, it is a class.
+_DAMAGED = cast("type[Exception]", isal_zlib.error)
 _HEADER_BYTES = 40 * _BLOCK
 _END = b"END" + b" " * 77
 _OF_COLUMNS = np.array([b"TTYPE", b"TFORM", b"TDIM", b"TZERO", b"TSCAL"])
@@ -99,7 +101,7 @@ def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = Fal
         stream = isal_zlib.decompressobj(31)
         try:
             part = stream.decompress(content, left + 1)
-        except IsalError as error:
+        except _DAMAGED as error:
             raise BadFile(f"the gzip data are damaged ({error})") from None
         parts.append(part)
         left -= len(part)
