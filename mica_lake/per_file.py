@@ -37,7 +37,7 @@ def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any
     --------
     >>> paths = sorted(getfixture("demo_files").glob("*_3_img0.fits.gz"))
     >>> read_columns(paths, ["TIME", "IMGRAW"])["IMGRAW"].shape
-    (3513, 6, 6)
+    (3512, 6, 6)
     """
     found: dict[str, list[Any]] = {name: [] for name in columns}
     for path in paths:
