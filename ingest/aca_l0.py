@@ -10,11 +10,10 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from mica_lake.ingest import fits_table
+from mica_lake.ingest import fits_table, hdr3
 from mica_lake.ingest.fits_table import BadFile, BinTable
+from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.revisions import Verdict, judge
 from numpy.typing import NDArray
@@ -524,18 +524,6 @@ def _merge(tables: Sequence[pa.Table], sources: Mapping[str, Source]) -> tuple[p
     return rows, dict.fromkeys(sources, 0) | dict(zip(best_first, counts.tolist(), strict=True))
 
 
-def _one_thread() -> None:
-    pa.set_cpu_count(1)
-    pa.set_io_thread_count(1)
-
-
-class _InProcess(Executor):
-    """An executor without processes, for few files."""
-
-    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
-        return map(fn, *iterables)
-
-
 def ingest(
     sources: Iterable[str | os.PathLike[str]],
     lake: str | os.PathLike[str],
@@ -545,7 +533,7 @@ def ingest(
     console: Console | None = None,
 ) -> Report:
     """
-    Take ACA L0 files into a lake, which is made where there is none.
+    Take ACA L0 files into a lake, which is made where there is none, and bring table `hdr3` up to date.
 
     The outcome depends on the set of files alone: not on their order, on how many runs they are split over, nor on runs
     that were interrupted.
@@ -566,7 +554,7 @@ def ingest(
     Returns
     -------
     Report
-        What was done.
+        What was done; its ``derived`` is that of `hdr3`.
 
     Raises
     ------
@@ -585,31 +573,35 @@ def ingest(
     >>> ingest([tmp / "files"], tmp / "lake", jobs=1).rows
     293
     """
-    began = time.perf_counter()
     root = catalog.absolute(lake)
     found = discover(sources)
-    report = Report("aca_l0", dry_run=dry_run)
     with ExitStack() as stack:
         if not dry_run:
             catalog.create(root)
             stack.enter_context(writer_lock(root / "_catalog"))
-            if (root / "_catalog" / "interrupted").exists():
-                catalog.reindex(root)
-            if catalog.current_generation(root) is not None:
-                catalog.collect_garbage(root)
-        known = catalog.read_table(root, "source_file")
-        if not dry_run:
-            known = _settle(root, known)
+            catalog.mend(root)
+        pool = executor(stack, jobs)
         progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
-        task = progress.add_task("aca_l0", total=len(found))
-        pool: Executor | None = None
-        for first in range(0, len(found), BATCH_FILES):
-            batch = _Batch(root, report, known, found[first : first + BATCH_FILES])
-            if batch.new and pool is None:
-                pool = stack.enter_context(_executor(jobs or os.cpu_count() or 1, len(batch.new)))
-            known = batch.run(pool or _InProcess(), lambda files: progress.advance(task, files))
-        if catalog.current_generation(root) is None and not dry_run:
-            catalog.commit(root, {}, known)
+        report = _ingest(root, found, pool, progress, dry_run)
+        if not dry_run:
+            report.derived = hdr3.bring_up_to_date(root, pool, progress)
+    return report
+
+
+def _ingest(
+    root: Path, found: Sequence[Found], pool: Callable[[int], Executor], progress: Progress, dry_run: bool
+) -> Report:
+    began = time.perf_counter()
+    report = Report(ACA_L0.name, dry_run=dry_run)
+    known = catalog.read_table(root, "source_file")
+    if not dry_run:
+        known = _settle(root, known)
+    task = progress.add_task(ACA_L0.name, total=len(found))
+    for first in range(0, len(found), BATCH_FILES):
+        batch = _Batch(root, report, known, found[first : first + BATCH_FILES])
+        known = batch.run(pool(len(batch.new)), lambda files: progress.advance(task, files))
+    if catalog.current_generation(root) is None and not dry_run:
+        catalog.commit(root, {}, known)
     report.seconds = time.perf_counter() - began
     return report
 
@@ -637,12 +629,6 @@ def _settle(root: Path, known: pa.Table) -> pa.Table:
         known = pa.Table.from_pylist(rows, schema=SOURCE_FILE)
         catalog.commit(root, {}, known)
     return known
-
-
-def _executor(jobs: int, files: int) -> Executor:
-    if jobs == 1 or files <= 8:
-        return _InProcess()
-    return ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread)
 
 
 class _Batch:

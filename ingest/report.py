@@ -31,6 +31,8 @@ class Report:
         How long it took.
     dry_run : bool
         Whether this is a plan only.
+    derived : Report or None
+        What was done to the table that is derived from this one.
     """
 
     product: str
@@ -45,6 +47,7 @@ class Report:
     bytes_out: int = 0
     seconds: float = 0.0
     dry_run: bool = False
+    derived: "Report | None" = None
 
     @property
     def exit_code(self) -> int:
@@ -90,3 +93,7 @@ class Report:
         console.print(table)
         if not (self.taken or self.replaced or self.set_aside):
             console.print("Nothing to do: the lake has all of it.")
+        if self.derived is not None and self.derived.partitions:
+            d = self.derived
+            done = f"{d.partitions:,} days, {d.rows:,} rows, {d.bytes_out / 1e6:,.1f} MB, {d.seconds:,.2f} s"
+            console.print(f"{d.product}, derived from it: {done}")

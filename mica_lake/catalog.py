@@ -27,12 +27,12 @@ import pyarrow.parquet as pq
 
 from mica_lake.errors import LakeError
 from mica_lake.lock import writer_lock
-from mica_lake.partition_file import Source, checksum, encode, read_sources, write
-from mica_lake.tables import PARTITION, SOURCE_FILE, TABLES, Table
+from mica_lake.partition_file import Source, checksum, encode, read_derived_from, read_sources, write
+from mica_lake.tables import HDR3_MSID, PARTITION, SOURCE_FILE, TABLES, Table
 
 EPOCH = date(1998, 1, 1)
 GRACE_SECONDS = 3600.0
-SQL_FILES = ("times.sql", "lake.sql", "aca_l0.sql", "cxcsec.sql")
+SQL_FILES = ("times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "cxcsec.sql")
 
 
 @dataclass(frozen=True, order=True)
@@ -65,6 +65,51 @@ class Key:
     def day_number(self) -> int:
         """Days since 1998-01-01."""
         return (self.day - EPOCH).days
+
+
+def existing(root: str | os.PathLike[str]) -> Path:
+    """
+    Directory of a lake that is there.
+
+    Parameters
+    ----------
+    root : path
+        The directory.
+
+    Returns
+    -------
+    Path
+        Its absolute path.
+
+    Raises
+    ------
+    LakeError
+        If there is no lake, or none with a catalog; what to do is said.
+    """
+    path = absolute(root)
+    if current_generation(path) is None:
+        if any((path / name).is_dir() for name in TABLES):
+            raise LakeError(f"{path} has no catalog: 'mica-lake reindex --lake {path}' derives it")
+        raise LakeError(
+            f"{path} is no mica lake: 'mica-lake ingest aca_l0 --from FILES --lake {path}' makes one, "
+            "or name another with MICA_LAKE or --lake"
+        )
+    return path
+
+
+def mend(root: Path) -> None:
+    """
+    Put right what an interrupted writer left, and remove what nobody reads any more.
+
+    Parameters
+    ----------
+    root : Path
+        The lake, whose writer's lock is held.
+    """
+    if (root / "_catalog" / "interrupted").exists():
+        reindex(root)
+    if current_generation(root) is not None:
+        collect_garbage(root)
 
 
 def absolute(root: str | os.PathLike[str]) -> Path:
@@ -157,7 +202,9 @@ def read_table(root: Path, name: str) -> pa.Table:
         raise LakeError(f"the catalog is damaged ({path}: {error}): run 'mica-lake reindex --lake {root}'") from error
 
 
-def pin(root: Path, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source]) -> dict[str, Any]:
+def pin(
+    root: Path, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None
+) -> dict[str, Any]:
     """
     Write one version of a partition, which nothing reads until it is committed.
 
@@ -173,13 +220,15 @@ def pin(root: Path, table: Table, key: Key, rows: pa.Table, sources: Sequence[So
         All its rows.
     sources : sequence of Source
         Where they come from.
+    derived_from : str, optional
+        What they are derived from, for a table made from another.
 
     Returns
     -------
     dict
         Its row in the catalog's ``partition``.
     """
-    content = encode(table, rows, sources)
+    content = encode(table, rows, sources, derived_from)
     path = key.pinned(table, checksum(content))
     # A version that is there already is this one, unless somebody damaged it.
     if not (root / path).exists() or (root / path).read_bytes() != content:
@@ -187,12 +236,20 @@ def pin(root: Path, table: Table, key: Key, rows: pa.Table, sources: Sequence[So
     times = rows.column("TIME")
     return _partition_row(
         table, key, path, len(rows), len(content),
-        times[0].as_py() if len(rows) else None, times[-1].as_py() if len(rows) else None, len(sources),
+        times[0].as_py() if len(rows) else None, times[-1].as_py() if len(rows) else None, len(sources), derived_from,
     )  # fmt: skip
 
 
 def _partition_row(
-    table: Table, key: Key, path: str, rows: int, size: int, tstart: float | None, tstop: float | None, files: int
+    table: Table,
+    key: Key,
+    path: str,
+    rows: int,
+    size: int,
+    tstart: float | None,
+    tstop: float | None,
+    files: int,
+    derived_from: str | None,
 ) -> dict[str, Any]:
     return {
         "table_name": table.name,
@@ -206,6 +263,7 @@ def _partition_row(
         "tstart": tstart,
         "tstop": tstop,
         "files": files,
+        "derived_from": derived_from,
     }
 
 
@@ -272,6 +330,9 @@ def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) ->
         write(directory / f"{part}.parquet", bytes(sink.getvalue()))
     for table in TABLES.values():
         write(directory / "no_rows" / f"{table.name}.parquet", encode(table, table.schema.empty_table(), []))
+    sink = pa.BufferOutputStream()
+    pq.write_table(HDR3_MSID, sink)
+    write(directory / "hdr3_msid.parquet", bytes(sink.getvalue()))
     script = root / "mica_lake.sql"
     text = sql_script().encode()
     if not script.exists() or script.read_bytes() != text:
@@ -446,6 +507,7 @@ def _read_partition(root: Path, table: Table, path: Path) -> tuple[dict[str, Any
         row = _partition_row(
             table, key, pinned.relative_to(root).as_posix(), footer.num_rows, len(content),
             groups[0].min if groups else None, groups[-1].max if groups else None, len(sources),
+            read_derived_from(footer),
         )  # fmt: skip
     except (LakeError, OSError, ValueError) as error:
         return None, [], f"{relative} is damaged: {error}"

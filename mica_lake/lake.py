@@ -74,15 +74,8 @@ class Lake:
     """
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self.root = catalog.absolute(root if root is not None else default_root())
+        self.root = catalog.existing(root if root is not None else default_root())
         self._local = threading.local()
-        if catalog.current_generation(self.root) is None:
-            if any((self.root / name).is_dir() for name in TABLES):
-                raise LakeError(f"{self.root} has no catalog: 'mica-lake reindex --lake {self.root}' derives it")
-            raise LakeError(
-                f"{self.root} is no mica lake: 'mica-lake ingest aca_l0 --from FILES --lake {self.root}' makes one, "
-                "or name another with MICA_LAKE or --lake"
-            )
 
     def __repr__(self) -> str:
         return f"Lake({str(self.root)!r})"
@@ -220,6 +213,8 @@ class Lake:
         """
         if table not in TABLES:
             raise ValueError(f"there is no table {table!r}; the lake has {', '.join(TABLES)}")
+        if slot is not None and "slot" not in TABLES[table].keys:
+            raise ValueError(f"table {table!r} has no slots; it was asked for slot {slot!r}")
         interval: dict[str, Any] = {"start": cxcsec(start), "stop": cxcsec(stop)}
         if slot is not None:
             try:

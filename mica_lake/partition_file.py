@@ -55,7 +55,7 @@ class Source:
     rows: int = 0
 
 
-def encode(table: Table, rows: pa.Table, sources: Sequence[Source]) -> bytes:
+def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None) -> bytes:
     """
     Bytes of a partition's file; the same rows and sources always give the same bytes.
 
@@ -67,6 +67,8 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source]) -> bytes:
         Its rows, of the table's schema, in order.
     sources : sequence of Source
         Where they come from.
+    derived_from : str, optional
+        What they are derived from, for a table made from another.
 
     Returns
     -------
@@ -76,8 +78,10 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source]) -> bytes:
     rows = rows.combine_chunks()
     listed = sorted((asdict(s) for s in sources), key=lambda s: str(s["filename"]))
     metadata = {"format": FORMAT, "table": table.name, "sources": json.dumps(listed, separators=(",", ":"))}
+    if derived_from is not None:
+        metadata["derived_from"] = derived_from
     images = [f"{c.name}.list.element" for c in table.columns if pa.types.is_list(c.type)]
-    split = {c.name: "BYTE_STREAM_SPLIT" for c in table.columns if c.type == pa.float64()}
+    split = {c.name: "BYTE_STREAM_SPLIT" for c in table.columns if c.type == pa.float64() and c.unit == "s"}
     for name in images:
         if _smaller_when_split(rows, name):
             split[name] = "BYTE_STREAM_SPLIT"
@@ -185,3 +189,21 @@ def read_sources(path: Path, table: Table) -> tuple[list[Source], pq.FileMetaDat
         return [Source(**source) for source in json.loads(metadata[_PREFIX + "sources"])], footer
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LakeError(f"{path}: {error}") from error
+
+
+def read_derived_from(footer: pq.FileMetaData) -> str | None:
+    """
+    What a partition is derived from.
+
+    Parameters
+    ----------
+    footer : pyarrow.parquet.FileMetaData
+        Its footer.
+
+    Returns
+    -------
+    str or None
+        As it was given to `encode`; None for a table that is made from source files.
+    """
+    found = (footer.metadata or {}).get(f"{_PREFIX}derived_from".encode())
+    return found.decode() if found is not None else None

@@ -5,6 +5,8 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from mica_lake.hdr3_msids import PSEUDO_MSIDS
+
 ALL_SIZES = (4, 6, 8)
 
 
@@ -120,7 +122,36 @@ def _aca_l0() -> tuple[Column, ...]:
 
 
 ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0())
-TABLES = {table.name: table for table in (ACA_L0,)}
+HDR3 = Table(
+    "hdr3",
+    ("year", "doy"),
+    (
+        Column("TIME", pa.float64(), "s", "time of the 8x8 readouts, CXC seconds (TT since 1998-01-01)", "aca_l0.TIME"),
+        Column(
+            "SLOTS",
+            pa.uint8(),
+            "",
+            "a flag for each slot with an 8x8 readout at this time, slot 0 the lowest",
+            "aca_l0",
+        ),
+        *(
+            Column(
+                msid.name,
+                msid.type,
+                msid.unit,
+                msid.description,
+                "aca_l0, " + ", ".join(f"slot {slot} HD3TLM{word}" for slot, word in msid.bytes),
+                (8,),
+            )
+            for msid in PSEUDO_MSIDS
+        ),
+    ),
+)
+TABLES = {table.name: table for table in (ACA_L0, HDR3)}
+
+HDR3_MSID = pa.table(
+    {name: [getattr(msid, name) for msid in PSEUDO_MSIDS] for name in ("name", "id", "unit", "description")}
+)
 
 SOURCE_FILE = pa.schema(
     [
@@ -161,5 +192,6 @@ PARTITION = pa.schema(
         ("tstart", pa.float64()),  # of the first row
         ("tstop", pa.float64()),  # of the last row
         ("files", pa.int32()),
+        ("derived_from", pa.string()),  # of a table made from another: a checksum of what it was made from
     ]
 )

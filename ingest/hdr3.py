@@ -1,0 +1,244 @@
+"""
+Header 3: from the 8x8 readouts of table `aca_l0` to table `hdr3`.
+
+A day of `hdr3` is derived from that day of `aca_l0` and the first seconds of the next: whether a readout is good
+depends on the one after it.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from mica_lake.ingest.processes import executor
+from mica_lake.ingest.report import Report
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from mica_lake import catalog
+from mica_lake.catalog import Key
+from mica_lake.hdr3_msids import PSEUDO_MSIDS
+from mica_lake.lock import writer_lock
+from mica_lake.tables import ACA_L0, HDR3
+from mica_lake.times import day_start
+
+# A readout's header is whole if the slot's next 8x8 readout follows this long after it.
+CADENCE, TOLERANCE = 4.1, 0.001
+WORDS = (*range(62, 68), *range(72, 78))
+BATCH_DAYS = 400
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    A day to be derived.
+
+    Attributes
+    ----------
+    root : Path
+        The lake.
+    day : datetime.date
+        The day.
+    today, tomorrow : dict
+        The partitions of `aca_l0` of this day and the next: slot -> path relative to the lake.
+    """
+
+    root: Path
+    day: date
+    today: Mapping[int, str]
+    tomorrow: Mapping[int, str]
+
+    @property
+    def derived_from(self) -> str:
+        """What the day is derived from, as a checksum of the names of its sources, which hold their checksums."""
+        names = "\n".join([*sorted(self.today.values()), "", *sorted(self.tomorrow.values())])
+        return hashlib.sha256(names.encode()).hexdigest()
+
+
+def derive(job: Job) -> dict[str, Any]:
+    """
+    Derive one day, pinned but not committed.
+
+    Parameters
+    ----------
+    job : Job
+        The day.
+
+    Returns
+    -------
+    dict
+        Its row in the catalog.
+    """
+    readouts = {slot: _readouts(job, slot) for slot in job.today}
+    times = np.unique(np.concatenate([r.times for r in readouts.values()]))
+    slots = np.zeros(len(times), np.uint8)
+    words = {}
+    good = {}
+    for slot, r in readouts.items():
+        rows = np.searchsorted(times, r.times)
+        slots[rows] |= np.uint8(1 << slot)
+        good[slot] = np.zeros(len(times), bool)
+        good[slot][rows] = r.good
+        words[slot] = np.zeros((len(times), len(WORDS)), np.uint8)
+        words[slot][rows] = r.words
+    columns: list[pa.Array] = [pa.array(times), pa.array(slots)]
+    for msid in PSEUDO_MSIDS:
+        if not msid.slots <= readouts.keys():
+            columns.append(pa.nulls(len(times), msid.type))
+            continue
+        valid = np.logical_and.reduce([good[slot] for slot in msid.slots])
+        values = msid.values(np.column_stack([words[slot][:, WORDS.index(word)] for slot, word in msid.bytes]))
+        columns.append(pa.array(values, mask=~valid, from_pandas=False).cast(msid.type))
+    rows = pa.Table.from_arrays(columns, schema=HDR3.schema)
+    return catalog.pin(job.root, HDR3, Key(job.day), rows, [], job.derived_from)
+
+
+@dataclass(frozen=True)
+class _Readouts:
+    """The 8x8 readouts of a slot on a day."""
+
+    times: NDArray[np.float64]
+    good: NDArray[np.bool_]
+    words: NDArray[np.uint8]
+
+
+def _readouts(job: Job, slot: int) -> _Readouts:
+    names = [f"HD3TLM{word}" for word in WORDS]
+    rows = _read_8x8(job.root / job.today[slot], ["TIME", *names])
+    times = rows.column("TIME").to_numpy()
+    following = np.empty(0)
+    if slot in job.tomorrow:
+        midnight = day_start(job.day + timedelta(days=1))
+        until = pc.field("TIME") < midnight + CADENCE + TOLERANCE
+        following = _read_8x8(job.root / job.tomorrow[slot], ["TIME"], until).column("TIME").to_numpy()
+    gaps = np.diff(np.concatenate([times, following[:1], [np.inf]]))[: len(times)]
+    words = [rows.column(name).to_numpy() for name in names]
+    return _Readouts(times, np.abs(gaps - CADENCE) <= TOLERANCE, np.column_stack(words))
+
+
+def _read_8x8(path: Path, columns: list[str], condition: pc.Expression | None = None) -> pa.Table:
+    of_size = pc.field("IMGSIZE") == 8
+    chosen = of_size if condition is None else of_size & condition
+    schema = pa.schema([ACA_L0.schema.field(name) for name in {*columns, "IMGSIZE", "TIME"}])
+    return pq.read_table(path, columns=columns, filters=chosen, partitioning=None, schema=schema)
+
+
+def stale(root: Path) -> tuple[list[Job], list[Key]]:
+    """
+    The days that are not what they would be if they were derived now.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+
+    Returns
+    -------
+    list of Job
+        Days to be derived.
+    list of Key
+        Days without any readouts left.
+    """
+    partition = catalog.read_table(root, "partition")
+    sources: dict[int, dict[int, str]] = {}
+    derived: dict[int, str] = {}
+    columns = (
+        partition.column(name).to_pylist() for name in ("table_name", "day_number", "slot", "path", "derived_from")
+    )
+    for name, number, slot, path, derived_from in zip(*columns, strict=True):
+        if name == ACA_L0.name:
+            sources.setdefault(number, {})[slot] = path
+        elif name == HDR3.name:
+            derived[number] = derived_from
+    jobs = []
+    for number, today in sorted(sources.items()):
+        job = Job(root, catalog.EPOCH + timedelta(days=number), today, sources.get(number + 1, {}))
+        if derived.get(number) != job.derived_from:
+            jobs.append(job)
+    return jobs, [Key(catalog.EPOCH + timedelta(days=number)) for number in sorted(derived.keys() - sources.keys())]
+
+
+def bring_up_to_date(root: Path, pool: Callable[[int], Executor], progress: Progress) -> Report:
+    """
+    Derive the days that changed; the writer's lock is held.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    pool : callable
+        Gives an executor for a number of jobs.
+    progress : rich.progress.Progress
+        Where to show how far it is.
+
+    Returns
+    -------
+    Report
+        What was done.
+    """
+    began = perf_counter()
+    report = Report(HDR3.name)
+    jobs, gone = stale(root)
+    task = progress.add_task(HDR3.name, total=len(jobs))
+    waiting = iter(jobs)
+    while batch := list(islice(waiting, BATCH_DAYS)):
+        written: dict[tuple[str, Key], dict[str, Any] | None] = {}
+        for job, row in zip(batch, pool(len(jobs)).map(derive, batch, chunksize=4), strict=True):
+            written[HDR3.name, Key(job.day)] = row
+            report.rows += row["rows"]
+            report.bytes_out += row["bytes"]
+            progress.advance(task)
+        catalog.commit(root, written, catalog.read_table(root, "source_file"))
+    if gone:
+        catalog.commit(root, {(HDR3.name, key): None for key in gone}, catalog.read_table(root, "source_file"))
+    report.partitions = len(jobs) + len(gone)
+    report.seconds = perf_counter() - began
+    return report
+
+
+def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None, console: Console | None = None) -> Report:
+    """
+    Bring table `hdr3` up to date with table `aca_l0`.
+
+    Parameters
+    ----------
+    lake : path
+        The lake.
+    jobs : int, optional
+        How many processes; as many as there are cores by default.
+    console : rich.console.Console, optional
+        Where to show a progress bar, if it is a terminal.
+
+    Returns
+    -------
+    Report
+        What was done.
+
+    Raises
+    ------
+    LakeError
+        If there is no lake, or it is locked or damaged.
+
+    Examples
+    --------
+    >>> ingest(getfixture("demo_lake")).partitions
+    0
+    """
+    root = catalog.existing(lake)
+    with ExitStack() as stack:
+        stack.enter_context(writer_lock(root / "_catalog"))
+        catalog.mend(root)
+        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        return bring_up_to_date(root, executor(stack, jobs), progress)

@@ -1,0 +1,54 @@
+"""The processes that do the work of an ingest."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from multiprocessing import get_context
+from typing import Any
+
+import pyarrow as pa
+
+FEW = 8
+
+
+def _one_thread() -> None:
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+class _InProcess(Executor):
+    """An executor without processes, for little work."""
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
+        return map(fn, *iterables)
+
+
+def executor(stack: ExitStack, jobs: int | None) -> Callable[[int], Executor]:
+    """
+    Executors for an ingest.
+
+    Parameters
+    ----------
+    stack : contextlib.ExitStack
+        Ends the processes.
+    jobs : int or None
+        How many processes; as many as there are cores if None.
+
+    Returns
+    -------
+    callable
+        Gives an executor for a number of tasks: processes, started when they are first worth it, or this process for
+        a few.
+    """
+    workers = jobs or os.cpu_count() or 1
+    started: list[Executor] = []
+
+    def of(tasks: int) -> Executor:
+        if workers == 1 or (tasks <= FEW and not started):
+            return _InProcess()
+        if not started:
+            started.append(stack.enter_context(ProcessPoolExecutor(workers, get_context("spawn"), _one_thread)))
+        return started[0]
+
+    return of

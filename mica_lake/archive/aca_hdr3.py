@@ -1,0 +1,235 @@
+"""Header-3 telemetry: the functions of ``mica.archive.aca_hdr3``, answered by the macros of `sql/hdr3.sql`."""
+
+import copy as copying
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from mica_lake.archive.arrays import put
+from mica_lake.errors import MissingDataError
+from mica_lake.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
+from mica_lake.lake import open_lake
+from mica_lake.times import cxcsec, utc
+
+__all__ = ["MSID", "MSIDset", "Msid", "msids"]
+
+
+def _find(msid: str) -> PseudoMsid:
+    found = BY_NAME.get(str(msid).lower()) or BY_ID.get(str(msid))
+    if found is None:
+        near = [name for name in BY_NAME if str(msid).lower()[:4] in name][:5]
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise MissingDataError(f"there is no header-3 MSID {msid!r}{hint}. aca_hdr3.msids() lists them all")
+    return found
+
+
+def _read(
+    wanted: Sequence[PseudoMsid], start: Any, stop: Any, data_root: str | os.PathLike[str] | None
+) -> tuple[NDArray[np.float64], dict[str, np.ma.MaskedArray[Any, Any]], float, float]:
+    """Time axis and values of some pseudo-MSIDs, and start and stop."""
+    tstart, tstop = cxcsec(start), cxcsec(stop)
+    if tstart > tstop:
+        raise ValueError(f"stop {stop!r} is before start {start!r}")
+    names = list(dict.fromkeys(msid.name for msid in wanted))
+    slots = sum(1 << slot for slot in {slot for msid in wanted for slot in msid.slots})
+    rows = open_lake(data_root).arrow(
+        f"SELECT TIME, {', '.join(names)} FROM hdr3_data($start, $stop) WHERE SLOTS & $slots <> 0",
+        {"start": tstart, "stop": tstop, "slots": slots},
+    )
+    times = np.zeros(len(rows))
+    put(rows.column("TIME"), times, np.zeros(len(rows), bool))
+    values = {}
+    for name in names:
+        data = np.zeros(len(rows), np.float64 if rows.column(name).type == pa.float64() else np.int64)
+        mask = np.zeros(len(rows), bool)
+        put(rows.column(name), data, mask)
+        values[name] = np.ma.MaskedArray(data, mask)
+    return times, values, tstart, tstop
+
+
+class MSID:
+    """
+    A pseudo-MSID of the header-3 telemetry over a time range.
+
+    Parameters
+    ----------
+    msid : str
+        Its name (``ccd_temp``) or id (``676``).
+    start, stop : time
+        Readouts with start <= time <= stop, in any form that `mica_lake.times.cxcsec` takes.
+    msid_data : mapping, optional
+        Its ``times`` and ``vals``, if they are at hand.
+    filter_bad : bool
+        Whether values that are masked are left out.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Attributes
+    ----------
+    msid, hdr3_msid : str
+        Its name and its id.
+    vals : numpy.ma.MaskedArray, shape (n,)
+        Its values in `unit`, float64 or int64; masked where the readout's header is not whole. Without bad values, a
+        plain array.
+    times : numpy.ndarray of float64, shape (n,)
+        Times of the 8x8 readouts of the slots that carry it, CXC seconds.
+    unit, desc, longdesc : str
+        Its unit, what it is in short, and in full.
+    tstart, tstop : float
+        Start and stop, CXC seconds.
+    datestart, datestop : str
+        Start and stop, UTC.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such pseudo-MSID.
+    ValueError
+        If a time is none, or stop is before start.
+
+    Examples
+    --------
+    >>> therm = MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+    >>> therm.hdr3_msid, therm.unit, len(therm.vals)
+    ('074', '°C', 147)
+    """
+
+    def __init__(
+        self,
+        msid: str,
+        start: Any,
+        stop: Any,
+        msid_data: Mapping[str, Any] | None = None,
+        filter_bad: bool = False,
+        data_root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        found = _find(msid)
+        self.msid, self.hdr3_msid, self.unit = found.name, found.id, found.unit
+        self.desc, self.longdesc = found.description.split(" (")[0].split(";")[0].split(":")[0], found.description
+        if msid_data is None:
+            self.times, values, self.tstart, self.tstop = _read([found], start, stop, data_root)
+            self.vals: Any = values[found.name]
+        else:
+            self.times, self.vals = msid_data["times"], msid_data["vals"]
+            self.tstart, self.tstop = cxcsec(start), cxcsec(stop)
+        self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
+        if filter_bad:
+            self.filter_bad()
+
+    def __repr__(self) -> str:
+        return f"<MSID {self.msid} from {self.datestart} to {self.datestop}: {len(self.vals)} values>"
+
+    def copy(self) -> "MSID":
+        """
+        Give a copy, with arrays of its own.
+
+        Returns
+        -------
+        MSID
+            The copy.
+        """
+        return copying.deepcopy(self)
+
+    def filter_bad(self, copy: bool = False) -> "MSID | None":
+        """
+        Leave out the values that are masked, and their times.
+
+        Parameters
+        ----------
+        copy : bool
+            Whether to leave this one as it is and give a copy without them.
+
+        Returns
+        -------
+        MSID or None
+            The copy, if there is one.
+        """
+        if copy:
+            without = self.copy()
+            without.filter_bad()
+            return without
+        good = ~np.ma.getmaskarray(self.vals)
+        self.vals, self.times = np.ma.getdata(self.vals)[good], self.times[good]
+        return None
+
+
+class Msid(MSID):
+    """
+    A pseudo-MSID without its bad values.
+
+    Parameters
+    ----------
+    msid, start, stop, data_root
+        As of `MSID`.
+
+    Examples
+    --------
+    >>> bool(np.ma.is_masked(Msid("ccd_det_therm", "2024:001", "2024:002", data_root=getfixture("demo_lake")).vals))
+    False
+    """
+
+    def __init__(self, msid: str, start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(msid, start, stop, filter_bad=True, data_root=data_root)
+
+
+class MSIDset(dict[str, MSID]):
+    """
+    Several pseudo-MSIDs on one time axis.
+
+    The axis has the times of the 8x8 readouts of all slots that carry one of them; a value is masked where its slot has
+    no good readout.
+
+    Parameters
+    ----------
+    msids : iterable of str
+        Names or ids.
+    start, stop, data_root
+        As of `MSID`.
+
+    Raises
+    ------
+    MissingDataError, ValueError
+        As of `MSID`.
+
+    Examples
+    --------
+    >>> temps = MSIDset(["ccd_molyb_therm_1", "164"], "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+    >>> [(name, len(msid.vals)) for name, msid in temps.items()]
+    [('ccd_molyb_therm_1', 147), ('164', 147)]
+    """
+
+    def __init__(
+        self, msids: Iterable[str], start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None
+    ) -> None:
+        asked = [str(msid) for msid in msids]
+        found = [_find(msid) for msid in asked]
+        super().__init__()
+        if not found:
+            return
+        self.times, values, self.tstart, self.tstop = _read(found, start, stop, data_root)
+        for name, msid in zip(asked, found, strict=True):
+            self[name] = MSID(name, self.tstart, self.tstop, {"times": self.times, "vals": values[msid.name]})
+
+
+def msids() -> Table:
+    """
+    All pseudo-MSIDs.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row for each: name, id, unit, description.
+
+    Examples
+    --------
+    >>> table = msids()
+    >>> table[table["name"] == "ccd_temp"]["id"][0], len(table)
+    (np.str_('676'), 38)
+    """
+    columns = ("name", "id", "unit", "description")
+    return Table([[getattr(msid, column) for msid in PSEUDO_MSIDS] for column in columns], names=columns)

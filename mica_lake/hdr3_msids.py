@@ -1,0 +1,143 @@
+"""
+The 38 pseudo-MSIDs of the header-3 telemetry, and how their bytes become values.
+
+Each 8x8 readout carries twelve bytes of header 3 (columns HD3TLM62 to 67 and 72 to 77). What they mean depends on the
+slot: a pseudo-MSID is a row of bytes of one slot, or of two. They are declared in ``hdr3_msids.csv``, the thermistors'
+calibration in ``hdr3_thermistor.csv``.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PseudoMsid:
+    """
+    A pseudo-MSID.
+
+    Attributes
+    ----------
+    name, id : str
+        Its name, and its id: the slot and the word.
+    bytes : tuple of (slot, word)
+        Its bytes, most significant first; word 76 is column HD3TLM76.
+    signed : bool
+        Whether they are a signed number.
+    kind : str
+        ``bits``, ``linear`` or ``thermistor``.
+    scale : float
+        What the number is multiplied by, for a linear one.
+    unit : str
+        Unit of its values.
+    description : str
+        What it is.
+    differs : str
+        Where its calibration differs from the reference's, and why.
+    """
+
+    name: str
+    id: str
+    bytes: tuple[tuple[int, int], ...]
+    signed: bool
+    kind: str
+    scale: float
+    unit: str
+    description: str
+    differs: str
+
+    @property
+    def slots(self) -> frozenset[int]:
+        """The slots whose readouts carry it."""
+        return frozenset(slot for slot, _ in self.bytes)
+
+    @property
+    def type(self) -> pa.DataType:
+        """Its type in the lake: the smallest integer that holds all values, or a double."""
+        if self.kind == "thermistor" or self.scale != int(self.scale):
+            return pa.float64()
+        return pa.int32() if len(self.bytes) == 2 else pa.int64()
+
+    def values(self, words: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """
+        Physical values of its bytes.
+
+        Parameters
+        ----------
+        words : numpy.ndarray of uint8, shape (n, len(bytes))
+            Its bytes in some readouts, most significant first.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n,)
+            float64 or int64 values, in its unit; NaN where a thermistor's counts are outside its table.
+
+        Examples
+        --------
+        >>> BY_NAME["ccd_temp"].values(np.array([[0xFC, 0x18]], np.uint8))
+        array([-10.])
+        """
+        counts = np.zeros(len(words), np.int64)
+        for column in range(words.shape[1]):
+            counts = counts << 8 | words[:, column]
+        if self.signed:
+            half = 1 << (8 * words.shape[1] - 1)
+            counts = (counts ^ half) - half
+        if self.kind == "thermistor":
+            return _temperatures()[counts + 32768]
+        return counts * (self.scale if self.type == pa.float64() else int(self.scale))
+
+
+@cache
+def _temperatures() -> NDArray[np.float64]:
+    """Temperature of each 16-bit count: a cubic spline through the table (not-a-knot), NaN outside it."""
+    table = sorted((int(row["counts_hex"], 16), float(row["deg_c"])) for row in _read("hdr3_thermistor.csv"))
+    x, y = np.array(table, dtype=float).T
+    h, slope = np.diff(x), np.diff(y) / np.diff(x)
+    # Second derivatives: continuous first derivatives inside, one cubic over the first two and the last two intervals.
+    system = np.zeros((len(x), len(x)))
+    right = np.zeros(len(x))
+    for i in range(1, len(x) - 1):
+        system[i, i - 1 : i + 2] = h[i - 1], 2 * (h[i - 1] + h[i]), h[i]
+        right[i] = 6 * (slope[i] - slope[i - 1])
+    system[0, :3] = h[1], -(h[0] + h[1]), h[0]
+    system[-1, -3:] = h[-1], -(h[-2] + h[-1]), h[-2]
+    second = np.linalg.solve(system, right)
+    counts = np.arange(-32768, 32768, dtype=float)
+    i = np.clip(np.searchsorted(x, counts, side="right") - 1, 0, len(h) - 1)
+    t = counts - x[i]
+    first = slope[i] - h[i] * (2 * second[i] + second[i + 1]) / 6
+    found = y[i] + t * (first + t * (second[i] / 2 + t * (second[i + 1] - second[i]) / (6 * h[i])))
+    found[(counts < x[0]) | (counts > x[-1])] = np.nan
+    return found
+
+
+def _read(name: str) -> list[dict[str, str]]:
+    with resources.files("mica_lake").joinpath(name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _declared(row: dict[str, str]) -> PseudoMsid:
+    pairs = (pair.split(":") for pair in row["bytes"].split())
+    return PseudoMsid(
+        row["msid"],
+        row["id"],
+        tuple((int(slot), int(word)) for slot, word in pairs),
+        row["signed"] == "1",
+        row["kind"],
+        float(row["scale"] or 1),
+        row["unit"].replace("deg C", "°C"),
+        row["description"],
+        row["differs"],
+    )
+
+
+#: All of them, by slot and word.
+PSEUDO_MSIDS = tuple(_declared(row) for row in _read("hdr3_msids.csv"))
+BY_NAME = {msid.name: msid for msid in PSEUDO_MSIDS}
+BY_ID = {msid.id: msid for msid in PSEUDO_MSIDS}
