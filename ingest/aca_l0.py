@@ -35,7 +35,7 @@ from mica_lake.catalog import Key, source_row
 from mica_lake.errors import LakeError
 from mica_lake.lock import writer_lock
 from mica_lake.partition_file import Source, checksum, read_sources
-from mica_lake.tables import ACA_L0, SOURCE_FILE
+from mica_lake.tables import ACA_L0, HDR3, SOURCE_FILE
 from mica_lake.times import day_start, utc_day
 
 NAME = re.compile(r"acaf(?P<seconds>\d{8,10})N(?P<revision>\d{3})_(?P<slot>[0-7])_img0\.fits(\.gz)?", re.ASCII)
@@ -584,7 +584,7 @@ def ingest(
         progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
         report = _ingest(root, found, pool, progress, dry_run)
         if not dry_run:
-            report.derived = hdr3.bring_up_to_date(root, pool, progress)
+            hdr3.bring_up_to_date(root, pool, report.derived)
     return report
 
 
@@ -592,14 +592,14 @@ def _ingest(
     root: Path, found: Sequence[Found], pool: Callable[[int], Executor], progress: Progress, dry_run: bool
 ) -> Report:
     began = time.perf_counter()
-    report = Report(ACA_L0.name, dry_run=dry_run)
+    report = Report(ACA_L0.name, dry_run=dry_run, derived=Report(HDR3.name))
     known = catalog.read_table(root, "source_file")
     if not dry_run:
         known = _settle(root, known)
     task = progress.add_task(ACA_L0.name, total=len(found))
     for first in range(0, len(found), BATCH_FILES):
         batch = _Batch(root, report, known, found[first : first + BATCH_FILES])
-        known = batch.run(pool(len(batch.new)), lambda files: progress.advance(task, files))
+        known = batch.run(pool, lambda files: progress.advance(task, files))
     if catalog.current_generation(root) is None and not dry_run:
         catalog.commit(root, {}, known)
     report.seconds = time.perf_counter() - began
@@ -709,8 +709,9 @@ class _Batch:
         directory = row["directory"] if row["status"] == "set aside" else ""
         self.changed[directory, row["filename"]] = row
 
-    def run(self, pool: Executor, advance: Callable[[int], None]) -> pa.Table:
-        """Plan, read, commit; what is then known of all source files."""
+    def run(self, pools: Callable[[int], Executor], advance: Callable[[int], None]) -> pa.Table:
+        """Plan, read, derive, commit; what is then known of all source files."""
+        pool = pools(len(self.new))
         advance(self.found - len(self.new))
         scanned: dict[str, list[Scanned]] = {}
         for s in pool.map(scan, self.new, chunksize=32):
@@ -729,7 +730,7 @@ class _Batch:
             for plan in plans:
                 self._tell(plan)
             return self.known
-        return self._carry_out(plans, pool, advance)
+        return self._carry_out(plans, pools, advance)
 
     def _choose(self, alike: Sequence[Scanned], pool: Executor) -> Scanned | None:
         """The first of files of one name that can be taken."""
@@ -807,7 +808,10 @@ class _Batch:
                 self.report.set_aside[name] = verdict.reason or ""
         self.report.set_aside |= plan.missing
 
-    def _carry_out(self, plans: Sequence["_Plan"], pool: Executor, advance: Callable[[int], None]) -> pa.Table:
+    def _carry_out(
+        self, plans: Sequence["_Plan"], pools: Callable[[int], Executor], advance: Callable[[int], None]
+    ) -> pa.Table:
+        pool = pools(len(self.new))
         jobs = list(self._jobs(plans))
         left = {name: sum(name in {s.filename for _, s in job.added} for job in jobs) for name in _added(plans)}
         advance(sum(len(plan.files) for plan in plans) - len(left))
@@ -857,6 +861,10 @@ class _Batch:
         self.report.partitions += len(written)
         self.report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
         known = self._known_now()
+        if written and self.report.derived is not None:
+            # In the same commit, so that no query sees one without the other.
+            partition = catalog.with_changes(catalog.read_table(self.root, "partition"), written)
+            written |= hdr3.derive_stale(self.root, partition, pools, self.report.derived)
         if written or self.changed:
             catalog.commit(self.root, written, known)
         return known

@@ -12,7 +12,6 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,8 +23,6 @@ import pyarrow.parquet as pq
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 
 from mica_lake import catalog
 from mica_lake.catalog import Key
@@ -37,7 +34,6 @@ from mica_lake.times import day_start
 # A readout's header is whole if the slot's next 8x8 readout follows this long after it.
 CADENCE, TOLERANCE = 4.1, 0.001
 WORDS = (*range(62, 68), *range(72, 78))
-BATCH_DAYS = 400
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ def _read_8x8(path: Path, columns: list[str], condition: pc.Expression | None = 
     return pq.read_table(path, columns=columns, filters=chosen, partitioning=None, schema=schema)
 
 
-def stale(root: Path) -> tuple[list[Job], list[Key]]:
+def stale(root: Path, partition: pa.Table) -> tuple[list[Job], list[Key]]:
     """
     The days that are not what they would be if they were derived now.
 
@@ -143,6 +139,8 @@ def stale(root: Path) -> tuple[list[Job], list[Key]]:
     ----------
     root : Path
         The lake.
+    partition : pyarrow.Table
+        Its partitions, as the catalog lists them.
 
     Returns
     -------
@@ -151,13 +149,11 @@ def stale(root: Path) -> tuple[list[Job], list[Key]]:
     list of Key
         Days without any readouts left.
     """
-    partition = catalog.read_table(root, "partition")
     sources: dict[int, dict[int, str]] = {}
     derived: dict[int, str] = {}
-    columns = (
-        partition.column(name).to_pylist() for name in ("table_name", "day_number", "slot", "path", "derived_from")
-    )
-    for name, number, slot, path, derived_from in zip(*columns, strict=True):
+    columns = ("table_name", "day_number", "slot", "path", "derived_from")
+    rows = zip(*(partition.column(name).to_pylist() for name in columns), strict=True)
+    for name, number, slot, path, derived_from in rows:
         if name == ACA_L0.name:
             sources.setdefault(number, {})[slot] = path
         elif name == HDR3.name:
@@ -170,9 +166,43 @@ def stale(root: Path) -> tuple[list[Job], list[Key]]:
     return jobs, [Key(catalog.EPOCH + timedelta(days=number)) for number in sorted(derived.keys() - sources.keys())]
 
 
-def bring_up_to_date(root: Path, pool: Callable[[int], Executor], progress: Progress) -> Report:
+def derive_stale(
+    root: Path, partition: pa.Table, pool: Callable[[int], Executor], report: Report
+) -> dict[tuple[str, Key], dict[str, Any] | None]:
     """
-    Derive the days that changed; the writer's lock is held.
+    Derive the days that changed, pinned but not committed.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    partition : pyarrow.Table
+        Its partitions, as the catalog will list them.
+    pool : callable
+        Gives an executor for a number of jobs.
+    report : Report
+        Where to tell what was done.
+
+    Returns
+    -------
+    dict of (table name, Key) -> dict or None
+        What is to be committed.
+    """
+    began = perf_counter()
+    jobs, gone = stale(root, partition)
+    written: dict[tuple[str, Key], dict[str, Any] | None] = {(HDR3.name, key): None for key in gone}
+    for job, row in zip(jobs, pool(len(jobs)).map(derive, jobs, chunksize=4), strict=True):
+        written[HDR3.name, Key(job.day)] = row
+        report.rows += row["rows"]
+        report.bytes_out += row["bytes"]
+    report.partitions += len(written)
+    report.seconds += perf_counter() - began
+    return written
+
+
+def bring_up_to_date(root: Path, pool: Callable[[int], Executor], report: Report) -> None:
+    """
+    Derive and commit the days that changed; the writer's lock is held.
 
     Parameters
     ----------
@@ -180,35 +210,15 @@ def bring_up_to_date(root: Path, pool: Callable[[int], Executor], progress: Prog
         The lake.
     pool : callable
         Gives an executor for a number of jobs.
-    progress : rich.progress.Progress
-        Where to show how far it is.
-
-    Returns
-    -------
-    Report
-        What was done.
+    report : Report
+        Where to tell what was done.
     """
-    began = perf_counter()
-    report = Report(HDR3.name)
-    jobs, gone = stale(root)
-    task = progress.add_task(HDR3.name, total=len(jobs))
-    waiting = iter(jobs)
-    while batch := list(islice(waiting, BATCH_DAYS)):
-        written: dict[tuple[str, Key], dict[str, Any] | None] = {}
-        for job, row in zip(batch, pool(len(jobs)).map(derive, batch, chunksize=4), strict=True):
-            written[HDR3.name, Key(job.day)] = row
-            report.rows += row["rows"]
-            report.bytes_out += row["bytes"]
-            progress.advance(task)
+    written = derive_stale(root, catalog.read_table(root, "partition"), pool, report)
+    if written:
         catalog.commit(root, written, catalog.read_table(root, "source_file"))
-    if gone:
-        catalog.commit(root, {(HDR3.name, key): None for key in gone}, catalog.read_table(root, "source_file"))
-    report.partitions = len(jobs) + len(gone)
-    report.seconds = perf_counter() - began
-    return report
 
 
-def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None, console: Console | None = None) -> Report:
+def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None) -> Report:
     """
     Bring table `hdr3` up to date with table `aca_l0`.
 
@@ -218,8 +228,6 @@ def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None, console: Co
         The lake.
     jobs : int, optional
         How many processes; as many as there are cores by default.
-    console : rich.console.Console, optional
-        Where to show a progress bar, if it is a terminal.
 
     Returns
     -------
@@ -237,8 +245,9 @@ def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None, console: Co
     0
     """
     root = catalog.existing(lake)
+    report = Report(HDR3.name)
     with ExitStack() as stack:
         stack.enter_context(writer_lock(root / "_catalog"))
         catalog.mend(root)
-        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
-        return bring_up_to_date(root, executor(stack, jobs), progress)
+        bring_up_to_date(root, executor(stack, jobs), report)
+    return report

@@ -94,6 +94,16 @@ class Report:
         if not (self.taken or self.replaced or self.set_aside):
             console.print("Nothing to do: the lake has all of it.")
         if self.derived is not None and self.derived.partitions:
-            d = self.derived
-            done = f"{d.partitions:,} days, {d.rows:,} rows, {d.bytes_out / 1e6:,.1f} MB, {d.seconds:,.2f} s"
-            console.print(f"{d.product}, derived from it: {done}")
+            self.derived.show_derived(console)
+
+    def show_derived(self, console: Console) -> None:
+        """
+        Print it in a line, for a table that is made from another.
+
+        Parameters
+        ----------
+        console : rich.console.Console
+            Where.
+        """
+        done = f"{self.partitions:,} days, {self.rows:,} rows, {self.bytes_out / 1e6:,.1f} MB, {self.seconds:,.2f} s"
+        console.print(f"{self.product}, derived: {done if self.partitions else 'up to date'}")

@@ -279,6 +279,33 @@ def _publish(root: Path, source: Path, target: Path) -> None:
     beside.replace(target)
 
 
+def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[str, Any] | None]) -> pa.Table:
+    """
+    Give the catalog's list of partitions as it is after a commit.
+
+    Parameters
+    ----------
+    partition : pyarrow.Table
+        The list so far.
+    written : mapping of (table name, Key) to dict or None
+        The changes, as `commit` takes them.
+
+    Returns
+    -------
+    pyarrow.Table
+        The list, by table, slot and day.
+    """
+    if not written:
+        return partition
+    known = {(row["table_name"], row["day_number"], row["slot"]): row for row in partition.to_pylist()}
+    for (name, key), row in written.items():
+        known.pop((name, key.day_number, key.slot), None)
+        if row is not None:
+            known[name, key.day_number, key.slot] = dict(row)
+    ordered = sorted(known.items(), key=lambda item: (item[0][0], item[0][2] or 0, item[0][1]))
+    return pa.Table.from_pylist([row for _, row in ordered], schema=PARTITION)
+
+
 def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | None], source_file: pa.Table) -> None:
     """
     Make new versions of partitions, and what is known of the source files, the state of the lake.
@@ -295,14 +322,7 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | Non
     source_file : pyarrow.Table
         All that is known of source files now.
     """
-    partition = read_table(root, "partition")
-    known = (
-        {(row["table_name"], row["day_number"], row["slot"]): row for row in partition.to_pylist()} if written else {}
-    )
-    for (name, key), row in written.items():
-        known.pop((name, key.day_number, key.slot), None)
-        if row is not None:
-            known[name, key.day_number, key.slot] = dict(row)
+    partition = with_changes(read_table(root, "partition"), written)
     interrupted = root / "_catalog" / "interrupted"
     if written:
         interrupted.touch()
@@ -312,8 +332,6 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | Non
                 _publish(root, root / row["path"], path)
             else:
                 path.unlink(missing_ok=True)
-        ordered = sorted(known.items(), key=lambda item: (item[0][0], item[0][2] or 0, item[0][1]))
-        partition = pa.Table.from_pylist([row for _, row in ordered], schema=PARTITION)
     _write_generation(root, partition, source_file)
     interrupted.unlink(missing_ok=True)
 

@@ -34,6 +34,7 @@ class Product(enum.StrEnum):
     """What can be ingested."""
 
     aca_l0 = "aca_l0"
+    hdr3 = "hdr3"
 
 
 class Format(enum.StrEnum):
@@ -62,11 +63,11 @@ def _options(
 
 @app.command()
 def ingest(
-    product: Annotated[Product, typer.Argument(help="What the files are.")],
+    product: Annotated[Product, typer.Argument(help="What the files are; hdr3 is derived from aca_l0 and has none.")],
     sources: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option("--from", help="A folder of any depth, a file, or a $SKA root; may be given more than once."),
-    ],
+    ] = None,
     lake: LakeOption = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, change nothing.")] = False,
@@ -75,16 +76,51 @@ def ingest(
     Take files into the lake; it is made where there is none.
 
     Exit code 3 if a file was set aside: the others are in, and 'mica-lake status' keeps the reasons.
+    What is derived from aca_l0 is brought up to date with it; 'mica-lake ingest hdr3' does that alone.
 
     Example: mica-lake ingest aca_l0 --from $SKA --lake /data/mica_lake
     """
-    from mica_lake.ingest import aca_l0
+    from mica_lake.ingest import aca_l0, hdr3
     from mica_lake.lake import default_root
 
     console = Console()
-    report = aca_l0.ingest(sources, lake or default_root(), jobs=jobs, dry_run=dry_run, console=console)
+    root = lake or default_root()
+    if product is Product.hdr3:
+        if sources or dry_run:
+            raise ValueError("hdr3 is derived from table aca_l0: it takes neither --from nor --dry-run")
+        hdr3.ingest(root, jobs=jobs).show_derived(console)
+        return
+    if not sources:
+        raise ValueError("which files? Say --from with a folder, a file, or a $SKA root")
+    report = aca_l0.ingest(sources, root, jobs=jobs, dry_run=dry_run, console=console)
     report.show(console)
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def msid(
+    names: Annotated[list[str], typer.Argument(help="Header-3 pseudo-MSIDs, by name or id.")],
+    start: Annotated[str, typer.Option("--start", help="YYYY:DDD[:hh:mm[:ss]], YYYY-MM-DD[Thh:mm[:ss]].")],
+    stop: Annotated[str | None, typer.Option("--stop", help="As --start; now by default.")] = None,
+    lake: LakeOption = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the values to .csv or .parquet, or plot them to .png.")
+    ] = None,
+) -> None:
+    """
+    Summarise header-3 pseudo-MSIDs, write their values, or plot them.
+
+    Example: mica-lake msid ccd_temp aca_temp --start 2024:001 --stop 2024:002 -o temps.png
+    """
+    from mica_lake.archive.aca_hdr3 import MSIDset
+    from mica_lake.msid_output import summary, write
+
+    found = MSIDset(names, start, stop, data_root=lake)
+    if output is None:
+        summary(found, Console())
+    else:
+        write(found, output)
+        print(output)
 
 
 @app.command()

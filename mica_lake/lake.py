@@ -239,7 +239,7 @@ class Lake:
         --------
         >>> lake = Lake(getfixture("demo_lake"))
         >>> lake.status().select("table_name", "partitions").rows()
-        [('aca_l0', 8)]
+        [('aca_l0', 8), ('hdr3', 1)]
         """
         status: pl.DataFrame = self.sql("FROM status").pl()
         return status

@@ -3,6 +3,7 @@
 import copy as copying
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ __all__ = ["MSID", "MSIDset", "Msid", "msids"]
 def _find(msid: str) -> PseudoMsid:
     found = BY_NAME.get(str(msid).lower()) or BY_ID.get(str(msid))
     if found is None:
-        near = [name for name in BY_NAME if str(msid).lower()[:4] in name][:5]
+        near = get_close_matches(str(msid).lower(), BY_NAME, n=5)
         hint = f"; near it: {', '.join(near)}" if near else ""
         raise MissingDataError(f"there is no header-3 MSID {msid!r}{hint}. aca_hdr3.msids() lists them all")
     return found

@@ -44,7 +44,7 @@ def test_without_arguments_it_says_what_it_can_do() -> None:
     assert all(command in done.stdout for command in ("ingest", "sql", "status", "reindex", "demo"))
 
 
-@pytest.mark.parametrize("command", ["ingest", "sql", "status", "reindex", "demo"])
+@pytest.mark.parametrize("command", ["ingest", "sql", "msid", "status", "reindex", "demo"])
 def test_the_help_of_each_command_has_an_example(command: str) -> None:
     done = mica_lake(command, "--help")
     assert done.returncode == 0
@@ -210,3 +210,51 @@ def test_the_demo_leaves_a_folder_of_other_things_alone(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "holds other things" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_msid_prints_a_summary(demo_lake: str) -> None:
+    done = mica_lake("msid", "ccd_det_therm", "164", "--start", "2024:001", "--stop", "2024:001:00:10", lake=demo_lake)
+    assert done.returncode == 0, done.stderr
+    assert "ccd_det_therm │ 074 │ °C" in done.stdout
+    assert "ad_m15v_ps" in done.stdout
+    assert done.stdout.count("│ 146 │") + done.stdout.count("│ 147 │") == 2
+
+
+def test_msid_writes_values_or_a_plot(demo_lake: str, tmp_path: Path) -> None:
+    asked = ["msid", "ccd_det_therm", "ad_5v_ps", "--start", "2024:001", "--stop", "2024:001:02:00"]
+    for name in ("a.csv", "a.parquet", "a.png"):
+        assert mica_lake(*asked, "-o", tmp_path / name, lake=demo_lake).returncode == 0
+    frame = pl.read_parquet(tmp_path / "a.parquet")
+    assert frame.columns == ["time", "ccd_det_therm", "ad_5v_ps"]
+    assert frame["ad_5v_ps"].null_count() == 1  # the last readout's header is not whole
+    assert pl.read_csv(tmp_path / "a.csv").height == frame.height == 1756
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["ccd_tmp", "--start", "2024:001"], "near it: ccd_temp"),
+        (["ccd_temp", "--start", "yesterday"], "'yesterday' is not a time"),
+        (["ccd_temp", "--start", "2024:002", "--stop", "2024:001"], "is before start"),
+        (["ccd_temp", "--start", "2024:001", "-o", "a.txt"], "its ending is none of"),
+    ],
+)
+def test_a_wrong_msid_question_gets_a_message(
+    arguments: list[str], expected: str, demo_lake: str, tmp_path: Path
+) -> None:
+    done = mica_lake("msid", *arguments, lake=demo_lake, cwd=tmp_path)
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hdr3_is_brought_up_to_date_alone(files: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    assert mica_lake("ingest", "aca_l0", "--from", files, "--lake", lake).returncode == 0
+    done = mica_lake("ingest", "hdr3", lake=lake)
+    assert done.returncode == 0
+    assert "hdr3, derived: up to date" in done.stdout
+    assert "takes neither" in mica_lake("ingest", "hdr3", "--from", files, lake=lake).stderr
+    assert "Say --from" in mica_lake("ingest", "aca_l0", lake=lake).stderr

@@ -252,7 +252,8 @@ def test_status_tells_what_is_in_the_lake(lake: Lake) -> None:
     status = lake.status()
     assert isinstance(status, pl.DataFrame)
     files = sorted((lake.root / "aca_l0").rglob("data.parquet"))
-    assert status.to_dicts() == [
+    assert status["table_name"].to_list() == ["aca_l0", "hdr3"]
+    assert status.to_dicts()[:1] == [
         {
             "table_name": "aca_l0",
             "partitions": len(files),
@@ -263,7 +264,7 @@ def test_status_tells_what_is_in_the_lake(lake: Lake) -> None:
             "stop": utc(MIDDLES[1] + 39 * 4.1),
         }
     ]
-    assert (len(files), status["rows"].item()) == (9, 480)
+    assert (len(files), status["rows"][0]) == (9, 480)
 
 
 class TestCommits:
@@ -273,7 +274,7 @@ class TestCommits:
         ingest([write(tmp_path / "more", MIDNIGHT + 3 * 86400)], small.root, jobs=1)
         assert small.sql(COUNT).fetchall() == [(160,)]
         assert small.scan("aca_l0", slot=3).collect().height == 160
-        assert small.status()["rows"].to_list() == [160]
+        assert small.status()["rows"].to_list()[0] == 160
         assert len(get_slot_data(0, 1e9, 3, data_root=small.root)) == 160
 
     def test_an_answer_asked_for_before_a_commit_is_of_the_state_before(self, small: Lake, tmp_path: Path) -> None:

@@ -396,7 +396,10 @@ def test_partition_has_a_row_for_each_day_and_slot(lake: Lake, expected: list[li
             wanted.append(
                 ("aca_l0", int(day[:4]), int(day[5:]), slot, len(times), times[0], times[-1], number_of_files)
             )
-    found = lake.sql("SELECT table_name, year, doy, slot, rows, tstart, tstop, files FROM partition ORDER BY slot, doy")
+    found = lake.sql(
+        "SELECT table_name, year, doy, slot, rows, tstart, tstop, files FROM partition "
+        "WHERE table_name = 'aca_l0' ORDER BY slot, doy"
+    )
     assert found.fetchall() == wanted
     sizes = lake.sql("SELECT path, bytes, day_number, year, doy FROM partition").fetchall()
     for path, size, number, year, doy in sizes:
@@ -413,8 +416,8 @@ def test_rows_are_in_the_partition_of_their_utc_day(lake: Lake) -> None:
 
 
 def test_status_sums_up_the_table(lake: Lake, files: list[Path], expected: list[list[Row]]) -> None:
-    status = lake.arrow("FROM status").to_pylist()
-    size, partitions = lake.sql("SELECT sum(bytes), count(*) FROM partition").fetchall()[0]
+    status = lake.arrow("FROM status WHERE table_name = 'aca_l0'").to_pylist()
+    size, partitions = lake.sql("SELECT sum(bytes), count(*) FROM partition WHERE table_name = 'aca_l0'").fetchall()[0]
     times = [row["TIME"] for rows in expected for row in rows]
     assert status == [
         {

@@ -1,0 +1,182 @@
+"""
+Header 3: `MSID` and `MSIDset` beside the per-file way, HDF5 and numpy files, on simulated files.
+
+usage: python benchmarks/hdr3.py [--days 5] [--jobs N] [--dir DIR] [--mission]
+
+Every row times two things in one run and prints their ratio; the best of several repetitions counts on both sides.
+`--mission` adds lakes of 365 days and of 27 years, made of one simulated day over and over. Needs h5py.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.io import fits
+from mica_lake.ingest.aca_l0 import ingest
+from rich.console import Console
+from rich.table import Table
+
+from mica_lake import catalog
+from mica_lake.archive import aca_hdr3
+from mica_lake.catalog import Key
+from mica_lake.hdr3_msids import BY_NAME
+from mica_lake.simulate import aca_l0 as simulate
+from mica_lake.tables import HDR3, SOURCE_FILE
+from mica_lake.times import cxcsec, day_start
+
+START = cxcsec("2024:001")
+DAY, FILE = 86400.0, 6430.0
+THREE = ("ccd_temp", "aca_temp", "dac")  # slots 6, 7, 7
+
+
+def best(function: Callable[[], Any], repeat: int) -> float:
+    """Shortest time of some calls, in seconds."""
+    times = []
+    for _ in range(repeat):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def simulate_file(folder: Path, slot: int, start: float, stop: float) -> None:
+    """One 8x8 file, whatever the slot."""
+    simulate.write_file(folder, slot, simulate.readouts(slot, 8, simulate.times(start, stop, 8)))
+
+
+def per_file(paths: Iterable[Path], names: Iterable[str]) -> dict[str, np.ma.MaskedArray[Any, Any]]:
+    """Open each file of a slot with astropy, decode, stack; the last readout before a gap is bad."""
+    times, words = [], {name: [] for name in names}
+    for path in paths:
+        with fits.open(path) as hdus:
+            data = hdus[1].data
+            times.append(np.array(data["TIME"]))
+            for name, parts in words.items():
+                parts.append(np.column_stack([data[f"HD3TLM{word}"] for _, word in BY_NAME[name].bytes]))
+    axis = np.concatenate(times)
+    bad = np.abs(np.diff(axis, append=np.inf) - 4.1) > 0.001
+    return {name: np.ma.array(BY_NAME[name].values(np.concatenate(parts)), mask=bad) for name, parts in words.items()}
+
+
+def main() -> None:
+    """Simulate, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--dir", type=Path, help="keep the files and the lakes here, and use those that are there")
+    parser.add_argument("--mission", action="store_true", help="also lakes of 365 days and of 27 years")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        run(options.dir or Path(temporary), options.days, options.jobs, options.mission)
+
+
+def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
+    """Measure on so many days."""
+    console = Console()
+    files, root = folder / f"hdr3_files_{days}", folder / f"hdr3_lake_{days}"
+    stop = START + days * DAY
+    starts = np.arange(START, stop, FILE).tolist()
+    if not files.exists():
+        files.mkdir(parents=True)
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            for slot in (6, 7):
+                stops = [min(start + FILE, stop) for start in starts]
+                list(pool.map(simulate_file, [files] * len(starts), [slot] * len(starts), starts, stops))
+    report = ingest([files], root, jobs=jobs)
+    if report.derived is not None and report.derived.rows:
+        d = report.derived
+        console.print(f"derived: {d.rows:,} rows, {d.bytes_out / d.partitions / 1e3:,.0f} kB a day, {d.seconds:.1f} s")
+    six, seven = (sorted(files.glob(f"*_{slot}_img0.fits.gz")) for slot in (6, 7))
+    table = Table("what")
+    for name in ("lake", "beside it", "ratio"):
+        table.add_column(name, justify="right")
+
+    def row(what: str, ours: float, theirs: float) -> None:
+        table.add_row(what, f"{ours * 1e3:,.1f} ms", f"{theirs * 1e3:,.1f} ms", f"{theirs / ours:,.1f}x")
+
+    one = aca_hdr3.MSID("ccd_temp", START, stop, data_root=root)
+    assert np.ma.allequal(one.vals, per_file(six, ["ccd_temp"])["ccd_temp"])
+    msid = best(lambda: aca_hdr3.MSID("ccd_temp", START, stop, data_root=root), 9)
+    msid_set = best(lambda: aca_hdr3.MSIDset(THREE, START, stop, data_root=root), 9)
+    row(f"MSID of {days} days, file by file", msid, best(lambda: per_file(six, ["ccd_temp"]), 3))
+    both = best(lambda: (per_file(six, ["ccd_temp"]), per_file(seven, ["aca_temp", "dac"])), 3)
+    row(f"MSIDset of three, {days} days, file by file", msid_set, both)
+    with h5py.File(folder / "hdr3.h5", "w") as h5:
+        for name in ("ccd_temp", "aca_temp", "dac"):
+            found = aca_hdr3.MSID(name, START, stop, data_root=root)
+            for part, values in (("times", found.times), ("vals", found.vals.data), ("bad", found.vals.mask)):
+                h5.create_dataset(f"{name}_{part}", data=values, compression="gzip", shuffle=True, chunks=(16384,))
+                np.save(folder / f"{name}_{part}.npy", values)
+    parts = ("times", "vals", "bad")
+
+    def from_hdf5(names: Iterable[str]) -> list[Any]:
+        with h5py.File(folder / "hdr3.h5") as h5:
+            return [h5[f"{name}_{part}"][:] for name in names for part in parts]
+
+    def from_numpy(names: Iterable[str]) -> list[Any]:
+        return [np.load(folder / f"{name}_{part}.npy") for name in names for part in parts]
+
+    row("MSID, HDF5 of just these days", msid, best(lambda: from_hdf5(THREE[:1]), 9))
+    row("MSIDset of three, HDF5 of just these days", msid_set, best(lambda: from_hdf5(THREE), 9))
+    row("MSID, np.load of just these days", msid, best(lambda: from_numpy(THREE[:1]), 9))
+    row("MSIDset of three, np.load of just these days", msid_set, best(lambda: from_numpy(THREE), 9))
+    console.print(table)
+    if mission:
+        example = pq.read_table(
+            next((root / "hdr3").rglob("doy=2/data.parquet")), partitioning=None, schema=HDR3.schema
+        )
+        many_days(console, folder / "hdr3_year", date(2024, 1, 1), 365, example, jobs, msid * 20 / days)
+        many_days(console, folder / "hdr3_mission", date(1999, 7, 23), 27 * 365, example, jobs, msid * 20 / days)
+
+
+def pin_day(root: Path, day: date, example: pa.Table) -> dict[str, Any]:
+    """One day of a lake, the example at another time."""
+    times = example.column("TIME").to_numpy()
+    moved = pa.array(times - times[0] + day_start(day))
+    return catalog.pin(root, HDR3, Key(day), example.set_column(0, "TIME", moved), [], "")
+
+
+def many_days(
+    console: Console, root: Path, first: date, count: int, example: pa.Table, jobs: int, twenty: float
+) -> None:
+    """One MSID over all of a lake that is made of one day."""
+    days = [first + timedelta(days=n) for n in range(count)]
+    if catalog.current_generation(root) is None:
+        catalog.create(root)
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            rows = pool.map(pin_day, [root] * count, days, [example] * count, chunksize=8)
+            written = {("hdr3", Key(day)): row for day, row in zip(days, rows, strict=True)}
+        catalog.commit(root, written, SOURCE_FILE.empty_table())
+    script = (
+        "import sys, time; from mica_lake.archive import aca_hdr3; root, start, stop = sys.argv[1:];"
+        "aca_hdr3.MSID('ccd_temp', start, start, data_root=root); seconds = [];\n"
+        "for _ in range(3):\n"
+        "    began = time.perf_counter(); msid = aca_hdr3.MSID('ccd_temp', start, stop, data_root=root)\n"
+        "    seconds.append(time.perf_counter() - began)\n"
+        "status = open('/proc/self/status').read();"
+        "print(len(msid.vals), min(seconds), int(status.split('VmHWM:')[1].split()[0]) / 1024)"
+    )
+    arguments = [str(root), f"{days[0]:%Y:%j}", f"{days[-1] + timedelta(days=1):%Y:%j}"]
+    out = subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True).stdout
+    values, seconds, megabytes = map(float, out.split())
+    console.print(
+        f"MSID of {count:,} days: {values:,.0f} values, {seconds * 1e3:,.0f} ms, {seconds / twenty:.1f} times 20 days, "
+        f"at most {megabytes:,.0f} MB resident"
+    )
+
+
+if __name__ == "__main__":
+    main()
