@@ -89,8 +89,11 @@ class PseudoMsid:
             half = 1 << (8 * words.shape[1] - 1)
             counts = (counts ^ half) - half
         if self.kind == "thermistor":
-            return _temperatures()[counts + 32768]
-        return counts * (self.scale if self.type == pa.float64() else int(self.scale))
+            temperatures: NDArray[np.float64] = _temperatures()[counts + 32768]
+            return temperatures
+        if self.type == pa.float64():
+            return counts * self.scale
+        return counts * int(self.scale)
 
 
 @cache

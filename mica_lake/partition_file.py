@@ -14,8 +14,7 @@ from mica_lake.errors import LakeError
 from mica_lake.tables import Table
 
 FORMAT = "1"
-# Measured, see docs/performance.md: large enough to open few, small enough to skip most of a day.
-ROW_GROUP_ROWS = 16384
+# Measured, see docs/performance.md.
 PAGE_BYTES = 1 << 18
 _PREFIX = "mica_lake."
 
@@ -99,7 +98,7 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
         data_page_size=PAGE_BYTES,
         store_schema=False,
     ) as writer:
-        writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+        writer.write_table(rows, row_group_size=table.row_group_rows)
         writer.add_key_value_metadata({_PREFIX + key: value for key, value in metadata.items()})
     return bytes(sink.getvalue())
 

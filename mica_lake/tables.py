@@ -52,11 +52,14 @@ class Table:
         What its directories are partitioned by.
     columns : tuple of Column
         Its columns, in order.
+    row_group_rows : int
+        Rows that a query reads or skips together; measured, see docs/performance.md.
     """
 
     name: str
     keys: tuple[str, ...]
     columns: tuple[Column, ...]
+    row_group_rows: int
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -121,7 +124,7 @@ def _aca_l0() -> tuple[Column, ...]:
     )
 
 
-ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0())
+ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0(), row_group_rows=16384)
 HDR3 = Table(
     "hdr3",
     ("year", "doy"),
@@ -146,6 +149,7 @@ HDR3 = Table(
             for msid in PSEUDO_MSIDS
         ),
     ),
+    row_group_rows=32768,
 )
 TABLES = {table.name: table for table in (ACA_L0, HDR3)}
 

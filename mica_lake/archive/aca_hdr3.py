@@ -29,17 +29,21 @@ def _find(msid: str) -> PseudoMsid:
     return found
 
 
-def _read(
-    wanted: Sequence[PseudoMsid], start: Any, stop: Any, data_root: str | os.PathLike[str] | None
-) -> tuple[NDArray[np.float64], dict[str, np.ma.MaskedArray[Any, Any]], float, float]:
-    """Time axis and values of some pseudo-MSIDs, and start and stop."""
+def _interval(start: Any, stop: Any) -> tuple[float, float]:
     tstart, tstop = cxcsec(start), cxcsec(stop)
     if tstart > tstop:
         raise ValueError(f"stop {stop!r} is before start {start!r}")
+    return tstart, tstop
+
+
+def _read(
+    wanted: Sequence[PseudoMsid], tstart: float, tstop: float, data_root: str | os.PathLike[str] | None
+) -> tuple[NDArray[np.float64], dict[str, np.ma.MaskedArray[Any, Any]]]:
+    """Time axis and values of some pseudo-MSIDs."""
     names = list(dict.fromkeys(msid.name for msid in wanted))
     slots = sum(1 << slot for slot in {slot for msid in wanted for slot in msid.slots})
     rows = open_lake(data_root).arrow(
-        f"SELECT TIME, {', '.join(names)} FROM hdr3_data($start, $stop) WHERE SLOTS & $slots <> 0",
+        f"SELECT {', '.join(['TIME', *names])} FROM hdr3_data($start, $stop) WHERE SLOTS & $slots <> 0",
         {"start": tstart, "stop": tstop, "slots": slots},
     )
     times = np.zeros(len(rows))
@@ -50,7 +54,7 @@ def _read(
         mask = np.zeros(len(rows), bool)
         put(rows.column(name), data, mask)
         values[name] = np.ma.MaskedArray(data, mask)
-    return times, values, tstart, tstop
+    return times, values
 
 
 class MSID:
@@ -112,12 +116,12 @@ class MSID:
         found = _find(msid)
         self.msid, self.hdr3_msid, self.unit = found.name, found.id, found.unit
         self.desc, self.longdesc = found.description.split(" (")[0].split(";")[0].split(":")[0], found.description
+        self.tstart, self.tstop = _interval(start, stop)
         if msid_data is None:
-            self.times, values, self.tstart, self.tstop = _read([found], start, stop, data_root)
+            self.times, values = _read([found], self.tstart, self.tstop, data_root)
             self.vals: Any = values[found.name]
         else:
             self.times, self.vals = msid_data["times"], msid_data["vals"]
-            self.tstart, self.tstop = cxcsec(start), cxcsec(stop)
         self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
         if filter_bad:
             self.filter_bad()
@@ -210,9 +214,8 @@ class MSIDset(dict[str, MSID]):
         asked = [str(msid) for msid in msids]
         found = [_find(msid) for msid in asked]
         super().__init__()
-        if not found:
-            return
-        self.times, values, self.tstart, self.tstop = _read(found, start, stop, data_root)
+        self.tstart, self.tstop = _interval(start, stop)
+        self.times, values = _read(found, self.tstart, self.tstop, data_root)
         for name, msid in zip(asked, found, strict=True):
             self[name] = MSID(name, self.tstart, self.tstop, {"times": self.times, "vals": values[msid.name]})
 
