@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mica_lake.ingest.aca_l0 import ingest
 
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate import aca_l0
 from mica_lake.times import cxcsec
 

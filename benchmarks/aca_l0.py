@@ -7,16 +7,13 @@ Every row times two things in one run and prints their ratio. The best of severa
 both have their files in the page cache.
 """
 
-import argparse
 import os
 import platform
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,31 +25,21 @@ import numpy as np
 import polars
 import pyarrow as pa
 from astropy.io import fits
-from mica_lake.ingest.aca_l0 import ingest
 from rich.console import Console
-from rich.table import Table
 
 from mica_lake import Lake, catalog, per_file
 from mica_lake.archive import aca_l0
 from mica_lake.catalog import Key
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.partition_file import Source
 from mica_lake.simulate.aca_l0 import archive
 from mica_lake.tables import ACA_L0, SOURCE_FILE
 from mica_lake.times import cxcsec, day_start, utc_day
+from side_by_side import Rows, best, main
 
 START = cxcsec("2024:001")
 DAY = 86400.0
 STAR, FID = 3, 0  # a 6x6 and an 8x8 slot
-
-
-def best(function: Callable[[], Any], repeat: int) -> float:
-    """Shortest time of some calls, in seconds."""
-    times = []
-    for _ in range(repeat):
-        began = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 def read_all(paths: list[Path]) -> int:
@@ -64,17 +51,6 @@ def read_all(paths: list[Path]) -> int:
             columns = [np.array(data[name]) for name in data.names]
         rows += len(columns[0])
     return rows
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--days", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--dir", type=Path, help="keep the files and the lake here, and use those that are there")
-    parser.add_argument("--mission", action="store_true", help="also a lake of 27 years of tiny partitions")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        run(options.dir or Path(temporary), options.days, options.jobs, options.mission)
 
 
 def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
@@ -91,27 +67,21 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     console.print(
         f"{days} days, {len(paths)} files, {jobs} processes; {machine}; {versions}, astropy {astropy.__version__}"
     )
-    table = Table()
-    for name in ("what", "lake", "per file", "ratio"):
-        table.add_column(name, justify="left" if name == "what" else "right")
-
-    def row(what: str, lake_seconds: float, baseline_seconds: float) -> None:
-        ratio = baseline_seconds / lake_seconds
-        table.add_row(what, f"{lake_seconds * 1e3:,.1f} ms", f"{baseline_seconds * 1e3:,.1f} ms", f"{ratio:,.1f}x")
+    rows = Rows()
 
     # Both start their processes and read what is in the page cache; three times, as disks and clouds have their moods.
     baseline_times, ingest_times = [], []
     for _ in range(3):
         began = time.perf_counter()
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            rows = sum(pool.map(read_all, [paths[i : i + 32] for i in range(0, len(paths), 32)]))
+            readouts = sum(pool.map(read_all, [paths[i : i + 32] for i in range(0, len(paths), 32)]))
         baseline_times.append(time.perf_counter() - began)
         shutil.rmtree(root, ignore_errors=True)
         began = time.perf_counter()
         report = ingest([files], root, jobs=jobs)
         ingest_times.append(time.perf_counter() - began)
-        assert report.rows == rows
-    row(
+        assert report.rows == readouts
+    rows.add(
         f"ingest, and reading all files once, {jobs} processes", *map(statistics.median, (ingest_times, baseline_times))
     )
     again = best(lambda: ingest([files], root, jobs=jobs), 3)
@@ -136,13 +106,13 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
     noon = START + (days - 1) * DAY / 2 + DAY / 2
     day = START + (days // 2) * DAY
-    row("TIME, TEMPCCD of one slot, one day", *slot_data(day, day + DAY, STAR, ["TIME", "TEMPCCD"]))
-    row(f"TIME, TEMPCCD of one slot, {days} days", *slot_data(START, stop, STAR, ["TIME", "TEMPCCD"]))
-    row(f"IMGRAW of a 6x6 slot, {days} days", *slot_data(START, stop, STAR, ["IMGRAW"]))
-    row("all columns, one day", *slot_data(day, day + DAY, STAR))
-    row("all columns, one day, 8x8", *slot_data(day, day + DAY, FID))
+    rows.add("TIME, TEMPCCD of one slot, one day", *slot_data(day, day + DAY, STAR, ["TIME", "TEMPCCD"]))
+    rows.add(f"TIME, TEMPCCD of one slot, {days} days", *slot_data(START, stop, STAR, ["TIME", "TEMPCCD"]))
+    rows.add(f"IMGRAW of a 6x6 slot, {days} days", *slot_data(START, stop, STAR, ["IMGRAW"]))
+    rows.add("all columns, one day", *slot_data(day, day + DAY, STAR))
+    rows.add("all columns, one day, 8x8", *slot_data(day, day + DAY, FID))
     near = [[p for p in slot if path_meets(p, noon, noon + 3600)] for slot in by_slot]
-    row(
+    rows.add(
         "get_l0_images of 35 s",
         best(lambda: aca_l0.get_l0_images(noon, noon + 35, STAR, data_root=root), 15),
         best(
@@ -150,7 +120,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
             7,
         ),
     )
-    row(
+    rows.add(
         "get_aca_images of an hour",
         best(lambda: aca_l0.get_aca_images(noon, noon + 3600, data_root=root), 7),
         best(lambda: per_file.get_aca_images(near, noon, noon + 3600), 3),
@@ -158,10 +128,10 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     baseline = best(lambda: per_file.read_columns(by_slot[STAR], ["IMGRAW"]), 3)
     query = "SELECT IMGRAW FROM slot_data($start, $stop, $slot)"
     params = {"start": START, "stop": stop, "slot": STAR}
-    row(f"IMGRAW of a 6x6 slot, {days} days, SQL to Arrow", best(lambda: lake.arrow(query, params), 5), baseline)
+    rows.add(f"IMGRAW of a 6x6 slot, {days} days, SQL to Arrow", best(lambda: lake.arrow(query, params), 5), baseline)
     frame = lake.scan("aca_l0", START, stop, slot=STAR).select("IMGRAW")
-    row(f"IMGRAW of a 6x6 slot, {days} days, Polars", best(lambda: frame.collect(), 5), baseline)
-    console.print(table)
+    rows.add(f"IMGRAW of a 6x6 slot, {days} days, Polars", best(lambda: frame.collect(), 5), baseline)
+    rows.show(console)
     if mission:
         mission_rows(console, folder / "mission", root, days)
 
@@ -230,4 +200,4 @@ def tiny_lake(root: Path, first_ordinal: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, run)

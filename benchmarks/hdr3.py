@@ -7,13 +7,9 @@ Every row times two things in one run and prints their ratio; the best of severa
 `--mission` adds lakes of 365 days and of 27 years, made of one simulated day over and over. Needs h5py.
 """
 
-import argparse
-import os
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
 from multiprocessing import get_context
@@ -25,31 +21,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.io import fits
-from mica_lake.ingest.aca_l0 import ingest
 from rich.console import Console
-from rich.table import Table
 
 from mica_lake import catalog
 from mica_lake.archive import aca_hdr3
 from mica_lake.catalog import Key
 from mica_lake.hdr3_msids import BY_NAME
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate import aca_l0 as simulate
 from mica_lake.tables import HDR3, SOURCE_FILE
 from mica_lake.times import cxcsec, day_start
+from side_by_side import Rows, best, main
 
 START = cxcsec("2024:001")
 DAY, FILE = 86400.0, 6430.0
 THREE = ("ccd_temp", "aca_temp", "dac")  # slots 6, 7, 7
-
-
-def best(function: Callable[[], Any], repeat: int) -> float:
-    """Shortest time of some calls, in seconds."""
-    times = []
-    for _ in range(repeat):
-        began = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 def simulate_file(folder: Path, slot: int, start: float, stop: float) -> None:
@@ -71,18 +57,6 @@ def per_file(paths: Iterable[Path], names: Iterable[str]) -> dict[str, np.ma.Mas
     return {name: np.ma.array(BY_NAME[name].values(np.concatenate(parts)), mask=bad) for name, parts in words.items()}
 
 
-def main() -> None:
-    """Simulate, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--days", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--dir", type=Path, help="keep the files and the lakes here, and use those that are there")
-    parser.add_argument("--mission", action="store_true", help="also lakes of 365 days and of 27 years")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        run(options.dir or Path(temporary), options.days, options.jobs, options.mission)
-
-
 def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     """Measure on so many days."""
     console = Console()
@@ -100,20 +74,15 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
         d = report.derived
         console.print(f"derived: {d.rows:,} rows, {d.bytes_out / d.partitions / 1e3:,.0f} kB a day, {d.seconds:.1f} s")
     six, seven = (sorted(files.glob(f"*_{slot}_img0.fits.gz")) for slot in (6, 7))
-    table = Table("what")
-    for name in ("lake", "beside it", "ratio"):
-        table.add_column(name, justify="right")
-
-    def row(what: str, ours: float, theirs: float) -> None:
-        table.add_row(what, f"{ours * 1e3:,.1f} ms", f"{theirs * 1e3:,.1f} ms", f"{theirs / ours:,.1f}x")
+    rows = Rows()
 
     one = aca_hdr3.MSID("ccd_temp", START, stop, data_root=root)
     assert np.ma.allequal(one.vals, per_file(six, ["ccd_temp"])["ccd_temp"])
     msid = best(lambda: aca_hdr3.MSID("ccd_temp", START, stop, data_root=root), 9)
     msid_set = best(lambda: aca_hdr3.MSIDset(THREE, START, stop, data_root=root), 9)
-    row(f"MSID of {days} days, file by file", msid, best(lambda: per_file(six, ["ccd_temp"]), 3))
+    rows.add(f"MSID of {days} days, file by file", msid, best(lambda: per_file(six, ["ccd_temp"]), 3))
     both = best(lambda: (per_file(six, ["ccd_temp"]), per_file(seven, ["aca_temp", "dac"])), 3)
-    row(f"MSIDset of three, {days} days, file by file", msid_set, both)
+    rows.add(f"MSIDset of three, {days} days, file by file", msid_set, both)
     with h5py.File(folder / "hdr3.h5", "w") as h5:
         for name in ("ccd_temp", "aca_temp", "dac"):
             found = aca_hdr3.MSID(name, START, stop, data_root=root)
@@ -129,11 +98,11 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     def from_numpy(names: Iterable[str]) -> list[Any]:
         return [np.load(folder / f"{name}_{part}.npy") for name in names for part in parts]
 
-    row("MSID, HDF5 of just these days", msid, best(lambda: from_hdf5(THREE[:1]), 9))
-    row("MSIDset of three, HDF5 of just these days", msid_set, best(lambda: from_hdf5(THREE), 9))
-    row("MSID, np.load of just these days", msid, best(lambda: from_numpy(THREE[:1]), 9))
-    row("MSIDset of three, np.load of just these days", msid_set, best(lambda: from_numpy(THREE), 9))
-    console.print(table)
+    rows.add("MSID, HDF5 of just these days", msid, best(lambda: from_hdf5(THREE[:1]), 9))
+    rows.add("MSIDset of three, HDF5 of just these days", msid_set, best(lambda: from_hdf5(THREE), 9))
+    rows.add("MSID, np.load of just these days", msid, best(lambda: from_numpy(THREE[:1]), 9))
+    rows.add("MSIDset of three, np.load of just these days", msid_set, best(lambda: from_numpy(THREE), 9))
+    rows.show(console)
     if mission:
         example = pq.read_table(
             next((root / "hdr3").rglob("doy=2/data.parquet")), partitioning=None, schema=HDR3.schema
@@ -179,4 +148,4 @@ def many_days(
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, run)

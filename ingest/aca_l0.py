@@ -21,11 +21,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from mica_lake.ingest import fits_table, hdr3
-from mica_lake.ingest.fits_table import BadFile, BinTable
-from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import Report
-from mica_lake.ingest.revisions import Verdict, judge
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -33,6 +28,11 @@ from rich.progress import Progress
 from mica_lake import catalog
 from mica_lake.catalog import Key, source_row
 from mica_lake.errors import LakeError
+from mica_lake.ingest import fits_table, hdr3
+from mica_lake.ingest.fits_table import BadFile, BinTable
+from mica_lake.ingest.processes import executor
+from mica_lake.ingest.report import Report
+from mica_lake.ingest.revisions import Verdict, judge
 from mica_lake.lock import writer_lock
 from mica_lake.partition_file import Source, checksum, read_sources
 from mica_lake.tables import ACA_L0, HDR3, SOURCE_FILE

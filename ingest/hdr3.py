@@ -20,13 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import Report
 from numpy.typing import NDArray
 
 from mica_lake import catalog
 from mica_lake.catalog import Key
 from mica_lake.hdr3_msids import PSEUDO_MSIDS
+from mica_lake.ingest.processes import executor
+from mica_lake.ingest.report import Report
 from mica_lake.lock import writer_lock
 from mica_lake.tables import ACA_L0, HDR3
 from mica_lake.times import day_start

@@ -11,7 +11,7 @@ import pyarrow as pa
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from mica_lake.archive.arrays import put
+from mica_lake.archive.arrays import put, values_and_mask
 from mica_lake.errors import MissingDataError
 from mica_lake.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
 from mica_lake.lake import open_lake
@@ -41,20 +41,21 @@ def _read(
 ) -> tuple[NDArray[np.float64], dict[str, np.ma.MaskedArray[Any, Any]]]:
     """Time axis and values of some pseudo-MSIDs."""
     names = list(dict.fromkeys(msid.name for msid in wanted))
-    slots = sum(1 << slot for slot in {slot for msid in wanted for slot in msid.slots})
     rows = open_lake(data_root).arrow(
-        f"SELECT {', '.join(['TIME', *names])} FROM hdr3_data($start, $stop) WHERE SLOTS & $slots <> 0",
-        {"start": tstart, "stop": tstop, "slots": slots},
+        f"SELECT {', '.join(['TIME', 'SLOTS', *names])} FROM hdr3_data($start, $stop)", {"start": tstart, "stop": tstop}
     )
-    times = np.zeros(len(rows))
-    put(rows.column("TIME"), times, np.zeros(len(rows), bool))
+    flags = np.uint8(sum(1 << slot for slot in {slot for msid in wanted for slot in msid.slots}))
+    slots, _ = values_and_mask(rows.column("SLOTS"), np.uint8)
+    # Mostly all rows are wanted, and then a condition in the query would copy them for nothing.
+    chosen: Any = slice(None) if (slots & flags).all() else (slots & flags) != 0
+    times, _ = values_and_mask(rows.column("TIME"), np.float64)
     values = {}
     for name in names:
         data = np.zeros(len(rows), np.float64 if rows.column(name).type == pa.float64() else np.int64)
         mask = np.zeros(len(rows), bool)
         put(rows.column(name), data, mask)
-        values[name] = np.ma.MaskedArray(data, mask)
-    return times, values
+        values[name] = np.ma.MaskedArray(data[chosen], mask[chosen])
+    return times[chosen], values
 
 
 class MSID:

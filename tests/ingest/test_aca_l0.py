@@ -23,11 +23,11 @@ from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from mica_lake.ingest.aca_l0 import discover, ingest
-from mica_lake.ingest.report import Report
 from numpy.typing import NDArray
 
 from mica_lake import catalog
+from mica_lake.ingest.aca_l0 import discover, ingest
+from mica_lake.ingest.report import Report
 from mica_lake.simulate.aca_l0 import archive, readouts, times, write_file
 from mica_lake.tables import ACA_L0
 from mica_lake.times import cxcsec, day_start

@@ -13,8 +13,8 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from mica_lake.ingest.fits_table import BadFile, decompress, read
 
+from mica_lake.ingest.fits_table import BadFile, decompress, read
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 
 KEYWORDS = (

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from mica_lake.ingest import hdr3
-from mica_lake.ingest.aca_l0 import ingest
 
 from mica_lake import catalog
 from mica_lake.archive.aca_hdr3 import MSID, MSIDset
+from mica_lake.ingest import hdr3
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.times import cxcsec

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from mica_lake import catalog
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.revisions import judge
-
-from mica_lake import catalog
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.times import cxcsec
 

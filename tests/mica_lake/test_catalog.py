@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mica_lake.ingest.aca_l0 import ingest
 
 from mica_lake import Lake, LakeError, catalog
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.partition_file import encode
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.tables import ACA_L0

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from mica_lake.ingest.aca_l0 import ingest
 
 from mica_lake.archive.aca_hdr3 import MSID
 from mica_lake.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mica_lake.ingest.aca_l0 import ingest
 
 from mica_lake.archive.aca_l0 import get_slot_data
 from mica_lake.errors import LakeError
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake, default_root, open_lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
 from mica_lake.times import cxcsec, utc

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from mica_lake.ingest.aca_l0 import ingest
 
 from mica_lake import LakeError
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lock import writer_lock
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 

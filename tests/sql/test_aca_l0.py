@@ -13,8 +13,8 @@ import pytest
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mica_lake.ingest.aca_l0 import ingest
 
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
 from mica_lake.tables import ACA_L0

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mica_lake.ingest.aca_l0 import ingest
 
 from mica_lake.archive.aca_hdr3 import MSIDset, msids
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
 from mica_lake.times import cxcsec

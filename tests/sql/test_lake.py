@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mica_lake.ingest.aca_l0 import ingest
 
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
 

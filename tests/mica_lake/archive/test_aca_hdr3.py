@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.table import Table
-from mica_lake.ingest.aca_l0 import ingest
 from numpy.typing import NDArray
 
 from mica_lake.archive import aca_hdr3
 from mica_lake.archive.aca_hdr3 import MSID, Msid, MSIDset, msids
 from mica_lake.errors import MissingDataError
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate.aca_l0 import readouts, write_file
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"

@@ -12,7 +12,6 @@ import pytest
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn
 from astropy.time import Time
-from mica_lake.ingest.aca_l0 import ingest
 from numpy.typing import NDArray
 
 from mica_lake import LakeError
@@ -20,6 +19,7 @@ from mica_lake.aca_image import ACAImage
 from mica_lake.archive import aca_l0
 from mica_lake.archive.aca_l0 import ACA_DTYPE, MSID, MSIDset, get_aca_images, get_files, get_l0_images, get_slot_data
 from mica_lake.errors import MissingDataError
+from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.times import cxcsec

@@ -1,0 +1,51 @@
+"""What the benchmarks share: their options, and rows of two times and their ratio."""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def best(function: Callable[[], Any], repeat: int) -> float:
+    """Shortest time of some calls, in seconds."""
+    times = []
+    for _ in range(repeat):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+class Rows:
+    """A table of what the lake takes, what is beside it takes, and how many times longer that is."""
+
+    def __init__(self) -> None:
+        self.table = Table("what")
+        for name in ("lake", "beside it", "ratio"):
+            self.table.add_column(name, justify="right")
+
+    def add(self, what: str, lake: float, beside: float) -> None:
+        """Add a row; times in seconds."""
+        self.table.add_row(what, f"{lake * 1e3:,.1f} ms", f"{beside * 1e3:,.1f} ms", f"{beside / lake:,.1f}x")
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        console.print(self.table)
+
+
+def main(document: str | None, run: Callable[[Path, int, int, bool], None]) -> None:
+    """Run a benchmark with the options of the command line: its folder, days, processes, and whether a mission, too."""
+    parser = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--dir", type=Path, help="keep the files and the lakes here, and use those that are there")
+    parser.add_argument("--mission", action="store_true", help="also a whole mission")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        run(options.dir or Path(temporary), options.days, options.jobs, options.mission)
