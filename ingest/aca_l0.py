@@ -583,7 +583,7 @@ def ingest(
         pool = executor(stack, jobs)
         progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
         report = _ingest(root, found, pool, progress, dry_run)
-        if not dry_run:
+        if report.derived is not None:
             hdr3.bring_up_to_date(root, pool, report.derived)
     return report
 
@@ -592,7 +592,7 @@ def _ingest(
     root: Path, found: Sequence[Found], pool: Callable[[int], Executor], progress: Progress, dry_run: bool
 ) -> Report:
     began = time.perf_counter()
-    report = Report(ACA_L0.name, dry_run=dry_run, derived=Report(HDR3.name))
+    report = Report(ACA_L0.name, dry_run=dry_run, derived=None if dry_run else Report(HDR3.name))
     known = catalog.read_table(root, "source_file")
     if not dry_run:
         known = _settle(root, known)

@@ -10,6 +10,7 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,7 +83,7 @@ class PseudoMsid:
         >>> BY_NAME["ccd_temp"].values(np.array([[0xFC, 0x18]], np.uint8))
         array([-10.])
         """
-        counts = np.zeros(len(words), np.int64)
+        counts: NDArray[Any] = np.zeros(len(words), np.int64)
         for column in range(words.shape[1]):
             counts = counts << 8 | words[:, column]
         if self.signed:
@@ -91,9 +92,8 @@ class PseudoMsid:
         if self.kind == "thermistor":
             temperatures: NDArray[np.float64] = _temperatures()[counts + 32768]
             return temperatures
-        if self.type == pa.float64():
-            return counts * self.scale
-        return counts * int(self.scale)
+        scaled: NDArray[Any] = counts * (self.scale if self.type == pa.float64() else int(self.scale))
+        return scaled
 
 
 @cache
@@ -112,10 +112,10 @@ def _temperatures() -> NDArray[np.float64]:
     system[-1, -3:] = h[-1], -(h[-2] + h[-1]), h[-2]
     second = np.linalg.solve(system, right)
     counts = np.arange(-32768, 32768, dtype=float)
-    i = np.clip(np.searchsorted(x, counts, side="right") - 1, 0, len(h) - 1)
-    t = counts - x[i]
-    first = slope[i] - h[i] * (2 * second[i] + second[i + 1]) / 6
-    found = y[i] + t * (first + t * (second[i] / 2 + t * (second[i + 1] - second[i]) / (6 * h[i])))
+    k = np.clip(np.searchsorted(x, counts, side="right") - 1, 0, len(h) - 1)
+    t = counts - x[k]
+    first = slope[k] - h[k] * (2 * second[k] + second[k + 1]) / 6
+    found: NDArray[np.float64] = y[k] + t * (first + t * (second[k] / 2 + t * (second[k + 1] - second[k]) / (6 * h[k])))
     found[(counts < x[0]) | (counts > x[-1])] = np.nan
     return found
 
