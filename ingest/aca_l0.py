@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
@@ -813,7 +814,7 @@ class _Batch:
     ) -> pa.Table:
         pool = pools(len(self.new))
         jobs = list(self._jobs(plans))
-        left = {name: sum(name in {s.filename for _, s in job.added} for job in jobs) for name in _added(plans)}
+        left = Counter(source.filename for job in jobs for _, source in job.added)
         advance(sum(len(plan.files) for plan in plans) - len(left))
         day_rows: dict[str, int] = dict.fromkeys(left, 0)
         bad: dict[str, str] = {}
@@ -846,16 +847,15 @@ class _Batch:
                     self.report.rows += source.file_rows
                 self._record(source_row("aca_l0", source, "current"), plan.verdict[name], scanned.found)
                 self.report.bytes_in += scanned.found.size
-            for row in plan.known.to_pylist():
+            lacking = plan.missing.keys() | (wanted.keys() & plan.status.keys())
+            for row in plan.rows([*lacking, *(name for name in plan.overturned() if name not in lacking)]):
                 name = row["filename"]
-                if name in plan.missing or name in wanted:
+                if name in lacking:
                     reason = plan.missing.get(name) or wanted[name]
                     self.report.set_aside[name] = reason
                     status = "wanted" if name in plan.missing else "incomplete"
                     self._change(row | {"status": status, "reason": reason})
-                elif name not in plan.files and plan.verdict[name].status != row["status"].replace(
-                    "incomplete", "current"
-                ):
+                else:
                     self._record(row, plan.verdict[name], None)
             self._tell(plan)
         self.report.partitions += len(written)
@@ -944,6 +944,16 @@ class _Plan:
     status: dict[str, str]  # of the known ones, so far
     missing: dict[str, str]  # known ones that should come back, and why they cannot
 
+    def overturned(self) -> list[str]:
+        """Known files that are not read again and whose status changes."""
+        return [
+            name
+            for name, before in self.status.items()
+            if name in self.verdict
+            and name not in self.files
+            and self.verdict[name].status != ("current" if before in IN_THE_LAKE else before)
+        ]
+
     def pushed_out(self) -> list[str]:
         """Files in the lake that give way."""
         return [
@@ -961,10 +971,6 @@ def _rows(known: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
     chosen = pc.is_in(known.column("filename"), pa.array(names, pa.string()))
     rows: list[dict[str, Any]] = known.filter(chosen).to_pylist()
     return rows
-
-
-def _added(plans: Sequence[_Plan]) -> list[str]:
-    return [name for plan in plans for name in plan.files if plan.verdict[name].status == "current"]
 
 
 def _unreadable(scanned: Scanned) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from mica_lake.archive.arrays import put, values_and_mask
+from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError
 from mica_lake.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
 from mica_lake.lake import open_lake
@@ -51,10 +51,9 @@ def _read(
     times, _ = values_and_mask(rows.column("TIME"), np.float64)
     values = {}
     for name in names:
-        data = np.zeros(len(rows), np.float64 if rows.column(name).type == pa.float64() else np.int64)
-        mask = np.zeros(len(rows), bool)
-        put(rows.column(name), data, mask)
-        values[name] = np.ma.MaskedArray(data[chosen], mask[chosen])
+        column = rows.column(name)
+        data, mask = values_and_mask(column, np.float64 if column.type == pa.float64() else np.int64)
+        values[name] = np.ma.MaskedArray(data[chosen], False if mask is None else mask[chosen])
     return times[chosen], values
 
 
