@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from mica_lake.ingest.aca_l0 import ingest
@@ -42,3 +44,15 @@ def demo_lake(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     lake = tmp_path_factory.mktemp("demo_lake") / "lake"
     ingest([demo_files], lake, jobs=1)
     yield str(lake)
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Lakes of the files that mica was asked about, and its answers."""
+    found = {}
+    for name in ("l0_real", "l0_synthetic"):
+        lake = tmp_path_factory.mktemp(name) / "lake"
+        ingest([shared / "data" / name], lake, jobs=1)
+        with np.load(shared / "golden" / f"{name}.npz") as answers:
+            found[name] = lake, dict(answers)
+    return found

@@ -131,7 +131,7 @@ def absolute(root: str | os.PathLike[str]) -> Path:
     LakeError
         If DuckDB would take it for a pattern.
     """
-    path = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111
+    path = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - links in it are the user's
     if set(path) & set("*?["):
         raise LakeError(f"{path}: a lake's path may not have *, ? or [ in it, DuckDB would take it for a pattern")
     return Path(path)

@@ -36,18 +36,6 @@ def golden_cases() -> Iterator[Any]:
                 yield pytest.param(name, case, id=f"{name}-{case['id']}")
 
 
-@pytest.fixture(scope="module")
-def golden(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Lakes of the files that mica was asked about, and its answers."""
-    found = {}
-    for name in SETS:
-        lake = tmp_path_factory.mktemp(name) / "lake"
-        ingest([shared / "data" / name], lake, jobs=1)
-        with np.load(shared / "golden" / f"{name}.npz") as answers:
-            found[name] = lake, dict(answers)
-    return found
-
-
 def assert_is_the_answer(name: str, found: MSID, expected: NDArray[Any], mask: NDArray[np.bool_]) -> None:
     """Thermistors to 1e-9, others exactly; what is masked has no value."""
     assert found.vals.dtype == expected.dtype

@@ -49,18 +49,6 @@ def golden_cases() -> Iterator[Any]:
                 yield pytest.param(name, case, id=f"{name}-{case['id']}")
 
 
-@pytest.fixture(scope="module")
-def golden(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Lakes of the files that mica was asked about, and its answers."""
-    found = {}
-    for name in SETS:
-        lake = tmp_path_factory.mktemp(name) / "lake"
-        ingest([shared / "data" / name], lake, jobs=1)
-        with np.load(shared / "golden" / f"{name}.npz") as answers:
-            found[name] = lake, dict(answers)
-    return found
-
-
 def assert_identical(found: Any, expected: NDArray[Any]) -> None:
     """Equal to the last bit, of the same type but in native byte order."""
     found = np.asarray(found)
