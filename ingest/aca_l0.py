@@ -34,6 +34,7 @@ from mica_lake.ingest.fits_table import BadFile, BinTable
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.revisions import Verdict, judge
+from mica_lake.ingest.source_files import Found, Rejected
 from mica_lake.lock import writer_lock
 from mica_lake.partition_file import Source, checksum, read_sources
 from mica_lake.tables import ACA_L0, HDR3, SOURCE_FILE
@@ -64,30 +65,6 @@ _MADE_HERE = {"IMGSIZE", "FILENAME"}
 
 
 @dataclass(frozen=True)
-class Found:
-    """
-    A source file that was found.
-
-    Attributes
-    ----------
-    directory, filename : str
-        Where it is.
-    size, mtime_ns : int
-        Its size in bytes and when it was changed.
-    """
-
-    directory: str
-    filename: str
-    size: int = -1
-    mtime_ns: int = -1
-
-    @property
-    def path(self) -> Path:
-        """Its path."""
-        return Path(self.directory, self.filename)
-
-
-@dataclass(frozen=True)
 class Scanned:
     """
     A source file whose header was looked at.
@@ -102,23 +79,6 @@ class Scanned:
 
     found: Found
     source: Source
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """
-    A source file that cannot be taken.
-
-    Attributes
-    ----------
-    found : Found
-        The file.
-    reason : str
-        Why.
-    """
-
-    found: Found
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -139,12 +139,7 @@ def read(content: bytes, keywords: Collection[str], *, header_only: bool = False
         If it is no FITS file, has no binary table as its first extension, or its header or rows are damaged.
     """
     data = decompress(content, _HEADER_BYTES if header_only else MAX_BYTES, start_only=header_only)
-    if not data.startswith(b"SIMPLE  ="):
-        raise BadFile("it is no FITS file")
-    start = _header_end(data, 0)
-    if data[start : start + 20] != b"XTENSION= 'BINTABLE'":
-        raise BadFile("its first extension is no binary table")
-    stop = _header_end(data, start)
+    start, stop = _table_header(data)
     cards = np.frombuffer(data, "S80", (stop - start) // 80, start)
     names = cards.astype("S8")
     of_columns = np.isin(names.astype("S5"), _OF_COLUMNS) | np.isin(names.astype("S4"), _OF_COLUMNS)
@@ -168,6 +163,46 @@ def read(content: bytes, keywords: Collection[str], *, header_only: bool = False
             f"it is truncated: {count} rows of {width} bytes are announced, {len(data) - stop} bytes are there"
         )
     return BinTable(header, layout, np.frombuffer(data, layout.dtype, count, stop))
+
+
+def read_header(content: bytes) -> fits.Header:
+    """
+    The whole header of the first binary table of a FITS file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file as it is stored.
+
+    Returns
+    -------
+    astropy.io.fits.Header
+        The header.
+
+    Raises
+    ------
+    BadFile
+        If it is no FITS file, has no binary table as its first extension, or its header is damaged.
+    """
+    data = decompress(content, _HEADER_BYTES, start_only=True)
+    start, stop = _table_header(data)
+    try:
+        header = fits.Header.fromstring(data[start:stop])
+        for card in header.cards:
+            card.verify("exception")
+        return header
+    except Exception as error:  # astropy raises many kinds for damaged cards
+        raise BadFile(f"its header is damaged ({type(error).__name__}: {error})") from None
+
+
+def _table_header(data: bytes) -> tuple[int, int]:
+    """Where the header of the first table starts and stops."""
+    if not data.startswith(b"SIMPLE  ="):
+        raise BadFile("it is no FITS file")
+    start = _header_end(data, 0)
+    if data[start : start + 20] != b"XTENSION= 'BINTABLE'":
+        raise BadFile("its first extension is no binary table")
+    return start, _header_end(data, start)
 
 
 def _text(cards: NDArray[np.bytes_]) -> bytes:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mica_lake.errors import LakeError
@@ -32,7 +33,9 @@ from mica_lake.tables import HDR3_MSID, PARTITION, SOURCE_FILE, TABLES, Table
 
 EPOCH = date(1998, 1, 1)
 GRACE_SECONDS = 3600.0
-SQL_FILES = ("times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "cxcsec.sql")
+SQL_FILES = (
+    "times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql", "asp_l1.sql", "cxcsec.sql"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, order=True)
@@ -43,7 +46,7 @@ class Key:
     Attributes
     ----------
     day : datetime.date
-        The UTC day.
+        The UTC day; the first of the year for a table by year, 1998-01-01 for one that is not partitioned.
     slot : int or None
         The slot.
     """
@@ -233,10 +236,10 @@ def pin(
     # A version that is there already is this one, unless somebody damaged it.
     if not (root / path).exists() or (root / path).read_bytes() != content:
         write(root / path, content)
-    times = rows.column("TIME")
+    times = pc.min_max(rows.column(table.time))
     return _partition_row(
-        table, key, path, len(rows), len(content),
-        times[0].as_py() if len(rows) else None, times[-1].as_py() if len(rows) else None, len(sources), derived_from,
+        table, key, path, len(rows), len(content), times["min"].as_py(), times["max"].as_py(), len(sources),
+        derived_from,
     )  # fmt: skip
 
 
@@ -347,7 +350,8 @@ def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) ->
         pq.write_table(rows, sink, compression="zstd")
         write(directory / f"{part}.parquet", bytes(sink.getvalue()))
     for table in TABLES.values():
-        write(directory / "no_rows" / f"{table.name}.parquet", encode(table, table.schema.empty_table(), []))
+        no_rows = _schema(root, table, partition).empty_table()
+        write(directory / "no_rows" / f"{table.name}.parquet", encode(table, no_rows, []))
     sink = pa.BufferOutputStream()
     pq.write_table(HDR3_MSID, sink)
     write(directory / "hdr3_msid.parquet", bytes(sink.getvalue()))
@@ -356,6 +360,15 @@ def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) ->
     if not script.exists() or script.read_bytes() != text:
         write(script, text)
     write(catalog / "current", name.encode())
+
+
+def _schema(root: Path, table: Table, partition: pa.Table) -> pa.Schema:
+    """The columns of a table; of a wide one, those of its partitions."""
+    if table.wide:
+        paths = partition.filter(pc.equal(partition.column("table_name"), table.name)).column("path")
+        if len(paths):
+            return pq.read_schema(root / paths[0].as_py()).remove_metadata()
+    return table.schema
 
 
 def create(root: Path) -> None:
@@ -440,7 +453,8 @@ def reindex(root: Path) -> list[str]:
     partitions: list[dict[str, Any]] = []
     found: dict[tuple[str, str], list[Source]] = {}
     for table in TABLES.values():
-        paths = sorted((root / table.name).glob("/".join(f"{key}=*" for key in table.keys) + "/data.parquet"))
+        pattern = "/".join([*(f"{key}=*" for key in table.keys), "data.parquet"])
+        paths = sorted((root / table.name).glob(pattern))
         with ThreadPoolExecutor() as pool:
             for row, sources, problem in pool.map(lambda path, table=table: _read_partition(root, table, path), paths):
                 if row is None:
@@ -454,8 +468,10 @@ def reindex(root: Path) -> list[str]:
         before = read_table(root, "source_file").to_pylist()
     except LakeError:
         before = []
-    source_rows = [row for row in before if row["status"] == "set aside"]
-    known = {(row["product"], row["filename"]): row for row in before if row["status"] != "set aside"}
+    named = {table.name for table in TABLES.values() if table.names_sources}
+    source_rows = [row for row in before if row["status"] == "set aside" or row["product"] not in named]
+    known = {(row["product"], row["filename"]): row
+             for row in before if row["status"] != "set aside" and row["product"] in named}  # fmt: skip
     for (product, filename), sources in found.items():
         whole = sum(s.day_rows for s in sources) == sources[0].file_rows and len({s.checksum for s in sources}) == 1
         row = source_row(product, sources[0], "current" if whole else "incomplete")
@@ -512,24 +528,33 @@ def _read_partition(root: Path, table: Table, path: Path) -> tuple[dict[str, Any
     relative = path.relative_to(root).as_posix()
     try:
         values = dict(part.split("=") for part in relative.split("/")[1:-1])
-        day = date(int(values["year"]), 1, 1) + timedelta(days=int(values["doy"]) - 1)
+        year = int(values.get("year", EPOCH.year))
+        day = date(year, 1, 1) + timedelta(days=int(values.get("doy", 1)) - 1)
         key = Key(day, int(values["slot"]) if "slot" in values else None)
         sources, footer = read_sources(path, table)
         content = path.read_bytes()
         pinned = root / key.pinned(table, checksum(content))
         if not (pinned.exists() and pinned.samefile(path)):
             _publish(root, path, pinned)
-        index = [footer.schema.column(i).path for i in range(footer.num_columns)].index("TIME")
-        groups = [footer.row_group(i).column(index).statistics for i in range(footer.num_row_groups)]
-        groups = [group for group in groups if group is not None and group.has_min_max]
+        tstart, tstop = _covered(path, table, footer)
         row = _partition_row(
-            table, key, pinned.relative_to(root).as_posix(), footer.num_rows, len(content),
-            groups[0].min if groups else None, groups[-1].max if groups else None, len(sources),
-            read_derived_from(footer),
+            table, key, pinned.relative_to(root).as_posix(), footer.num_rows, len(content), tstart, tstop,
+            len(sources), read_derived_from(footer),
         )  # fmt: skip
     except (LakeError, OSError, ValueError) as error:
         return None, [], f"{relative} is damaged: {error}"
     return row, sources, ""
+
+
+def _covered(path: Path, table: Table, footer: pq.FileMetaData) -> tuple[float | None, float | None]:
+    """First and last time of a partition."""
+    if table.time not in table.searched:
+        times = pc.min_max(pq.read_table(path, columns=[table.time], partitioning=None).column(table.time))
+        return times["min"].as_py(), times["max"].as_py()
+    index = [footer.schema.column(i).path for i in range(footer.num_columns)].index(table.time)
+    groups = [footer.row_group(i).column(index).statistics for i in range(footer.num_row_groups)]
+    groups = [group for group in groups if group is not None and group.has_min_max]
+    return min((g.min for g in groups), default=None), max((g.max for g in groups), default=None)
 
 
 def source_row(product: str, source: Source, status: str, reason: str | None = None) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mica_lake.errors import LakeError
-from mica_lake.tables import Table
+from mica_lake.tables import Column, Table
 
 FORMAT = "1"
 # Measured, see docs/performance.md.
@@ -79,28 +80,38 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     metadata = {"format": FORMAT, "table": table.name, "sources": json.dumps(listed, separators=(",", ":"))}
     if derived_from is not None:
         metadata["derived_from"] = derived_from
-    images = [f"{c.name}.list.element" for c in table.columns if pa.types.is_list(c.type)]
-    split = {c.name: "BYTE_STREAM_SPLIT" for c in table.columns if c.type == pa.float64() and c.unit == "s"}
-    for name in images:
-        if _smaller_when_split(rows, name):
-            split[name] = "BYTE_STREAM_SPLIT"
-    paths = [f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in rows.schema]
+    paths = {f.name: f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in rows.schema}
+    split = {
+        path: "BYTE_STREAM_SPLIT"
+        for name, path in paths.items()
+        if (column := table.by_name.get(name)) is not None and _split(rows, column, path)
+    }
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
         rows.schema,
         compression="zstd",
         compression_level=3,
-        use_dictionary=[path for path in paths if path not in split],
+        use_dictionary=[path for path in paths.values() if path not in split],
         column_encoding=split or None,
-        # Statistics cost footer bytes in every column; only time ranges are searched.
-        write_statistics=["TIME"],
+        # Statistics cost footer bytes in every column.
+        write_statistics=list(table.searched) or False,
         data_page_size=PAGE_BYTES,
         store_schema=False,
     ) as writer:
         writer.write_table(rows, row_group_size=table.row_group_rows)
         writer.add_key_value_metadata({_PREFIX + key: value for key, value in metadata.items()})
     return bytes(sink.getvalue())
+
+
+def _split(rows: pa.Table, column: Column, path: str) -> bool:
+    """Whether to store the bytes of a column's floats apart."""
+    if pa.types.is_list(column.type):
+        return _smaller_when_split(rows, path)
+    if column.type != pa.float64():
+        return False
+    sample = rows.column(column.name).slice(0, 2048)
+    return column.unit == "s" or pc.count_distinct(sample).as_py() > len(sample) // 2 > 0
 
 
 def _smaller_when_split(rows: pa.Table, path: str) -> bool:

@@ -49,17 +49,29 @@ class Table:
     name : str
         Its name: the folder below the lake and the ingest job have it, too.
     keys : tuple of str
-        What its directories are partitioned by.
+        What its directories are partitioned by: year, doy and slot, year and doy, year, or nothing.
     columns : tuple of Column
-        Its columns, in order.
+        Its columns, in order. A wide table has those after them that its sources have: see `wide`.
     row_group_rows : int
         Rows that a query reads or skips together; measured, see docs/performance.md.
+    time : str
+        The column whose times say what a partition covers.
+    searched : tuple of str
+        Columns with statistics, by which a query skips row groups.
+    names_sources : bool
+        Whether a partition's metadata lists its source files.
+    wide : bool
+        Whether it has a column for each key that is met in its sources. All its partitions have the same columns.
     """
 
     name: str
     keys: tuple[str, ...]
     columns: tuple[Column, ...]
     row_group_rows: int
+    time: str = "TIME"
+    searched: tuple[str, ...] = ("TIME",)
+    names_sources: bool = False
+    wide: bool = False
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -124,7 +136,7 @@ def _aca_l0() -> tuple[Column, ...]:
     )
 
 
-ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0(), row_group_rows=16384)
+ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0(), row_group_rows=16384, names_sources=True)
 HDR3 = Table(
     "hdr3",
     ("year", "doy"),
@@ -151,7 +163,150 @@ HDR3 = Table(
     ),
     row_group_rows=32768,
 )
-TABLES = {table.name: table for table in (ACA_L0, HDR3)}
+DARK_CAL = Table(
+    "dark_cal",
+    (),
+    (
+        Column("dark_id", pa.string(), "", "the calibration: year and day of year", "name of its folder"),
+        Column("time", pa.float64(), "s", "start of the calibration, CXC seconds", "property date"),
+        Column("date", pa.string(), "", "start of the calibration, UTC", "property date"),
+        Column("ccd_temp", pa.float64(), "°C", "temperature of the CCD", "property ccd_temp"),
+        Column("directory", pa.string(), "", "where its files are", "as last seen by ingest"),
+        Column("properties", pa.string(), "", "all properties, as JSON", "properties.json"),
+    ),
+    row_group_rows=32768,
+    time="time",
+    searched=(),
+    wide=True,
+)
+DARK_CAL_IMAGE = Table(
+    "dark_cal_image",
+    ("year", "doy"),
+    (
+        Column("dark_id", pa.string(), "", "the calibration: year and day of year", "name of its folder"),
+        Column("time", pa.float64(), "s", "start of the calibration, CXC seconds", "property date"),
+        Column("row", pa.int16(), "pixel", "CCD row, -512 to 511", "place in image.fits"),
+        Column("col", pa.int16(), "pixel", "CCD column, -512 to 511", "place in image.fits"),
+        Column("value", pa.float32(), "e-/s", "dark current, warmest first", "image.fits"),
+    ),
+    row_group_rows=32768,
+    time="time",
+    searched=("value",),
+)
+_REVISION = (
+    Column("obsid", pa.int32(), "", "the observation", "name of its folder"),
+    Column("revision", pa.int32(), "", "revision of its products", "name of its folder"),
+    Column("isdefault", pa.bool_(), "", "whether this revision is the default", "archfiles.db3, else the links"),
+)
+_PLACE = (
+    Column("islast", pa.bool_(), "", "whether this revision is the last", "the links"),
+    Column("filename", pa.string(), "", "the source file", "name of the file"),
+    Column("directory", pa.string(), "", "folder of the revision", "as last seen by ingest"),
+    Column("link", pa.string(), "", "link to it, null where none", "as last seen by ingest"),
+)
+OBSPAR_KV = Table(
+    "obspar_kv",
+    ("year",),
+    (
+        *_REVISION,
+        Column("name", pa.string(), "", "the parameter, with _ for -", "obspar file"),
+        Column("type", pa.string(), "", "s text, i integer, r real", "obspar file"),
+        Column("value", pa.string(), "", "its value; null where an i or r is empty", "obspar file"),
+        Column("number", pa.float64(), "", "its value as a number, of i and r", "obspar file"),
+        Column("description", pa.string(), "", "what it is", "obspar file"),
+        Column("tstart", pa.float64(), "s", "start of the observation, CXC seconds", "parameter tstart"),
+    ),
+    row_group_rows=8192,
+    time="tstart",
+    searched=("obsid",),
+)
+OBSPAR = Table(
+    "obspar",
+    ("year",),
+    (
+        *_REVISION,
+        *_PLACE,
+        Column("tstart", pa.float64(), "s", "start of the observation, CXC seconds", "parameter tstart"),
+        Column("tstop", pa.float64(), "s", "stop of the observation, CXC seconds", "parameter tstop"),
+        Column("num_ccd_on", pa.int64(), "", "how many CCDs of ACIS are on", "parameters ccd[is]N_on"),
+    ),
+    row_group_rows=32768,
+    time="tstart",
+    searched=("obsid", "tstart"),
+    wide=True,
+)
+ASP_L1_FILE = Table(
+    "asp_l1_file",
+    ("year",),
+    (
+        *_REVISION,
+        Column("content", pa.string(), "", "kind of product, such as ASPSOL, ACACENT", "header: CONTENT"),
+        *_PLACE,
+        Column("interval", pa.string(), "", "the aspect interval: name up to the kind of product", "name of the file"),
+        Column("tstart", pa.float64(), "s", "start, CXC seconds", "header: TSTART"),
+        Column("tstop", pa.float64(), "s", "stop, CXC seconds", "header: TSTOP"),
+        Column("rows", pa.int64(), "", "rows of its first table", "header: NAXIS2"),
+        Column("header", pa.string(), "", "header of its first table, of ASPSOL", "header"),
+        Column("aca_misalign", pa.list_(pa.float64()), "", "misalignment of the ACA, 3x3 row by row", "ACACAL"),
+        Column("fts_misalign", pa.list_(pa.float64()), "", "misalignment of the fids, 3x3 row by row", "ACACAL"),
+    ),
+    row_group_rows=8192,
+    time="tstart",
+    searched=("obsid", "tstart", "tstop"),
+)
+
+
+def _fits(names: str, unit: str, meaning: str, source: str, type_: pa.DataType | None = None) -> tuple[Column, ...]:
+    type_ = pa.float64() if type_ is None else type_
+    return tuple(Column(name, type_, unit, meaning, f"{source} column {name}") for name in names.split())
+
+
+ASP_SOL = Table(
+    "asp_sol",
+    ("year", "doy"),
+    (
+        Column("time", pa.float64(), "s", "time of the solution, CXC seconds", "ASPSOL column time"),
+        *_fits("ra dec roll", "deg", "attitude", "ASPSOL"),
+        *_fits("dy dz", "mm", "offset of the science instruments", "ASPSOL"),
+        *_fits("dtheta", "deg", "rotation of the science instruments", "ASPSOL"),
+        *_fits("q_att", "", "attitude quaternion, four values", "ASPSOL", pa.list_(pa.float64())),
+        Column("asp_sol_status", pa.int32(), "", "0 good; the worst within 1.025 s; null where not known", "ASPQUAL"),
+        *_fits("ady adz", "mm", "offset of the science instruments, of newer files", "ASPSOL"),
+        *_fits("adtheta", "deg", "rotation of the science instruments, of newer files", "ASPSOL"),
+        *_fits("ra_raw dec_raw roll_raw", "deg", "attitude before correction, of newer files", "ASPSOL"),
+        *_fits("q_att_raw", "", "quaternion before correction, of newer files", "ASPSOL", pa.list_(pa.float64())),
+        *_REVISION,
+        Column("filename", pa.string(), "", "the source file", "name of the file"),
+    ),
+    row_group_rows=32768,
+    time="time",
+    searched=("time", "obsid"),
+)
+ACA_CENT = Table(
+    "aca_cent",
+    ("year", "doy"),
+    (
+        Column("time", pa.float64(), "s", "time of the centroid, CXC seconds", "ACACENT column time"),
+        *_fits("slot", "", "image slot", "ACACENT", pa.int8()),
+        *_fits("alg", "", "algorithm: 1 centroid, 8 fit", "ACACENT", pa.int16()),
+        *_fits("status", "", "0 good", "ACACENT", pa.int32()),
+        *_fits("cent_i cent_j", "pixel", "centroid on the CCD", "ACACENT"),
+        *_fits("ang_y ang_z", "deg", "angles of the centroid", "ACACENT"),
+        *_fits("ang_y_sm ang_z_sm", "deg", "angles of the centroid, smoothed", "ACACENT"),
+        *_fits("counts", "e-", "counts of the image", "ACACENT"),
+        *_REVISION,
+        Column("filename", pa.string(), "", "the source file", "name of the file"),
+    ),
+    row_group_rows=32768,
+    time="time",
+    searched=("time", "obsid"),
+)
+TABLES = {
+    table.name: table
+    for table in (
+        ACA_L0, HDR3, DARK_CAL, DARK_CAL_IMAGE, OBSPAR, OBSPAR_KV, ASP_L1_FILE, ASP_SOL, ACA_CENT
+    )
+}  # fmt: skip
 
 HDR3_MSID = pa.table(
     {name: [getattr(msid, name) for msid in PSEUDO_MSIDS] for name in ("name", "id", "unit", "description")}

@@ -53,6 +53,17 @@ CREATE OR REPLACE TEMP MACRO files_by_day(name, from_slot, to_slot) AS (
     ) AS file ON file.day_number = day.number
 );
 
+-- All files of a table, after one without rows.
+CREATE OR REPLACE TEMP MACRO files_of(name) AS (
+    SELECT
+        list_concat(
+            [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet'],
+            coalesce(list(getvariable('mica_lake') || '/' || path ORDER BY day_number), [])
+        )
+    FROM partition
+    WHERE table_name = name
+);
+
 -- `it`, or an error if stop is before start.
 CREATE OR REPLACE TEMP MACRO if_in_order(start, stop, it) AS
     CASE

@@ -1,0 +1,602 @@
+"""
+Aspect level 1: from files ``OO/OOOOO_vRR/pcad*N*_*1.fits[.gz]`` to tables `asp_l1_file`, `asp_sol` and `aca_cent`.
+
+`asp_l1_file` has a row per file, whatever its content; the rows of the aspect solutions (ASPSOL, with the status of
+ASPQUAL) and of the centroids (ACACENT) are in the other two.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from mica_lake import catalog
+from mica_lake.catalog import EPOCH, Key
+from mica_lake.ingest import fits_table, revision_folders
+from mica_lake.ingest.fits_table import BadFile
+from mica_lake.ingest.processes import executor
+from mica_lake.ingest.report import Report
+from mica_lake.ingest.revision_folders import Revision
+from mica_lake.ingest.source_files import (
+    Found,
+    Rejected,
+    SourceFiles,
+    Taken,
+    archive_folder,
+    derived_from,
+    found_in,
+    partitions,
+)
+from mica_lake.lock import writer_lock
+from mica_lake.partition_file import checksum
+from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_SOL, Table
+from mica_lake.times import day_start, utc_day
+
+NAME = re.compile(r"(?P<interval>pcad[a-z]?\d{8,10}N\d{3})_[a-z0-9]+\.fits(\.gz)?", re.ASCII)
+SOLUTION, QUALITY, CENTROIDS, CALIBRATION = "ASPSOL", "ASPQUAL", "ACACENT", "ACACAL"
+# A solution is no better than the quality samples this long before and after it: their spacing.
+QUALITY_SPACING = 1.025
+# What a header's interval may lack of its rows.
+MARGIN = 10.0
+LONGEST = 10 * 86400.0
+_NEWER = {"ady", "adz", "adtheta", "ra_raw", "dec_raw", "roll_raw", "q_att_raw"}
+_OF_THE_LAKE = {"asp_sol_status", "obsid", "revision", "isdefault", "filename"}
+
+
+def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
+    """
+    The products in an archive.
+
+    Parameters
+    ----------
+    top : Path
+        Its folder.
+
+    Returns
+    -------
+    list of Revision
+        The revisions, by observation.
+    list of Found
+        Their files.
+    list of Rejected
+        What is wrong with the database, links and folders.
+    """
+    revisions, rejected = revision_folders.discover(top)
+    found = []
+    for revision in revisions:
+        names = sorted(name for name in os.listdir(revision.directory) if NAME.fullmatch(name))  # noqa: PTH208 - faster
+        found += [found_in(revision.directory, name) for name in names]
+        if not names:
+            folder = Path(revision.directory)
+            rejected.append(Rejected(Found(str(folder.parent), folder.name), "it has no aspect products"))
+    return revisions, found, rejected
+
+
+def describe(found: Found, content: bytes) -> dict[str, Any]:
+    """
+    What `asp_l1_file` says of a file.
+
+    Parameters
+    ----------
+    found : Found
+        The file.
+    content : bytes
+        It as it is stored.
+
+    Returns
+    -------
+    dict
+        The columns that come from the file itself.
+
+    Raises
+    ------
+    BadFile
+        If it cannot be taken; the message is the reason.
+    """
+    header = fits_table.read_header(content)
+    text = header.get("CONTENT")
+    if not isinstance(text, str) or not text.strip():
+        raise BadFile(f"its header has no CONTENT: {text!r}")
+    try:
+        tstart, tstop, revision = float(header["TSTART"]), float(header["TSTOP"]), int(header["REVISION"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadFile(f"its header has no TSTART, TSTOP or REVISION: {error}") from None
+    if not (0 < tstart < tstop < 6.3e9 and tstop - tstart < LONGEST):
+        raise BadFile(f"its header has no interval: TSTART {tstart}, TSTOP {tstop}")
+    obsid, _, number = Path(found.directory).name.partition("_v")
+    if revision != int(number):
+        raise BadFile(f"its folder contradicts its header: REVISION is {revision}")
+    if str(header.get("OBS_ID", obsid)).strip().lstrip("0") != obsid.lstrip("0"):
+        raise BadFile(f"its folder contradicts its header: OBS_ID is {header['OBS_ID']!r}")
+    match = NAME.fullmatch(found.filename)
+    row = dict.fromkeys(ASP_L1_FILE.schema.names) | {
+        "filename": found.filename,
+        "content": text.strip(),
+        "interval": match["interval"] if match else None,
+        "tstart": tstart,
+        "tstop": tstop,
+        "rows": int(header.get("NAXIS2", 0)),
+    }
+    content = fits_table.decompress(content)
+    if text == SOLUTION:
+        row["header"] = header.tostring(sep="\n", endcard=False, padding=False)
+        _columns(ASP_SOL, content, tstart, tstop)
+    elif text == QUALITY:
+        quality(content)
+    elif text == CENTROIDS:
+        _columns(ACA_CENT, content, tstart, tstop)
+    elif text == CALIBRATION:
+        for name in ("aca_misalign", "fts_misalign"):
+            values = _column(fits_table.read(content, ()), name)
+            if values.shape != (1, 3, 3) or not np.isfinite(values).all():
+                raise BadFile(f"column {name} is no finite 3x3 matrix, its shape is {values.shape[1:]}")
+            row[name] = values.ravel().tolist()
+    return row
+
+
+def _column(table: fits_table.BinTable, name: str) -> NDArray[Any]:
+    """A column in native byte order, whatever the case of its name."""
+    assert table.rows is not None
+    named = {known.lower(): known for known in table.layout.forms}
+    if name.lower() not in named:
+        raise BadFile(f"column {name} is missing")
+    values = table.rows[named[name.lower()]]
+    if values.dtype.kind not in "iuf":
+        raise BadFile(f"column {name} holds no numbers")
+    native: NDArray[Any] = values.astype(values.dtype.newbyteorder("="))
+    return native
+
+
+def _columns(table: Table, content: bytes, tstart: float, tstop: float) -> dict[str, pa.Array]:
+    """Columns of a table that come from the rows of its file."""
+    read = fits_table.read(content, ())
+    columns: dict[str, pa.Array] = {}
+    count = 0
+    for column in table.columns:
+        if column.name in _OF_THE_LAKE:
+            continue
+        if column.name in _NEWER and column.name not in {name.lower() for name in read.layout.forms}:
+            columns[column.name] = pa.nulls(count, column.type)
+            continue
+        values = _column(read, column.name)
+        count = len(values)
+        if pa.types.is_list(column.type):
+            if values.shape != (count, 4):
+                raise BadFile(f"column {column.name} has {values.shape[1:]} values a row, not four")
+            offsets = pa.array(np.arange(count + 1, dtype=np.int32) * 4)
+            columns[column.name] = pa.ListArray.from_arrays(offsets, pa.array(values.ravel().astype(float)))
+            continue
+        if values.shape != (count,):
+            raise BadFile(f"column {column.name} has {values.shape[1:]} values a row, not one")
+        try:
+            columns[column.name] = pa.array(values).cast(column.type)
+        except pa.ArrowInvalid as error:
+            raise BadFile(f"column {column.name}: {error}") from None
+    times = columns["time"].to_numpy()
+    if not count:
+        raise BadFile("it has no rows")
+    outside = ~((times >= tstart - MARGIN) & (times <= tstop + MARGIN))
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise BadFile(f"time {times[row]} in row {row} is outside TSTART {tstart} to TSTOP {tstop}")
+    if table is ASP_SOL and (np.diff(times) <= 0).any():
+        row = int(np.flatnonzero(np.diff(times) <= 0)[0]) + 1
+        raise BadFile(f"time {times[row]} in row {row} is not after that before it")
+    return columns
+
+
+def quality(content: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """
+    Times and status of the samples in an ASPQUAL file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file as it is stored.
+
+    Returns
+    -------
+    times : numpy.ndarray of float64
+        CXC seconds, ascending.
+    status : numpy.ndarray of int64
+        0 good.
+
+    Raises
+    ------
+    BadFile
+        If it cannot be taken.
+    """
+    read = fits_table.read(content, ())
+    times, status = _column(read, "time").astype(float), _column(read, "asp_sol_status").astype(np.int64)
+    if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise BadFile("its times are not ascending")
+    return times, status
+
+
+def status_of(times: NDArray[np.float64], sampled: NDArray[np.float64], status: NDArray[np.int64]) -> NDArray[np.int64]:
+    """
+    Status of aspect solutions: the worst of the quality samples within 1.025 s.
+
+    Parameters
+    ----------
+    times : numpy.ndarray of float64, shape (n,)
+        Times of the solutions, CXC seconds.
+    sampled, status : numpy.ndarray, shape (m,)
+        Times and status of the quality samples.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n,)
+        The status, 0 good.
+
+    Examples
+    --------
+    >>> status_of(np.arange(5.0), np.arange(5.0), np.array([0, 0, 3, 0, 0])).tolist()
+    [0, 3, 3, 3, 0]
+    """
+    worst = np.zeros(len(times), np.int64)
+    for bad in np.flatnonzero(status != 0):
+        first = np.searchsorted(times, sampled[bad] - QUALITY_SPACING, "left")
+        last = np.searchsorted(times, sampled[bad] + QUALITY_SPACING, "right")
+        worst[first:last] = np.maximum(worst[first:last], status[bad])
+    return worst
+
+
+def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
+    try:
+        content = found.path.read_bytes()
+        row = describe(found, content)
+    except BadFile as error:
+        return Rejected(found, str(error))
+    except OSError as error:
+        return Rejected(found, f"it cannot be read: {error.strerror}")
+    facts = {name: row[name] for name in ("tstart", "tstop", "rows")}
+    return Taken(
+        found, checksum(content), facts | {"revision": int(Path(found.directory).name.partition("_v")[2])}
+    ), row
+
+
+@dataclass(frozen=True)
+class Product:
+    """
+    A file whose rows belong to a table.
+
+    Attributes
+    ----------
+    found : Found
+        The file.
+    checksum : str
+        SHA-256 of it.
+    revision : Revision
+        What it belongs to.
+    tstart, tstop : float
+        Of its header.
+    fresh : bool
+        Whether this ingest took it, so that the lake has no rows of this content.
+    quality : Found or None
+        The ASPQUAL file of the same interval, for an ASPSOL file.
+    quality_checksum : str or None
+        SHA-256 of that.
+    """
+
+    found: Found
+    checksum: str
+    revision: Revision
+    tstart: float
+    tstop: float
+    fresh: bool
+    quality: Found | None = None
+    quality_checksum: str | None = None
+
+    @property
+    def facts(self) -> list[Any]:
+        """What a partition depends on."""
+        return [self.found.filename, self.checksum, self.quality_checksum, self.revision.isdefault]
+
+
+@dataclass(frozen=True)
+class Day:
+    """
+    A day of `asp_sol` or `aca_cent` to be made anew.
+
+    Attributes
+    ----------
+    root : Path
+        The lake.
+    table : Table
+        The table.
+    day : datetime.date
+        The day.
+    existing : str or None
+        Its version so far, relative to the lake.
+    products : tuple of Product
+        What has rows on it, by time.
+    """
+
+    root: Path
+    table: Table
+    day: date
+    existing: str | None
+    products: tuple[Product, ...]
+
+    @property
+    def derived_from(self) -> str:
+        """What it is made from."""
+        return derived_from([p.facts for p in self.products])
+
+
+def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
+    """
+    Make a day of `asp_sol` or `aca_cent`, pinned but not committed.
+
+    Parameters
+    ----------
+    job : Day
+        What is to be done.
+
+    Returns
+    -------
+    dict or None
+        Its row in the catalog; None if it has no rows.
+    list of Rejected
+        Files that were good when they were looked at, are not any more, and have no rows here yet.
+    """
+    start, stop = day_start(job.day), day_start(job.day + timedelta(days=1))
+    before = job.table.schema.empty_table()
+    if job.existing is not None:
+        before = pq.read_table(job.root / job.existing, partitioning=None, schema=job.table.schema)
+    parts, rejected, done = [], [], []
+    for product in job.products:
+        try:
+            part = _rows(job.table, product)
+            times = part.column("time")
+            part = part.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, stop)))
+        except (OSError, BadFile) as error:
+            if product.fresh:
+                raise BadFile(f"{product.found.path} was changed while ingest was running; run it again") from error
+            part = before.filter(pc.equal(before.column("filename"), product.found.filename))
+            if not len(part):
+                rejected.append(Rejected(product.found, str(error)))
+                continue
+            index = part.schema.get_field_index("isdefault")
+            part = part.set_column(index, part.schema.field(index), pa.repeat(product.revision.isdefault, len(part)))
+        parts.append(part)
+        done.append(product)
+    rows = pa.concat_tables(parts) if parts else before.slice(0, 0)
+    facts = replace(job, products=tuple(done)).derived_from
+    # A day without rows, at the edge of a header's interval, is kept as it is made: so it is not looked at every time.
+    return catalog.pin(job.root, job.table, Key(job.day), rows, [], facts), rejected
+
+
+def _rows(table: Table, product: Product) -> pa.Table:
+    """All rows of a file."""
+    columns = _columns(table, _read(product.found, product.checksum), product.tstart, product.tstop)
+    count = len(columns["time"])
+    if table is ASP_SOL:
+        columns["asp_sol_status"] = pa.nulls(count, pa.int32())
+        if product.quality is not None and product.quality_checksum is not None:
+            samples = quality(_read(product.quality, product.quality_checksum))
+            columns["asp_sol_status"] = pa.array(status_of(columns["time"].to_numpy(), *samples)).cast(pa.int32())
+    constants = {
+        "obsid": product.revision.obsid,
+        "revision": product.revision.revision,
+        "isdefault": product.revision.isdefault,
+        "filename": product.found.filename,
+    }
+    for name, value in constants.items():
+        columns[name] = pa.repeat(pa.scalar(value, table.by_name[name].type), count)
+    # Each centroid algorithm lists all times of a slot, so that a file's rows are not in time order.
+    rows = pa.Table.from_arrays([columns[name] for name in table.schema.names], schema=table.schema)
+    return (
+        rows if table is ASP_SOL else rows.sort_by([("time", "ascending"), ("slot", "ascending"), ("alg", "ascending")])
+    )
+
+
+def _read(found: Found, digest: str) -> bytes:
+    content = found.path.read_bytes()
+    if checksum(content) != digest:
+        raise BadFile("its rows are to be read again, but it is another file now")
+    return fits_table.decompress(content)
+
+
+def ingest(
+    source: str | os.PathLike[str],
+    lake: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    console: Console | None = None,
+) -> Report:
+    """
+    Take aspect level 1 products into a lake, which is made where there is none.
+
+    Parameters
+    ----------
+    source : path
+        A ``$SKA`` root, or the folder of the products.
+    lake : path
+        The lake.
+    jobs : int, optional
+        How many processes; as many as there are cores by default.
+    dry_run : bool
+        Plan only: files are read, the lake is left alone.
+    console : rich.console.Console, optional
+        Where to show a progress bar, if it is a terminal.
+
+    Returns
+    -------
+    Report
+        What was done.
+
+    Raises
+    ------
+    LakeError
+        If the lake is locked, damaged, or the path is something else.
+    FileNotFoundError
+        If the source is not there.
+
+    Examples
+    --------
+    >>> from mica_lake.simulate.observations import observations
+    >>> from mica_lake.simulate import asp_l1
+    >>> tmp = getfixture("tmp_path")
+    >>> paths = asp_l1.archive(tmp / "ska", observations(8.2e8, 8.2e8 + 43200)[:1])
+    >>> len(ingest(tmp / "ska", tmp / "lake", jobs=1).taken) == len(paths)
+    True
+    """
+    began = perf_counter()
+    top, root = archive_folder(source, "asp1"), catalog.absolute(lake)
+    report = Report("asp_l1", dry_run=dry_run)
+    with ExitStack() as stack:
+        if not dry_run:
+            catalog.create(root)
+            stack.enter_context(writer_lock(root / "_catalog"))
+            catalog.mend(root)
+        pools = executor(stack, jobs)
+        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        files = SourceFiles(root, ASP_L1_FILE.name, top, report)
+        here = partitions(root, [ASP_L1_FILE.name, ASP_SOL.name, ACA_CENT.name])
+        index = {f"{row['obsid']:05d}_v{row['revision']:02d}/{row['filename']}": row for row in _known(root, here)}
+        revisions, found, rejected = discover(top)
+        new = files.sort_out(found, index)
+        files.note(rejected)
+        task = progress.add_task(ASP_L1_FILE.name, total=len(new))
+        for result in pools(len(new)).map(_judge, new, chunksize=4):
+            if isinstance(result, Rejected):
+                files.note([result])
+            else:
+                files.note([result[0]])
+                index[result[0].found.name] = result[1]
+            progress.advance(task)
+        if not dry_run:
+            files.commit(root, _build(root, files, here, index, revisions, pools))
+    report.seconds = perf_counter() - began
+    return report
+
+
+def _known(root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `asp_l1_file` so far."""
+    rows: list[dict[str, Any]] = []
+    for (table, _), row in sorted(here.items()):
+        if table == ASP_L1_FILE.name:
+            rows += pq.read_table(root / row["path"], partitioning=None, schema=ASP_L1_FILE.schema).to_pylist()
+    return rows
+
+
+def _build(
+    root: Path,
+    files: SourceFiles,
+    here: Mapping[tuple[str, int], Mapping[str, Any]],
+    index: Mapping[str, dict[str, Any]],
+    revisions: Sequence[Revision],
+    pools: Callable[[int], Executor],
+) -> dict[tuple[str, Key], dict[str, Any] | None]:
+    """New versions of the partitions that are not what they would be if they were made now."""
+    known = {(row["obsid"], row["revision"]): row for row in index.values() if row["obsid"] is not None}
+    attributes = ("obsid", "revision", "directory", "isdefault", "islast", "link")
+    gone = [{name: row[name] for name in attributes} for row in known.values()]
+    of_folder = {Path(r.directory).name: r for r in revision_folders.with_those_gone(revisions, gone)}
+    for name, row in list(files.rows.items()):
+        if name not in index or name.split("/")[0] not in of_folder:
+            reason = "its rows are missing from the lake, and it is not there"
+            files.lose(Rejected(Found(row["directory"], row["filename"]), reason))
+    written: dict[tuple[str, Key], dict[str, Any] | None] = {}
+    products = _products(files, index, of_folder)
+    jobs = list(_stale_days(root, here, products))
+    for job, (made, rejected) in zip(jobs, pools(2 * len(jobs)).map(build_day, jobs), strict=True):
+        written[job.table.name, Key(job.day)] = made
+        for r in rejected:
+            files.lose(r)
+    years: dict[int, list[str]] = {}
+    for name in sorted(files.rows):
+        years.setdefault(utc_day(files.rows[name]["tstart"]).year, []).append(name)
+    for year, names in sorted(years.items()):
+        of_lake = {name: vars(of_folder[name.split("/")[0]]) for name in names}
+        facts = derived_from([[name, files.rows[name]["checksum"], *of_lake[name].values()] for name in names])
+        so_far = here.get((ASP_L1_FILE.name, _year(year).day_number))
+        if so_far is None or so_far["derived_from"] != facts:
+            rows = [index[name] | of_lake[name] for name in names]
+            rows.sort(key=lambda row: (row["tstart"], row["obsid"], row["revision"], row["filename"]))
+            table = pa.Table.from_pylist(rows, schema=ASP_L1_FILE.schema)
+            written[ASP_L1_FILE.name, _year(year)] = catalog.pin(root, ASP_L1_FILE, _year(year), table, [], facts)
+    wanted = {(ASP_L1_FILE.name, _year(year)) for year in years} | {
+        (table.name, Key(day)) for table in (ASP_SOL, ACA_CENT) for p in products[table.name] for day in _days(p)
+    }
+    for table, number in here:
+        key = Key(EPOCH + timedelta(days=number))
+        if (table, key) not in wanted:
+            written[table, key] = None
+    return written
+
+
+def _products(
+    files: SourceFiles, index: Mapping[str, Mapping[str, Any]], of_folder: Mapping[str, Revision]
+) -> dict[str, list[Product]]:
+    """The files whose rows belong to `asp_sol` and `aca_cent`, by table, in time order."""
+    qualities = {
+        (name.split("/")[0], index[name]["interval"]): row
+        for name, row in files.rows.items()
+        if index[name]["content"] == QUALITY
+    }
+    products: dict[str, list[Product]] = {ASP_SOL.name: [], ACA_CENT.name: []}
+    for name, row in files.rows.items():
+        folder, content = name.split("/")[0], index[name]["content"]
+        table = {SOLUTION: ASP_SOL, CENTROIDS: ACA_CENT}.get(content)
+        if table is None:
+            continue
+        quality_row = qualities.get((folder, index[name]["interval"])) if content == SOLUTION else None
+        products[table.name].append(
+            Product(
+                Found(row["directory"], row["filename"]),
+                row["checksum"],
+                of_folder[folder],
+                row["tstart"],
+                row["tstop"],
+                name in files.fresh,
+                Found(quality_row["directory"], quality_row["filename"]) if quality_row else None,
+                quality_row["checksum"] if quality_row else None,
+            )
+        )
+    for listed in products.values():
+        listed.sort(key=lambda p: (p.tstart, p.revision.obsid, p.revision.revision, p.found.filename))
+    return products
+
+
+def _days(product: Product) -> list[date]:
+    """The days on which a file can have rows."""
+    first, last = utc_day(product.tstart - MARGIN), utc_day(product.tstop + MARGIN)
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def _stale_days(
+    root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]], products: Mapping[str, Sequence[Product]]
+) -> Iterable[Day]:
+    """The days that are not what they would be if they were made now."""
+    for table in (ASP_SOL, ACA_CENT):
+        by_day: dict[date, list[Product]] = {}
+        for product in products[table.name]:
+            for day in _days(product):
+                by_day.setdefault(day, []).append(product)
+        for day, ours in sorted(by_day.items()):
+            so_far = here.get((table.name, Key(day).day_number))
+            job = Day(root, table, day, so_far["path"] if so_far else None, tuple(ours))
+            if so_far is None or so_far["derived_from"] != job.derived_from:
+                yield job
+
+
+def _year(year: int) -> Key:
+    return Key(date(year, 1, 1))

@@ -1,0 +1,394 @@
+"""
+Dark current: from folders ``YYYYDOY/{image.fits,properties.json}`` to tables `dark_cal` and `dark_cal_image`.
+
+The pixels of an image are stored warmest first, so that a query for the warm ones reads little of it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime
+from io import BytesIO
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.io import fits
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from mica_lake import catalog
+from mica_lake.catalog import EPOCH, Key
+from mica_lake.ingest.fits_table import BadFile
+from mica_lake.ingest.processes import executor
+from mica_lake.ingest.report import Report
+from mica_lake.ingest.source_files import (
+    Found,
+    Rejected,
+    SourceFiles,
+    Taken,
+    archive_folder,
+    derived_from,
+    found_in,
+    partitions,
+)
+from mica_lake.ingest.wide import table_of, widest
+from mica_lake.lock import writer_lock
+from mica_lake.partition_file import checksum
+from mica_lake.tables import DARK_CAL, DARK_CAL_IMAGE
+from mica_lake.times import cxcsec, utc
+
+NAME = re.compile(r"\d{7}", re.ASCII)
+SIDE = 1024
+_IMAGE, _PROPERTIES = "image.fits", "properties.json"
+_TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+
+
+def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
+    """
+    The files of the calibrations below a folder.
+
+    Parameters
+    ----------
+    top : Path
+        The folder.
+
+    Returns
+    -------
+    list of Found
+        ``image.fits`` and ``properties.json`` of each calibration that has both.
+    list of Rejected
+        Calibrations that lack one.
+    """
+    found, rejected = [], []
+    for folder in sorted(entry for entry in top.iterdir() if NAME.fullmatch(entry.name) and entry.is_dir()):
+        missing = [name for name in (_IMAGE, _PROPERTIES) if not (folder / name).exists()]
+        if missing:
+            rejected.append(Rejected(Found(str(top), folder.name), f"it has no {' and no '.join(missing)}"))
+        else:
+            found += [found_in(folder, name) for name in (_PROPERTIES, _IMAGE)]
+    return found, rejected
+
+
+def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
+    """
+    Properties of a calibration.
+
+    Parameters
+    ----------
+    content : bytes
+        ``properties.json``.
+    dark_id : str
+        The calibration.
+
+    Returns
+    -------
+    dict
+        The properties.
+
+    Raises
+    ------
+    BadFile
+        If they are no JSON object with a date and a temperature.
+    """
+    try:
+        properties = json.loads(content.decode())
+    except ValueError as error:
+        raise BadFile(f"it is no JSON: {error}") from None
+    if not isinstance(properties, dict):
+        raise BadFile(f"it holds {type(properties).__name__}, not an object with properties")
+    try:
+        day = utc(cxcsec(properties["date"]))
+    except (KeyError, ValueError) as error:
+        raise BadFile(f"it has no date: {error}") from None
+    if day[:4] + day[5:8] != dark_id:
+        raise BadFile(f"its folder contradicts its date, {properties['date']}")
+    temperature = properties.get("ccd_temp")
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not np.isfinite(temperature):
+        raise BadFile(f"it has no temperature ccd_temp: {temperature!r}")
+    return properties
+
+
+def read_image(content: bytes) -> NDArray[np.float32]:
+    """
+    Image of a calibration.
+
+    Parameters
+    ----------
+    content : bytes
+        ``image.fits``.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (1024, 1024)
+        Dark current in e-/s.
+
+    Raises
+    ------
+    BadFile
+        If it is no such image.
+    """
+    try:
+        with fits.open(BytesIO(content), memmap=False) as hdus:
+            image = hdus[0].data
+    except Exception as error:  # astropy raises many kinds for damaged files
+        raise BadFile(f"it is no FITS image ({type(error).__name__}: {error})") from None
+    if image is None or image.shape != (SIDE, SIDE):
+        shape = "no image" if image is None else "x".join(map(str, image.shape))
+        raise BadFile(f"it is {shape}, not {SIDE}x{SIDE}")
+    if image.dtype.kind != "f" or image.dtype.itemsize > 4:
+        raise BadFile(f"its values are {image.dtype}, not float32")
+    return image.astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _judge(found: Found) -> Taken | Rejected:
+    try:
+        content = found.path.read_bytes()
+        if found.filename == _IMAGE:
+            read_image(content)
+            return Taken(found, checksum(content), {"rows": SIDE * SIDE})
+        start = cxcsec(read_properties(content, Path(found.directory).name)["date"])
+        return Taken(found, checksum(content), {"tstart": start, "rows": 1})
+    except BadFile as error:
+        return Rejected(found, str(error))
+    except OSError as error:
+        return Rejected(found, f"it cannot be read: {error.strerror}")
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """
+    An image to be taken.
+
+    Attributes
+    ----------
+    root : Path
+        The lake.
+    dark_id : str
+        The calibration.
+    time : float
+        Its start, CXC seconds.
+    path : Path
+        Its file.
+    checksum : str
+        SHA-256 of the file.
+    derived_from : str
+        What the partition is made from.
+    """
+
+    root: Path
+    dark_id: str
+    time: float
+    path: Path
+    checksum: str
+    derived_from: str
+
+
+def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
+    """
+    Make the partition of an image, pinned but not committed.
+
+    Parameters
+    ----------
+    job : ImageJob
+        Which image.
+
+    Returns
+    -------
+    dict or Rejected
+        Its row in the catalog; or the file, if it is not what it was when it was looked at.
+    """
+    try:
+        content = job.path.read_bytes()
+        if checksum(content) != job.checksum:
+            raise BadFile("its rows are to be read again, but it is another file now")
+        values = read_image(content).ravel()
+    except (OSError, BadFile) as error:
+        return Rejected(Found(str(job.path.parent), _IMAGE), str(error))
+    order = np.argsort(-values, kind="stable").astype(np.int32)
+    place = (order // SIDE - SIDE // 2, order % SIDE - SIDE // 2)
+    rows = pa.Table.from_arrays(
+        [
+            pa.repeat(job.dark_id, len(order)),
+            pa.repeat(job.time, len(order)),
+            *(pa.array(part.astype(np.int16)) for part in place),
+            pa.array(values[order]),
+        ],
+        schema=DARK_CAL_IMAGE.schema,
+    )
+    return catalog.pin(job.root, DARK_CAL_IMAGE, _image_key(job.dark_id), rows, [], job.derived_from)
+
+
+def _image_key(dark_id: str) -> Key:
+    return Key(datetime.strptime(dark_id, "%Y%j").date())
+
+
+def ingest(
+    source: str | os.PathLike[str],
+    lake: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    console: Console | None = None,
+) -> Report:
+    """
+    Take dark current calibrations into a lake, which is made where there is none.
+
+    Parameters
+    ----------
+    source : path
+        A ``$SKA`` root, or the folder of the calibrations.
+    lake : path
+        The lake.
+    jobs : int, optional
+        How many processes; as many as there are cores by default.
+    dry_run : bool
+        Plan only: files are read, the lake is left alone.
+    console : rich.console.Console, optional
+        Where to show a progress bar, if it is a terminal.
+
+    Returns
+    -------
+    Report
+        What was done. A calibration is taken whole or, if one of its files is bad, set aside whole.
+
+    Raises
+    ------
+    LakeError
+        If the lake is locked, damaged, or the path is something else.
+    FileNotFoundError
+        If the source is not there.
+
+    Examples
+    --------
+    >>> from mica_lake.simulate import dark_cal
+    >>> tmp = getfixture("tmp_path")
+    >>> path = dark_cal.write_calibration(tmp / "ska", "2024001")
+    >>> ingest(tmp / "ska", tmp / "lake", jobs=1).taken
+    ['2024001/properties.json', '2024001/image.fits']
+    """
+    began = perf_counter()
+    top, root = archive_folder(source, "aca_dark"), catalog.absolute(lake)
+    report = Report(DARK_CAL.name, dry_run=dry_run)
+    with ExitStack() as stack:
+        if not dry_run:
+            catalog.create(root)
+            stack.enter_context(writer_lock(root / "_catalog"))
+            catalog.mend(root)
+        pools = executor(stack, jobs)
+        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        files = SourceFiles(root, DARK_CAL.name, top, report)
+        here = partitions(root, [DARK_CAL.name, DARK_CAL_IMAGE.name])
+        found, rejected = discover(top)
+        new = files.sort_out(found, _present(root, here))
+        task = progress.add_task(DARK_CAL.name, total=len(new))
+        judged: list[Taken | Rejected] = []
+        for result in pools(len(new)).map(_judge, new):
+            judged.append(result)
+            progress.advance(task)
+        files.note([*rejected, *_whole(judged, files)])
+        if not dry_run:
+            written = _build(root, files, here, pools(len(new)))
+            files.commit(root, written)
+    report.seconds = perf_counter() - began
+    return report
+
+
+def _present(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> list[str]:
+    """Names of the files whose content is in the lake."""
+    names = [f"{row['dark_id']}/{_PROPERTIES}" for row in _so_far(root, here)]
+    days = [EPOCH.toordinal() + day for table, day in here if table == DARK_CAL_IMAGE.name]
+    return names + [f"{date.fromordinal(day):%Y%j}/{_IMAGE}" for day in days]
+
+
+def _so_far(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
+    row = here.get((DARK_CAL.name, 0))
+    if row is None:
+        return []
+    columns = [c.name for c in DARK_CAL.columns]
+    rows: list[dict[str, Any]] = pq.read_table(root / row["path"], columns=columns, partitioning=None).to_pylist()
+    return rows
+
+
+def _whole(judged: Sequence[Taken | Rejected], files: SourceFiles) -> list[Taken | Rejected]:
+    """What was read, where a file whose other half is bad is set aside, too, unless the lake has that other half."""
+    bad = {*files.report.set_aside, *(r.found.name for r in judged if isinstance(r, Rejected))}
+    results: list[Taken | Rejected] = []
+    for r in judged:
+        f = r.found
+        other = f"{Path(f.directory).name}/{_PROPERTIES if f.filename == _IMAGE else _IMAGE}"
+        if isinstance(r, Taken) and other in bad and other not in files.rows:
+            # Without size and date, so that it is looked at again when the other is good.
+            r = Rejected(Found(f.directory, f.filename), f"{other} is set aside")
+        results.append(r)
+    return results
+
+
+def _build(
+    root: Path, files: SourceFiles, here: dict[tuple[str, int], dict[str, Any]], pool: Executor
+) -> dict[tuple[str, Key], dict[str, Any] | None]:
+    """New versions of the partitions that are not what they would be if they were made now."""
+    written: dict[tuple[str, Key], dict[str, Any] | None] = {}
+    so_far = {row["dark_id"]: row for row in _so_far(root, here)}
+    jobs = []
+    for dark_id in _complete(files):
+        image, properties = (files.rows[f"{dark_id}/{name}"] for name in (_IMAGE, _PROPERTIES))
+        facts = derived_from([dark_id, properties["tstart"], image["checksum"]])
+        known = here.get((DARK_CAL_IMAGE.name, _image_key(dark_id).day_number))
+        if known is None or known["derived_from"] != facts:
+            path = Path(image["directory"], _IMAGE)
+            jobs.append(ImageJob(root, dark_id, properties["tstart"], path, image["checksum"], facts))
+    for job, row in zip(jobs, pool.map(build_image, jobs), strict=True):
+        if isinstance(row, Rejected):
+            files.lose(row)
+        else:
+            written[DARK_CAL_IMAGE.name, _image_key(job.dark_id)] = row
+    texts = {}
+    for dark_id in _complete(files):
+        name = f"{dark_id}/{_PROPERTIES}"
+        row = files.rows[name]
+        if name not in files.fresh and dark_id in so_far:
+            texts[dark_id] = so_far[dark_id]["properties"]
+            continue
+        try:
+            content = Path(row["directory"], _PROPERTIES).read_bytes()
+            if checksum(content) != row["checksum"]:
+                raise BadFile("it is to be read again, but it is another file now")
+            texts[dark_id] = content.decode()
+        except (OSError, BadFile) as error:
+            files.lose(Rejected(Found(row["directory"], _PROPERTIES), str(error)))
+    listed = [(dark_id, files.rows[f"{dark_id}/{_PROPERTIES}"]) for dark_id in sorted(texts)]
+    facts = derived_from([[dark_id, row["checksum"], row["directory"]] for dark_id, row in listed])
+    known = here.get((DARK_CAL.name, 0))
+    if (known is None and listed) or (known is not None and known["derived_from"] != facts):
+        properties = [json.loads(texts[dark_id]) for dark_id, _ in listed]
+        declared = [
+            found
+            | {"dark_id": dark_id, "time": row["tstart"], "directory": row["directory"], "properties": texts[dark_id]}
+            for found, (dark_id, row) in zip(properties, listed, strict=True)
+        ]
+        types: dict[str, list[pa.DataType]] = {}
+        for key, value in (item for found in properties for item in found.items()):
+            if type(value) in _TYPES:
+                types.setdefault(key, []).append(_TYPES[type(value)])
+        rows = table_of(DARK_CAL, declared, properties, {key: widest(met) for key, met in types.items()})
+        written[DARK_CAL.name, Key(EPOCH)] = catalog.pin(root, DARK_CAL, Key(EPOCH), rows, [], facts)
+    return written
+
+
+def _complete(files: SourceFiles) -> list[str]:
+    """Calibrations of which the lake has both files."""
+    names = files.rows.keys()
+    return sorted(
+        dark_id
+        for dark_id, _, filename in (name.partition("/") for name in names)
+        if filename == _PROPERTIES and f"{dark_id}/{_IMAGE}" in names
+    )

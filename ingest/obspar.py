@@ -1,0 +1,464 @@
+"""
+Observation parameters: from files ``OO/OOOOO_vRR/axaff*_obs0a.par[.gz]`` to tables `obspar_kv` and `obspar`.
+
+`obspar_kv` has a row per parameter as the file has it, `obspar` is made from it: a row per observation and revision, a
+typed column per parameter.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
+from io import StringIO
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import Progress
+
+from mica_lake import catalog
+from mica_lake.catalog import Key
+from mica_lake.ingest import revision_folders
+from mica_lake.ingest.fits_table import BadFile, decompress
+from mica_lake.ingest.processes import executor
+from mica_lake.ingest.report import Report
+from mica_lake.ingest.revision_folders import Revision
+from mica_lake.ingest.source_files import (
+    Found,
+    Rejected,
+    SourceFiles,
+    Taken,
+    archive_folder,
+    derived_from,
+    found_in,
+    partitions,
+)
+from mica_lake.ingest.wide import table_of, widest
+from mica_lake.lock import writer_lock
+from mica_lake.partition_file import checksum
+from mica_lake.tables import OBSPAR, OBSPAR_KV
+from mica_lake.times import utc_day
+
+NAME = re.compile(r"axaff\d{5}_\d{3}N\d{3}_obs0a\.par(\.gz)?", re.ASCII)
+TYPES = {"s": pa.string(), "i": pa.int64(), "r": pa.float64()}
+_FIELDS = 7
+_CCD_ON = re.compile(r"ccd[is]\d_on", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """
+    A parameter of an observation.
+
+    Attributes
+    ----------
+    name, type : str
+        Its name, with ``_`` for ``-``, and its type: s, i or r.
+    value : str or None
+        Its value as it is written; None for an empty i or r.
+    description : str
+        What it is.
+    """
+
+    name: str
+    type: str
+    value: str | None
+    description: str
+
+    @property
+    def typed(self) -> str | int | float | None:
+        """Its value, of its type."""
+        return self.value if self.value is None or self.type == "s" else {"i": int, "r": float}[self.type](self.value)
+
+
+def read(content: bytes) -> list[Parameter]:
+    """
+    Parameters in an obspar file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file as it is stored.
+
+    Returns
+    -------
+    list of Parameter
+        Its parameters, in order.
+
+    Raises
+    ------
+    BadFile
+        If a row is none, or its value is not of its type.
+
+    Examples
+    --------
+    >>> read(b'date-obs,s,h,"2024:001",,,"Start"')[0].name
+    'date_obs'
+    """
+    try:
+        text = decompress(content).decode()
+    except UnicodeDecodeError as error:
+        raise BadFile(f"it is no text: {error}") from None
+    found: dict[str, Parameter] = {}
+    try:
+        for number, row in enumerate(csv.reader(StringIO(text, newline=""), strict=True), 1):
+            if not row or row[0].startswith("#"):
+                continue
+            if len(row) != _FIELDS:
+                raise BadFile(f"row {number} has {len(row)} fields, not {_FIELDS}: {','.join(row)!r}")
+            name, type_, _, value, _, _, description = row
+            if type_ not in TYPES:
+                raise BadFile(f"row {number}, {name}: type {type_!r} is none of s, i, r")
+            parameter = Parameter(name.replace("-", "_"), type_, value if value or type_ == "s" else None, description)
+            try:
+                number_64 = parameter.typed
+                if type_ == "i" and number_64 is not None and not -(2**63) <= int(number_64) < 2**63:
+                    raise ValueError
+            except ValueError:
+                raise BadFile(
+                    f"row {number}, {name}: {value!r} is no {'integer' if type_ == 'i' else 'real'}"
+                ) from None
+            if parameter.name in found:
+                raise BadFile(f"row {number}: {name} is there twice")
+            found[parameter.name] = parameter
+    except csv.Error as error:
+        raise BadFile(f"it is no CSV: {error}") from None
+    return list(found.values())
+
+
+def _interval(parameters: Sequence[Parameter], obsid: int) -> tuple[float, float]:
+    """Start and stop of the observation, which every obspar must have."""
+    values = {p.name: p.typed for p in parameters}
+    tstart, tstop = values.get("tstart"), values.get("tstop")
+    if not isinstance(tstart, float) or not isinstance(tstop, float) or not 0 < tstart <= tstop < 6.3e9:
+        raise BadFile(f"it has no interval: tstart {tstart}, tstop {tstop}")
+    said = values.get("obs_id")
+    if said is not None and str(said).strip() != str(obsid):
+        raise BadFile(f"its folder contradicts its obs_id, {said}")
+    return tstart, tstop
+
+
+def _judge(found: Found) -> Taken | Rejected:
+    try:
+        content = found.path.read_bytes()
+        obsid, _, revision = Path(found.directory).name.partition("_v")
+        parameters = read(content)
+        tstart, tstop = _interval(parameters, int(obsid))
+    except BadFile as error:
+        return Rejected(found, str(error))
+    except OSError as error:
+        return Rejected(found, f"it cannot be read: {error.strerror}")
+    facts = {"tstart": tstart, "tstop": tstop, "revision": int(revision), "rows": len(parameters)}
+    return Taken(found, checksum(content), facts)
+
+
+def _discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
+    """Revisions, the file of each, and what is wrong."""
+    revisions, rejected = revision_folders.discover(top)
+    found = []
+    for revision in revisions:
+        names = sorted(name for name in os.listdir(revision.directory) if NAME.fullmatch(name))  # noqa: PTH208 - faster
+        if len(names) == 1:
+            found.append(found_in(revision.directory, names[0]))
+        else:
+            folder = Path(revision.directory)
+            what = f"{len(names)} obspar files: {', '.join(names)}" if names else "no obspar file"
+            rejected.append(Rejected(Found(str(folder.parent), folder.name), f"it has {what}"))
+    return revisions, found, rejected
+
+
+@dataclass(frozen=True)
+class Year:
+    """
+    A year of `obspar_kv` to be made anew.
+
+    Attributes
+    ----------
+    root : Path
+        The lake.
+    year : int
+        The year.
+    existing : str or None
+        Its version so far, relative to the lake.
+    revisions : tuple of (Revision, Found, checksum, tstart)
+        What it shall hold, by time.
+    read : frozenset of (obsid, revision)
+        Those whose files are to be read; the rows of the others are there.
+    """
+
+    root: Path
+    year: int
+    existing: str | None
+    revisions: tuple[tuple[Revision, Found, str, float], ...]
+    read: frozenset[tuple[int, int]]
+
+    @property
+    def derived_from(self) -> str:
+        """What it is made from."""
+        return derived_from([[r.obsid, r.revision, r.isdefault, digest] for r, _, digest, _ in self.revisions])
+
+
+def build_year(job: Year) -> tuple[dict[str, Any] | None, list[Rejected]]:
+    """
+    Make a year of `obspar_kv`, pinned but not committed.
+
+    Parameters
+    ----------
+    job : Year
+        What is to be done.
+
+    Returns
+    -------
+    dict or None
+        Its row in the catalog; None if it has no rows.
+    list of Rejected
+        Files that were good when they were looked at, and are not any more.
+    """
+    before = OBSPAR_KV.schema.empty_table()
+    if job.existing is not None:
+        before = pq.read_table(job.root / job.existing, partitioning=None, schema=OBSPAR_KV.schema).combine_chunks()
+    places = _places(before)
+    parts, rejected, done = [], [], []
+    for item in job.revisions:
+        revision, found, digest, tstart = item
+        key = (revision.obsid, revision.revision)
+        if key in job.read:
+            try:
+                content = found.path.read_bytes()
+                if checksum(content) != digest:
+                    raise BadFile("its rows are to be read again, but it is another file now")
+                parts.append(_rows(revision, read(content), tstart))
+            except (OSError, BadFile) as error:
+                rejected.append(Rejected(found, str(error)))
+                continue
+        else:
+            first, last = places[key]
+            part = before.slice(first, last - first)
+            index = part.schema.get_field_index("isdefault")
+            parts.append(part.set_column(index, part.schema.field(index), pa.repeat(revision.isdefault, len(part))))
+        done.append(item)
+    if not parts:
+        return None, rejected
+    facts = replace(job, revisions=tuple(done)).derived_from
+    return catalog.pin(job.root, OBSPAR_KV, _key(job.year), pa.concat_tables(parts), [], facts), rejected
+
+
+def _rows(revision: Revision, parameters: Sequence[Parameter], tstart: float) -> pa.Table:
+    count = len(parameters)
+    numbers = [None if p.type == "s" or p.value is None else float(p.value) for p in parameters]
+    columns = [
+        pa.repeat(pa.scalar(revision.obsid, pa.int32()), count),
+        pa.repeat(pa.scalar(revision.revision, pa.int32()), count),
+        pa.repeat(revision.isdefault, count),
+        *(pa.array([getattr(p, name) for p in parameters], pa.string()) for name in ("name", "type", "value")),
+        pa.array(numbers, pa.float64()),
+        pa.array([p.description for p in parameters], pa.string()),
+        pa.repeat(tstart, count),
+    ]
+    return pa.Table.from_arrays(columns, schema=OBSPAR_KV.schema)
+
+
+def _places(rows: pa.Table) -> dict[tuple[int, int], tuple[int, int]]:
+    """First row of each revision and the row after its last."""
+    obsid, revision = (rows.column(name).to_numpy() for name in ("obsid", "revision"))
+    if not len(rows):
+        return {}
+    starts = np.flatnonzero(np.r_[True, (np.diff(obsid) != 0) | (np.diff(revision) != 0)])
+    stops = np.r_[starts[1:], len(rows)]
+    keys = zip(obsid[starts].tolist(), revision[starts].tolist(), strict=True)
+    return dict(zip(keys, zip(starts.tolist(), stops.tolist(), strict=True), strict=True))
+
+
+def _build_wide(
+    root: Path, year: int, path: str, place: Mapping[tuple[int, int], Mapping[str, Any]],
+    types: Mapping[str, pa.DataType], facts: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Make a year of `obspar` from that of `obspar_kv`, pinned but not committed."""
+    rows = pq.read_table(root / path, partitioning=None, schema=OBSPAR_KV.schema)
+    names, kinds, values = (rows.column(name).to_pylist() for name in ("name", "type", "value"))
+    declared, keys = [], []
+    for key, (first, last) in _places(rows.combine_chunks()).items():
+        typed = {names[i].lower(): Parameter(names[i], kinds[i], values[i], "").typed for i in range(first, last)}
+        on = sum(value == "Y" for name, value in typed.items() if _CCD_ON.fullmatch(name))
+        declared.append({**place[key], "num_ccd_on": on})
+        keys.append(typed)
+    return catalog.pin(root, OBSPAR, _key(year), table_of(OBSPAR, declared, keys, types), [], facts)
+
+
+def ingest(
+    source: str | os.PathLike[str],
+    lake: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    console: Console | None = None,
+) -> Report:
+    """
+    Take observation parameters into a lake, which is made where there is none.
+
+    Parameters
+    ----------
+    source : path
+        A ``$SKA`` root, or the folder of the obspars.
+    lake : path
+        The lake.
+    jobs : int, optional
+        How many processes; as many as there are cores by default.
+    dry_run : bool
+        Plan only: files are read, the lake is left alone.
+    console : rich.console.Console, optional
+        Where to show a progress bar, if it is a terminal.
+
+    Returns
+    -------
+    Report
+        What was done.
+
+    Raises
+    ------
+    LakeError
+        If the lake is locked, damaged, or the path is something else.
+    FileNotFoundError
+        If the source is not there.
+
+    Examples
+    --------
+    >>> from mica_lake.simulate.observations import observations
+    >>> from mica_lake.simulate import obspar
+    >>> tmp = getfixture("tmp_path")
+    >>> paths = obspar.archive(tmp / "ska", observations(8.2e8, 8.2e8 + 86400))
+    >>> len(ingest(tmp / "ska", tmp / "lake", jobs=1).taken) == len(paths)
+    True
+    """
+    began = perf_counter()
+    top, root = archive_folder(source, "obspar"), catalog.absolute(lake)
+    report = Report(OBSPAR.name, dry_run=dry_run)
+    with ExitStack() as stack:
+        if not dry_run:
+            catalog.create(root)
+            stack.enter_context(writer_lock(root / "_catalog"))
+            catalog.mend(root)
+        pools = executor(stack, jobs)
+        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        files = SourceFiles(root, OBSPAR.name, top, report)
+        here = partitions(root, [OBSPAR.name, OBSPAR_KV.name])
+        known = _known(root, here)
+        revisions, found, rejected = _discover(top)
+        new = files.sort_out(found, [f"{Path(row['directory']).name}/{row['filename']}" for row in known])
+        task = progress.add_task(OBSPAR.name, total=len(new))
+        files.note(rejected)
+        for result in pools(len(new)).map(_judge, new, chunksize=32):
+            files.note([result])
+            progress.advance(task)
+        if not dry_run:
+            files.commit(root, _build(root, files, here, known, revisions, pools))
+    report.seconds = perf_counter() - began
+    return report
+
+
+def _known(root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Revisions that the lake has."""
+    columns = ["obsid", "revision", "directory", "isdefault", "islast", "link", "filename"]
+    rows: list[dict[str, Any]] = []
+    for (table, _), row in sorted(here.items()):
+        if table == OBSPAR.name:
+            rows += pq.read_table(root / row["path"], columns=columns, partitioning=None).to_pylist()
+    return rows
+
+
+def _build(
+    root: Path,
+    files: SourceFiles,
+    here: Mapping[tuple[str, int], Mapping[str, Any]],
+    known: Sequence[Mapping[str, Any]],
+    revisions: Sequence[Revision],
+    pools: Callable[[int], Executor],
+) -> dict[tuple[str, Key], dict[str, Any] | None]:
+    """New versions of the partitions that are not what they would be if they were made now."""
+    sources = {Path(row["directory"]).name: row for row in files.rows.values()}
+    present = {(row["obsid"], row["revision"]) for row in known}
+    attributes = [{k: v for k, v in row.items() if k != "filename"} for row in known]
+    years: dict[int, list[tuple[Revision, dict[str, Any]]]] = {}
+    for revision in revision_folders.with_those_gone(revisions, attributes):
+        row = sources.get(Path(revision.directory).name)
+        if row is not None:
+            years.setdefault(utc_day(row["tstart"]).year, []).append((revision, row))
+    written: dict[tuple[str, Key], dict[str, Any] | None] = {}
+    jobs = []
+    for year, ours in sorted(years.items()):
+        ours.sort(key=lambda item: (item[1]["tstart"], item[0].obsid, item[0].revision))
+        so_far = here.get((OBSPAR_KV.name, _key(year).day_number))
+        listed = tuple((r, Found(row["directory"], row["filename"]), row["checksum"], row["tstart"]) for r, row in ours)
+        job = Year(
+            root, year, so_far["path"] if so_far else None, listed, _to_read(root, listed, files, present, so_far)
+        )
+        if so_far is None or so_far["derived_from"] != job.derived_from:
+            jobs.append(job)
+    results = pools(sum(len(job.read) for job in jobs)).map(build_year, jobs)
+    for job, (row, rejected) in zip(jobs, results, strict=True):
+        written[OBSPAR_KV.name, _key(job.year)] = row
+        for r in rejected:
+            files.lose(r)
+            years[job.year] = [
+                item for item in years[job.year] if Path(item[0].directory).name != r.found.name.split("/")[0]
+            ]
+    paths = {
+        year: (written.get((OBSPAR_KV.name, _key(year))) or here[OBSPAR_KV.name, _key(year).day_number])["path"]
+        for year, ours in years.items()
+        if ours
+    }
+    types = _types(root, list(paths.values()))
+    columns = [[name, str(type_)] for name, type_ in types.items()]
+    for year, path in sorted(paths.items()):
+        place = {
+            (r.obsid, r.revision): {**asdict(r), **{name: row[name] for name in ("filename", "tstart", "tstop")}}
+            for r, row in years[year]
+        }
+        facts = derived_from([path, [list(p.values()) for p in place.values()], columns])
+        so_far = here.get((OBSPAR.name, _key(year).day_number))
+        if so_far is None or so_far["derived_from"] != facts:
+            written[OBSPAR.name, _key(year)] = _build_wide(root, year, path, place, types, facts)
+    for table, day in here:
+        key = Key(catalog.EPOCH + timedelta(days=day))
+        if key.day.year not in paths:
+            written[table, key] = None
+    return written
+
+
+def _to_read(
+    root: Path,
+    listed: Sequence[tuple[Revision, Found, str, float]],
+    files: SourceFiles,
+    present: set[tuple[int, int]],
+    so_far: Mapping[str, Any] | None,
+) -> frozenset[tuple[int, int]]:
+    """Revisions of a year whose rows are not in its partition."""
+    there: set[tuple[int, int]] = set()
+    if so_far is not None:
+        columns = pq.read_table(root / so_far["path"], columns=["obsid", "revision"], partitioning=None)
+        there = present & _places(columns.combine_chunks()).keys()
+    return frozenset(
+        (r.obsid, r.revision) for r, f, _, _ in listed if f.name in files.fresh or (r.obsid, r.revision) not in there
+    )
+
+
+def _key(year: int) -> Key:
+    return Key(date(year, 1, 1))
+
+
+def _types(root: Path, paths: Sequence[str]) -> dict[str, pa.DataType]:
+    """Type of each parameter in all years, by name."""
+    met: dict[str, set[str]] = {}
+    for path in paths:
+        rows = pq.read_table(root / path, columns=["name", "type"], partitioning=None)
+        for row in rows.group_by(["name", "type"]).aggregate([]).to_pylist():
+            met.setdefault(row["name"].lower(), set()).add(row["type"])
+    return {name: widest(TYPES[kind] for kind in kinds) for name, kinds in sorted(met.items())}

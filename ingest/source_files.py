@@ -1,0 +1,341 @@
+"""The source files of a product: which are new, which were seen before, which cannot be taken."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mica_lake import catalog
+from mica_lake.ingest.report import Report
+from mica_lake.tables import SOURCE_FILE
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    A source file that was found.
+
+    Attributes
+    ----------
+    directory, filename : str
+        Where it is.
+    size, mtime_ns : int
+        Its size in bytes and when it was changed.
+    """
+
+    directory: str
+    filename: str
+    size: int = -1
+    mtime_ns: int = -1
+
+    @property
+    def path(self) -> Path:
+        """Its path."""
+        return Path(self.directory, self.filename)
+
+    @property
+    def name(self) -> str:
+        """Its name with that of its folder, which says the observation or calibration and its revision."""
+        return f"{Path(self.directory).name}/{self.filename}"
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """
+    A source file that cannot be taken.
+
+    Attributes
+    ----------
+    found : Found
+        The file.
+    reason : str
+        Why.
+    """
+
+    found: Found
+    reason: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    """
+    A source file that can be taken.
+
+    Attributes
+    ----------
+    found : Found
+        The file.
+    checksum : str
+        SHA-256 of the file as it is stored.
+    facts : dict
+        What `source_file` keeps of it: tstart, tstop, revision, rows, date.
+    """
+
+    found: Found
+    checksum: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def archive_folder(source: str | os.PathLike[str], name: str) -> Path:
+    """
+    Folder of a product in an archive.
+
+    Parameters
+    ----------
+    source : path
+        A ``$SKA`` root, or the folder itself.
+    name : str
+        What the folder is called below ``data/mica/archive``.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    top = Path(os.path.abspath(source))  # noqa: PTH100 - links in it are the user's
+    below = top / "data" / "mica" / "archive" / name
+    if below.is_dir():
+        return below
+    if not top.is_dir():
+        raise FileNotFoundError(f"{top}: there is no such folder")
+    if (top / "data" / "mica" / "archive").is_dir():
+        raise FileNotFoundError(f"{below}: there is no such folder")
+    return top
+
+
+def found_in(directory: str | os.PathLike[str], filename: str) -> Found:
+    """
+    A file with its size and date.
+
+    Parameters
+    ----------
+    directory : path
+        Its folder.
+    filename : str
+        Its name.
+
+    Returns
+    -------
+    Found
+        The file; without size and date if it cannot be looked at.
+    """
+    try:
+        stat = Path(directory, filename).stat()
+    except OSError:
+        return Found(str(directory), filename)
+    return Found(str(directory), filename, stat.st_size, stat.st_mtime_ns)
+
+
+def derived_from(facts: object) -> str:
+    """
+    Checksum of what a partition is made from.
+
+    Parameters
+    ----------
+    facts : object
+        What it is made from: lists, texts, numbers.
+
+    Returns
+    -------
+    str
+        SHA-256 of their JSON.
+    """
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+class SourceFiles:
+    """
+    What the lake knows of the source files of a product, and what an ingest finds out about them.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    product : str
+        The product.
+    top : Path
+        The folder that is looked through.
+    report : Report
+        Where to tell what becomes of the files.
+
+    Attributes
+    ----------
+    rows : dict
+        Name of a file with its folder's -> its row in `source_file`: those whose content is in the lake.
+    fresh : set of str
+        Those of `rows` that this ingest has taken.
+    """
+
+    def __init__(self, root: Path, product: str, top: Path, report: Report) -> None:
+        self.product, self.report = product, report
+        known = catalog.read_table(root, "source_file")
+        ours = pc.equal(known.column("product"), product)
+        self._before, self._others = known.filter(ours), known.filter(pc.invert(ours))
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.fresh: set[str] = set()
+        self._aside_before: dict[str, dict[str, Any]] = {}
+        self._aside: list[dict[str, Any]] = []
+        for row in self._before.to_pylist():
+            if row["status"] != "set aside":
+                self.rows[_name(row)] = row
+            elif Path(row["directory"]).is_relative_to(top):
+                self._aside_before[os.path.join(row["directory"], row["filename"])] = row  # noqa: PTH118 - a str
+            else:
+                self._aside.append(row)
+
+    def sort_out(self, found: Iterable[Found], present: Iterable[str]) -> list[Found]:
+        """
+        Those files that are to be read.
+
+        Parameters
+        ----------
+        found : iterable of Found
+            The files.
+        present : iterable of str
+            Names of those whose rows are in the tables.
+
+        Returns
+        -------
+        list of Found
+            The files that are new or were changed, or whose rows are missing.
+        """
+        here = set(present)
+        new = []
+        for f in found:
+            before, aside = self.rows.get(f.name), self._aside_before.get(str(f.path))
+            if aside is not None and (aside["size"], aside["mtime_ns"]) == (f.size, f.mtime_ns) != (-1, -1):
+                self.set_aside(f, aside["reason"])
+            elif (
+                before is not None
+                and (before["size"], before["mtime_ns"]) == (f.size, f.mtime_ns) != (-1, -1)
+                and f.name in here
+            ):
+                before["directory"] = f.directory
+                self.report.unchanged += 1
+            else:
+                new.append(f)
+        return new
+
+    def take(self, taken: Taken) -> None:
+        """
+        Know a file as one whose content is in the lake.
+
+        Parameters
+        ----------
+        taken : Taken
+            The file.
+        """
+        f = taken.found
+        before = self.rows.get(f.name)
+        if before is not None and before["checksum"] == taken.checksum:
+            before |= {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns, **taken.facts}
+            self.report.unchanged += 1
+        else:
+            row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
+            row |= {"product": self.product, "filename": f.filename, "status": "current", "directory": f.directory}
+            row |= {"size": f.size, "mtime_ns": f.mtime_ns, "checksum": taken.checksum, **taken.facts}
+            self.rows[f.name] = row
+            self.report.taken.append(f.name)
+            if before is not None:
+                self.report.replaced.append(f.name)
+            self.report.rows += taken.facts.get("rows") or 0
+            self.report.bytes_in += f.size
+        self.fresh.add(f.name)
+
+    def set_aside(self, found: Found, reason: str) -> None:
+        """
+        Know a file as one that cannot be taken; what the lake has of an earlier version of it stays.
+
+        Parameters
+        ----------
+        found : Found
+            The file, a link or a folder.
+        reason : str
+            Why.
+        """
+        self.report.set_aside[found.name] = reason
+        row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
+        row |= {"product": self.product, "filename": found.filename, "status": "set aside", "reason": reason}
+        self._aside.append(row | {"directory": found.directory, "size": found.size, "mtime_ns": found.mtime_ns})
+
+    def lose(self, rejected: Rejected) -> None:
+        """
+        Know a file as one whose rows are neither in the lake nor in the file any more.
+
+        Parameters
+        ----------
+        rejected : Rejected
+            The file.
+        """
+        self.rows.pop(rejected.found.name, None)
+        self.set_aside(Found(rejected.found.directory, rejected.found.filename), rejected.reason)
+
+    def note(self, judged: Iterable[Taken | Rejected]) -> None:
+        """
+        Know files as they were read.
+
+        Parameters
+        ----------
+        judged : iterable of Taken or Rejected
+            What came of reading them.
+        """
+        for result in judged:
+            if isinstance(result, Taken):
+                self.take(result)
+            else:
+                self.set_aside(result.found, result.reason)
+
+    def commit(self, root: Path, written: dict[tuple[str, catalog.Key], dict[str, Any] | None]) -> None:
+        """
+        Commit new partitions together with what is known now; nothing if nothing changed.
+
+        Parameters
+        ----------
+        root : Path
+            The lake.
+        written : dict
+            As of `catalog.commit`.
+        """
+        rows = pa.Table.from_pylist([*self.rows.values(), *self._aside], schema=SOURCE_FILE)
+        self.report.partitions += len(written)
+        self.report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
+        order = [("status", "ascending"), ("directory", "ascending"), ("filename", "ascending")]
+        changed = rows.sort_by(order) != self._before.sort_by(order)
+        if written or changed or catalog.current_generation(root) is None:
+            catalog.commit(root, written, pa.concat_tables([self._others, rows]))
+
+
+def _name(row: dict[str, Any]) -> str:
+    return Found(row["directory"], row["filename"]).name
+
+
+def partitions(root: Path, tables: Sequence[str]) -> dict[tuple[str, int], dict[str, Any]]:
+    """
+    The partitions of some tables.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    tables : sequence of str
+        Their names.
+
+    Returns
+    -------
+    dict
+        (Table, day number) -> its row in the catalog.
+    """
+    partition = catalog.read_table(root, "partition")
+    chosen = partition.filter(pc.is_in(partition.column("table_name"), pa.array(tables, pa.string())))
+    return {(row["table_name"], row["day_number"]): row for row in chosen.to_pylist()}

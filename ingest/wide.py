@@ -1,0 +1,68 @@
+"""Wide tables: a typed column for each key that is met."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from mica_lake.tables import Table
+
+
+def widest(types: Iterable[pa.DataType]) -> pa.DataType:
+    """
+    The type that holds values of all of some types.
+
+    Parameters
+    ----------
+    types : iterable of pyarrow.DataType
+        Types: boolean, int64, float64, string.
+
+    Returns
+    -------
+    pyarrow.DataType
+        float64 for integers and reals, string for anything else that is mixed.
+
+    Examples
+    --------
+    >>> widest([pa.int64(), pa.float64()])
+    DataType(double)
+    """
+    met = set(types)
+    if len(met) == 1:
+        return met.pop()
+    return pa.float64() if met == {pa.int64(), pa.float64()} else pa.string()
+
+
+def table_of(
+    table: Table, declared: Sequence[Mapping[str, Any]], keys: Sequence[Mapping[str, Any]], types: Mapping[str, Any]
+) -> pa.Table:
+    """
+    Rows of a wide table.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    declared : sequence of dict
+        For each row, the values of the columns that are declared.
+    keys : sequence of dict
+        For each row, the values of the keys that are met in its source.
+    types : dict
+        Key -> type of its column; those of the columns declared are left out.
+
+    Returns
+    -------
+    pyarrow.Table
+        The rows; null where a source lacks a key.
+    """
+    columns = [pa.array([row[c.name] for row in declared], c.type) for c in table.columns]
+    fields = [pa.field(c.name, c.type) for c in table.columns]
+    for name, type_ in types.items():
+        if name in table.by_name:
+            continue
+        values = [row.get(name) for row in keys]
+        if type_ == pa.string():
+            values = [None if v is None else v if isinstance(v, str) else repr(v) for v in values]
+        columns.append(pa.array(values, type_))
+        fields.append(pa.field(name, type_))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))

@@ -1,0 +1,1 @@
+"""Dark current of the aspect camera."""

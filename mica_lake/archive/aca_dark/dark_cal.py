@@ -1,0 +1,406 @@
+"""Dark current: the functions of ``mica.archive.aca_dark.dark_cal``, answered by the views of `sql/dark_cal.sql`."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+from numpy.typing import ArrayLike, NDArray
+
+from mica_lake import catalog
+from mica_lake.aca_image import ACAImage
+from mica_lake.errors import MissingDataError
+from mica_lake.lake import Lake, open_lake
+from mica_lake.times import cxcsec, day_start, utc
+
+__all__ = [
+    "dark_id_to_date",
+    "dark_temp_scale",
+    "date_to_dark_id",
+    "get_dark_cal_dirs",
+    "get_dark_cal_id",
+    "get_dark_cal_ids",
+    "get_dark_cal_image",
+    "get_dark_cal_props",
+    "get_dark_cal_props_table",
+]
+
+SIDE = 1024
+_FIRST = "1999:001:12:00:00"
+_SELECT = ("before", "after", "nearest")
+Root = str | os.PathLike[str] | None
+
+
+def _each(function: Any, values: Any) -> Any:
+    """A function of one text or time, for one or for an array of them."""
+    if isinstance(values, str) or np.ndim(values) == 0:
+        return function(values)
+    array = np.asarray(values)
+    return np.array([function(value) for value in array.ravel().tolist()]).reshape(array.shape)
+
+
+def date_to_dark_id(date: Any) -> Any:
+    """
+    The id that a calibration of a date has.
+
+    Parameters
+    ----------
+    date : time or array of times
+        The date, in any form that `mica_lake.times.cxcsec` takes.
+
+    Returns
+    -------
+    str or numpy.ndarray of str
+        Year and day of year, such as ``2007006``.
+
+    Raises
+    ------
+    ValueError
+        If it is no time.
+
+    Examples
+    --------
+    >>> date_to_dark_id("2007-01-06T12:00:00")
+    '2007006'
+    """
+    return _each(_id_of, date)
+
+
+def _id_of(date: Any) -> str:
+    day = utc(cxcsec(date))
+    return day[:4] + day[5:8]
+
+
+def dark_id_to_date(dark_id: Any) -> Any:
+    """
+    The UTC date at which the day of a calibration begins.
+
+    Parameters
+    ----------
+    dark_id : str or array of str
+        Year and day of year.
+
+    Returns
+    -------
+    str or numpy.ndarray of str
+        The date.
+
+    Raises
+    ------
+    ValueError
+        If it is no id.
+
+    Examples
+    --------
+    >>> dark_id_to_date("2007006")
+    '2007:006:00:00:00.000'
+    """
+    return _each(lambda one: utc(_start_of(one)), dark_id)
+
+
+def _start_of(dark_id: Any) -> float:
+    text = str(dark_id)
+    try:
+        if len(text) == 7 and text.isdigit():
+            return day_start(datetime.strptime(text, "%Y%j").date())
+    except ValueError:
+        pass
+    raise ValueError(f"{dark_id!r} is no dark id: year and day of year, such as 2007006")
+
+
+def dark_temp_scale(t_ccd: ArrayLike, t_ccd_ref: ArrayLike = -19.0, scale_4c: float = 1 / 0.7) -> Any:
+    """
+    Factor from the dark current at a CCD temperature to that at another.
+
+    Parameters
+    ----------
+    t_ccd, t_ccd_ref : float or array
+        Temperatures in °C.
+    scale_4c : float
+        By how much the dark current grows in 4 °C.
+
+    Returns
+    -------
+    float or numpy.ndarray
+        ``scale_4c ** ((t_ccd_ref - t_ccd) / 4)``.
+
+    Examples
+    --------
+    >>> round(dark_temp_scale(-15.0, -19.0), 6)
+    0.7
+    """
+    factor = scale_4c ** ((np.asarray(t_ccd_ref, float) - np.asarray(t_ccd, float)) / 4.0)
+    return float(factor) if np.ndim(factor) == 0 else factor
+
+
+def get_dark_cal_dirs(data_root: Root = None) -> dict[str, str]:
+    """
+    Folders of the calibrations.
+
+    Parameters
+    ----------
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    dict
+        Id -> folder where ingest saw its files, by date.
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+    """
+    return dict(open_lake(data_root).sql("SELECT dark_id, directory FROM dark_cal ORDER BY dark_id").fetchall())
+
+
+def get_dark_cal_ids(data_root: Root = None) -> dict[str, str]:
+    """
+    Ids of the calibrations.
+
+    Parameters
+    ----------
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    dict
+        Date -> id, by date.
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+    """
+    return {dark_id_to_date(dark_id): dark_id for dark_id in get_dark_cal_dirs(data_root)}
+
+
+def get_dark_cal_id(
+    date: Any,
+    select: str = "before",
+    dark_cal_ids: Mapping[str, str] | Iterable[str] | None = None,
+    data_root: Root = None,
+) -> Any:
+    """
+    The calibration for a date.
+
+    Parameters
+    ----------
+    date : time or array of times
+        The date. That of a calibration is the start of its day; one on that very day is taken whatever `select` says.
+    select : {'before', 'after', 'nearest'}
+        Which one.
+    dark_cal_ids : mapping of date to id, or iterable of ids, optional
+        Among which; among all by default.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    str or numpy.ndarray of str
+        Its id.
+
+    Raises
+    ------
+    MissingDataError
+        If there is none.
+    ValueError
+        If `select` or the date is none.
+    """
+    if select not in _SELECT:
+        raise ValueError(f"select {select!r} is not one of {', '.join(_SELECT)}")
+    among = get_dark_cal_ids(data_root) if dark_cal_ids is None else dark_cal_ids
+    ids = sorted(str(i) for i in (among.values() if isinstance(among, Mapping) else among))
+    starts = np.array([_start_of(dark_id) for dark_id in ids])
+    return _each(lambda one: _choose(one, select, ids, starts), date)
+
+
+def _choose(date: Any, select: str, ids: list[str], starts: NDArray[np.float64]) -> str:
+    exact = _id_of(date)
+    if exact in ids:
+        return exact
+    time = cxcsec(date)
+    after = int(np.searchsorted(starts, time))
+    candidates = {"before": [after - 1], "after": [after], "nearest": [after - 1, after]}[select]
+    there = [i for i in candidates if 0 <= i < len(ids)]
+    if not there:
+        where = f"{select} {utc(time)}" if select != "nearest" else f"near {utc(time)}"
+        raise MissingDataError(
+            f"there is no dark current calibration {where}"
+            + (f"; there are {len(ids)} from {ids[0]} to {ids[-1]}" if ids else "; the lake has none")
+        )
+    return ids[min(there, key=lambda i: abs(float(starts[i]) - time))]
+
+
+def get_dark_cal_image(
+    date: Any,
+    select: str = "before",
+    t_ccd_ref: float | None = None,
+    aca_image: bool = False,
+    allow_negative: bool = False,
+    data_root: Root = None,
+) -> Any:
+    """
+    Image of a calibration.
+
+    Parameters
+    ----------
+    date, select
+        As of `get_dark_cal_id`.
+    t_ccd_ref : float, optional
+        CCD temperature in °C to which the image is scaled, see `dark_temp_scale`; as observed by default.
+    aca_image : bool
+        Whether to give an `ACAImage`, whose first pixel is row -512, column -512.
+    allow_negative : bool
+        Whether negative values stay; they become 0 otherwise.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (1024, 1024), or ACAImage
+        Dark current in e-/s; the caller's own copy.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such calibration.
+    ValueError
+        If `select` or the date is none.
+    """
+    lake = open_lake(data_root)
+    dark_id = get_dark_cal_id(date, select, data_root=data_root)
+    return _image_of(lake, dark_id, t_ccd_ref, aca_image, allow_negative)
+
+
+def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool, allow_negative: bool) -> Any:
+    image = _observed(str(lake.root), catalog.current_generation(lake.root), dark_id).copy()
+    if t_ccd_ref is not None:
+        image *= np.float32(dark_temp_scale(_properties(lake, dark_id)["ccd_temp"], t_ccd_ref))
+    if not allow_negative:
+        np.clip(image, 0, None, out=image)
+    return ACAImage(image, row0=-SIDE // 2, col0=-SIDE // 2) if aca_image else image
+
+
+@lru_cache(maxsize=16)
+def _observed(root: str, generation: str | None, dark_id: str) -> NDArray[np.float32]:
+    """An image as it was observed, kept for the next time; not to be changed."""
+    rows = open_lake(root).arrow('SELECT "row", col, value FROM dark_image($dark_id)', {"dark_id": dark_id})
+    if len(rows) != SIDE * SIDE:
+        raise MissingDataError(f"the lake has {len(rows):,} pixels of calibration {dark_id}, not {SIDE * SIDE:,}")
+    row, col, value = (rows.column(name).to_numpy() for name in ("row", "col", "value"))
+    image = np.empty((SIDE, SIDE), np.float32)
+    image[row + np.int16(SIDE // 2), col + np.int16(SIDE // 2)] = value
+    image.flags.writeable = False
+    return image
+
+
+def _properties(lake: Lake, dark_id: str) -> dict[str, Any]:
+    rows = lake.sql("SELECT properties FROM dark_cal WHERE dark_id = $dark_id", {"dark_id": dark_id}).fetchall()
+    properties: dict[str, Any] = json.loads(rows[0][0])
+    return properties
+
+
+def get_dark_cal_props(
+    date: Any,
+    select: str = "before",
+    include_image: bool = False,
+    t_ccd_ref: float | None = None,
+    aca_image: bool = False,
+    allow_negative: bool = False,
+    data_root: Root = None,
+) -> dict[str, Any]:
+    """
+    Properties of a calibration.
+
+    Parameters
+    ----------
+    date, select
+        As of `get_dark_cal_id`.
+    include_image : bool
+        Whether its image is among them, as ``image``.
+    t_ccd_ref, aca_image, allow_negative
+        Of the image, as of `get_dark_cal_image`.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    dict
+        All that ``properties.json`` has.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such calibration.
+    ValueError
+        If `select` or the date is none.
+    """
+    lake = open_lake(data_root)
+    dark_id = get_dark_cal_id(date, select, data_root=data_root)
+    properties = _properties(lake, dark_id)
+    if include_image:
+        properties["image"] = _image_of(lake, dark_id, t_ccd_ref, aca_image, allow_negative)
+    return properties
+
+
+def get_dark_cal_props_table(
+    start: Any = None,
+    stop: Any = None,
+    include_image: bool = False,
+    as_table: bool = True,
+    data_root: Root = None,
+) -> Any:
+    """
+    Properties of the calibrations of a time range.
+
+    Parameters
+    ----------
+    start, stop : time, optional
+        From the day of start, 1999:001 by default, to that of stop, today by default.
+    include_image : bool
+        Whether their images are among them, as ``image``; negative values are 0.
+    as_table : bool
+        Whether to give a table of those that are one value, or a list of all.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    astropy.table.Table or list of dict
+        A row for each, by date; columns in the order in which they are first met, masked where a calibration lacks one.
+
+    Raises
+    ------
+    ValueError
+        If a time is none.
+    """
+    lake = open_lake(data_root)
+    first, last = _id_of(_FIRST if start is None else start), _id_of(cxcsec(stop))
+    query = "SELECT dark_id, properties FROM dark_cal WHERE dark_id BETWEEN $first AND $last ORDER BY dark_id"
+    found: list[dict[str, Any]] = []
+    for dark_id, properties in lake.sql(query, {"first": first, "last": last}).fetchall():
+        found.append(json.loads(properties))
+        if include_image:
+            found[-1]["image"] = _image_of(lake, dark_id, None, False, False)
+    if not as_table:
+        return found
+    names = dict.fromkeys(name for row in found for name, value in row.items() if not isinstance(value, list | dict))
+    return Table([_column(name, [row.get(name) for row in found]) for name in names])
+
+
+def _column(name: str, values: list[Any]) -> Any:
+    """A column of the table; its id is a number there, as ever."""
+    absent = [value is None for value in values]
+    fill = next(value for value in values if value is not None)
+    filled = [fill if value is None else value for value in values]
+    if name == "id":
+        filled = [int(value) for value in filled]
+    array = np.array(filled)
+    return MaskedColumn(array, name=name, mask=absent) if any(absent) else Table({name: array})[name]

@@ -1,0 +1,223 @@
+"""Aspect level 1: the functions of ``mica.archive.asp_l1``, answered by the views and macros of `sql/asp_l1.sql`."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from mica_lake.archive import revisions
+from mica_lake.archive.arrays import values_and_mask
+from mica_lake.errors import MissingDataError
+from mica_lake.lake import open_lake
+from mica_lake.times import cxcsec
+
+__all__ = ["get_atts", "get_dir", "get_files", "get_obs_dirs"]
+
+Root = str | os.PathLike[str] | None
+
+
+def get_dir(obsid: int, data_root: Root = None) -> str | None:
+    """
+    Folder of the default revision of an observation's aspect products.
+
+    Parameters
+    ----------
+    obsid : int
+        The observation.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    str or None
+        The link to it or, without one, itself; None if there is none.
+
+    Examples
+    --------
+    >>> get_dir(1, data_root=getfixture("demo_lake")) is None
+    True
+    """
+    return (get_obs_dirs(obsid, data_root) or {}).get("default")
+
+
+def get_obs_dirs(obsid: int, data_root: Root = None) -> dict[Any, Any] | None:
+    """
+    Folders of all revisions of an observation's aspect products.
+
+    Parameters
+    ----------
+    obsid : int
+        The observation.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    dict or None
+        Revision -> folder, 'default' and 'last' -> link or folder, 'revisions' -> list of int; None if there is none.
+    """
+    return revisions.get_obs_dirs(open_lake(data_root), "asp_l1_file", obsid)
+
+
+def get_files(
+    obsid: int | None = None,
+    start: Any = None,
+    stop: Any = None,
+    revision: Any = None,
+    content: str | Iterable[str] | None = None,
+    data_root: Root = None,
+) -> list[str]:
+    """
+    Paths of the aspect products of an observation or a time range.
+
+    Parameters
+    ----------
+    obsid : int, optional
+        The observation.
+    start, stop : time, optional
+        Files whose header interval meets start to stop: tstart < stop and tstop > start.
+    revision : {None, 'last', 'all'} or int
+        Which; the default by default.
+    content : str or iterable of str, optional
+        Kinds of product, such as ``ASPSOL`` or ``ACACENT``; all by default.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    list of str
+        The paths, in time order.
+
+    Raises
+    ------
+    TypeError
+        If there is neither an obsid nor both times.
+    ValueError
+        If a time or revision is none.
+    """
+    return revisions.get_files(open_lake(data_root), "asp_l1_file", obsid, start, stop, revision, content)
+
+
+def get_atts(
+    obsid: int | None = None,
+    start: Any = None,
+    stop: Any = None,
+    revision: Any = None,
+    filter: bool = True,
+    data_root: Root = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[fits.Header]]:
+    """
+    Attitudes of the ACA from the aspect solutions of an observation or a time range.
+
+    Parameters
+    ----------
+    obsid : int, optional
+        The observation.
+    start, stop : time, optional
+        Solutions with start <= time <= stop.
+    revision : {None, 'last'} or int
+        Which; the default by default.
+    filter : bool
+        Whether to leave out solutions within 1.025 s of a bad aspect status, and those whose status is not known.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    atts : numpy.ndarray of float64, shape (n, 4)
+        Quaternions, the scalar last: that of the solution times the inverse of the ACA's misalignment. The solution is
+        ``q_att_raw`` where there is one, else ``q_att``.
+    times : numpy.ndarray of float64, shape (n,)
+        CXC seconds, ascending.
+    headers : list of astropy.io.fits.Header
+        Headers of the solutions, one per aspect interval.
+
+    Raises
+    ------
+    TypeError
+        If there is neither an obsid nor both times.
+    ValueError
+        If a time or revision is none; all revisions at once would give each time more than once.
+    MissingDataError
+        If an aspect interval has no misalignment (no ACACAL product).
+    """
+    if obsid is None and (start is None or stop is None):
+        raise TypeError("give an obsid, or both start and stop")
+    if revision == "all":
+        raise ValueError("revision 'all' would give each time more than once: name one")
+    condition, params = revisions.chosen(revision)
+    lake = open_lake(data_root)
+    values: dict[str, Any] = {
+        **params,
+        "start": 0.0 if start is None else cxcsec(start),
+        "stop": 6.3e9 if stop is None else cxcsec(stop),
+    }
+    if obsid is not None:
+        condition += " AND obsid = $obsid"
+        values["obsid"] = int(obsid)
+    intervals = lake.sql(
+        f"""
+        SELECT obsid, revision, interval, any_value(tstart), any_value(tstop), any_value(filename), any_value(header),
+            any_value(misalign)
+        FROM (
+            SELECT *, any_value(aca_misalign) OVER (PARTITION BY obsid, revision, interval) AS misalign
+            FROM asp_l1_file
+            WHERE {condition} AND tstart <= $stop AND tstop >= $start
+        )
+        WHERE content = 'ASPSOL'
+        GROUP BY obsid, revision, interval
+        ORDER BY any_value(tstart), obsid, revision
+        """,
+        values,
+    ).fetchall()
+    all_atts, all_times, headers = [np.empty((0, 4))], [np.empty(0)], []
+    good = "AND asp_sol_status = 0" if filter else ""
+    for found_obsid, found_revision, interval, tstart, tstop, filename, header, misalign in intervals:
+        if misalign is None:
+            raise MissingDataError(f"obsid {found_obsid}: aspect interval {interval} has no misalignment (ACACAL)")
+        rows = lake.arrow(
+            f"""
+            SELECT time, coalesce(q_att_raw, q_att) AS q
+            FROM asp_sol_revisions($start, $stop)
+            WHERE obsid = $obsid AND revision = $revision AND filename = $filename {good}
+            """,
+            {
+                "start": max(tstart - 10.0, values["start"]),
+                "stop": min(tstop + 10.0, values["stop"]),
+                "obsid": found_obsid,
+                "revision": found_revision,
+                "filename": filename,
+            },
+        )
+        all_times.append(values_and_mask(rows.column("time"), np.dtype(float))[0])
+        all_atts.append(_times_inverse(_quaternions(rows.column("q")), np.array(misalign).reshape(3, 3)))
+        headers.append(fits.Header.fromstring(header, sep="\n"))
+    return np.concatenate(all_atts), np.concatenate(all_times), headers
+
+
+def _quaternions(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    flat = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    return np.concatenate([np.empty(0), *flat]).reshape(-1, 4)
+
+
+def _times_inverse(q: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quaternions q times the inverse of that of a rotation matrix, such that matrices multiply in the same order."""
+    m = matrix
+    # Of the four ways to a quaternion, the one whose divisor is largest (Shepperd, 1978).
+    squares = np.array([m[0, 0], m[1, 1], m[2, 2], np.trace(m)])
+    i = int(np.argmax(squares))
+    if i == 3:
+        p = np.array([m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1 + squares[3]])
+    else:
+        j, k = (i + 1) % 3, (i + 2) % 3
+        p = np.zeros(4)
+        p[i], p[j], p[k] = 1 + 2 * m[i, i] - squares[3], m[j, i] + m[i, j], m[k, i] + m[i, k]
+        p[3] = m[k, j] - m[j, k]
+    x, y, z, w = p / np.linalg.norm(p) * [-1, -1, -1, 1]
+    right = np.array([[w, -z, y, -x], [z, w, -x, -y], [-y, x, w, -z], [x, y, z, w]])
+    product: NDArray[np.float64] = q @ right
+    return product

@@ -1,0 +1,227 @@
+"""Observation parameters: the functions of ``mica.archive.obspar``, answered by the views of `sql/obspar.sql`."""
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mica_lake import catalog
+from mica_lake.archive import revisions
+from mica_lake.lake import open_lake
+from mica_lake.times import cxcsec
+
+__all__ = ["get_dir", "get_files", "get_obs_dirs", "get_obsids", "get_obspar", "get_obspar_file"]
+
+_CCD_ON = re.compile(r"ccd[is]\d_on", re.ASCII)
+_TYPES = {"s": str, "i": int, "r": float}
+Root = str | os.PathLike[str] | None
+
+
+def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> dict[str, Any] | None:
+    """
+    Parameters of an observation.
+
+    The observations of a year are read together and kept, so that the next one of the year takes microseconds.
+
+    Parameters
+    ----------
+    obsid : int
+        The observation.
+    version : {'default', 'last'} or int
+        Which revision.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    dict or None
+        Name -> value (str, int, float; None for an empty number), in the order of the file, and ``num_ccd_on``: how
+        many CCDs of ACIS are on. None if there is no such observation or version.
+
+    Raises
+    ------
+    ValueError
+        If the version is none.
+    mica_lake.LakeError
+        If there is no lake.
+
+    Examples
+    --------
+    >>> get_obspar(1, data_root=getfixture("demo_lake")) is None
+    True
+    """
+    revisions.chosen(version)
+    lake = open_lake(data_root)
+    root, generation = str(lake.root), catalog.current_generation(lake.root)
+    for revision, isdefault, islast, year in _index(root, generation).get(int(obsid), ()):
+        if {"default": isdefault, "last": islast}.get(version, revision == version):
+            names, values = _year(root, generation, year)[int(obsid), revision]
+            found = dict(zip(names, values, strict=True))
+            on = [value for name, value in found.items() if _CCD_ON.fullmatch(name)]
+            return found | {"num_ccd_on": on.count("Y")}
+    return None
+
+
+@lru_cache(maxsize=2)
+def _index(root: str, generation: str | None) -> dict[int, list[tuple[int, bool, bool, int]]]:
+    """Revision, isdefault, islast and year of each observation's revisions."""
+    query = "SELECT obsid, revision, isdefault, islast, utc(tstart)[1:4]::INTEGER FROM obspar ORDER BY revision DESC"
+    found: dict[int, list[tuple[int, bool, bool, int]]] = {}
+    for obsid, *revision in open_lake(root).sql(query).fetchall():
+        found.setdefault(obsid, []).append(tuple(revision))  # type: ignore[arg-type]
+    return found
+
+
+@lru_cache(maxsize=8)
+def _year(root: str, generation: str | None, year: int) -> dict[tuple[int, int], tuple[list[str], list[Any]]]:
+    """Names and values of the parameters of all observations of a year."""
+    rows = open_lake(root).arrow(
+        "SELECT obsid, revision, name, type, value FROM obspar_kv_of_year($year)", {"year": year}
+    )
+    obsids, numbers, names, types, texts = (column.to_pylist() for column in rows.columns)
+    values = [None if text is None else _TYPES[kind](text) for kind, text in zip(types, texts, strict=True)]
+    keys = list(zip(obsids, numbers, strict=True))
+    starts = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
+    stops = [*starts[1:], len(keys)]
+    return {keys[a]: (names[a:b], values[a:b]) for a, b in zip(starts, stops, strict=True)}
+
+
+def get_obspar_file(obsid: int, version: Any = "default", data_root: Root = None) -> str | None:
+    """
+    The file of an observation's parameters.
+
+    Parameters
+    ----------
+    obsid, version, data_root
+        As of `get_obspar`.
+
+    Returns
+    -------
+    str or None
+        Its path, through the link to the default or last where there is one; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If the version is none.
+    """
+    condition, params = revisions.chosen(version)
+    query = f"SELECT directory, link, filename FROM obspar WHERE obsid = $obsid AND {condition} ORDER BY revision DESC"
+    rows = open_lake(data_root).sql(query, {"obsid": int(obsid), **params}).fetchall()
+    if not rows:
+        return None
+    directory, link, filename = rows[0]
+    return str(Path(directory if params else link or directory, filename))
+
+
+def get_dir(obsid: int, data_root: Root = None) -> str | None:
+    """
+    Folder of the default revision of an observation's parameters.
+
+    Parameters
+    ----------
+    obsid : int
+        The observation.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    str or None
+        The link to it or, without one, itself; None if there is none.
+    """
+    return (get_obs_dirs(obsid, data_root) or {}).get("default")
+
+
+def get_obs_dirs(obsid: int, data_root: Root = None) -> dict[Any, Any] | None:
+    """
+    Folders of all revisions of an observation's parameters.
+
+    Parameters
+    ----------
+    obsid : int
+        The observation.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    dict or None
+        Revision -> folder, 'default' and 'last' -> link or folder, 'revisions' -> list of int; None if there is none.
+    """
+    return revisions.get_obs_dirs(open_lake(data_root), "obspar", obsid)
+
+
+def get_files(
+    obsid: int | None = None,
+    start: Any = None,
+    stop: Any = None,
+    revision: Any = None,
+    content: Any = None,
+    data_root: Root = None,
+) -> list[str]:
+    """
+    Paths of the obspar files of an observation or a time range.
+
+    Parameters
+    ----------
+    obsid : int, optional
+        The observation.
+    start, stop : time, optional
+        Observations that meet start to stop: tstart < stop and tstop > start.
+    revision : {None, 'last', 'all'} or int
+        Which; the default by default.
+    content : object
+        Without meaning here: all have the content OBSPAR.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    list of str
+        The paths, in time order.
+
+    Raises
+    ------
+    TypeError
+        If there is neither an obsid nor both times.
+    ValueError
+        If a time or revision is none.
+    """
+    return revisions.get_files(open_lake(data_root), "obspar", obsid, start, stop, revision, None)
+
+
+def get_obsids(start: Any, stop: Any, revision: Any = None, data_root: Root = None) -> list[int]:
+    """
+    Observations of a time range.
+
+    Parameters
+    ----------
+    start, stop : time
+        Observations that meet start to stop: tstart < stop and tstop > start.
+    revision : {None, 'last', 'all'} or int
+        Those that have such a revision; a default by default.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    list of int
+        Their obsids, in time order.
+
+    Raises
+    ------
+    ValueError
+        If a time or revision is none.
+    """
+    condition, params = revisions.chosen(revision)
+    query = f"""
+        SELECT obsid
+        FROM obspar
+        WHERE {condition} AND tstart < $stop AND tstop > $start
+        GROUP BY obsid
+        ORDER BY min(tstart), obsid
+    """
+    rows = open_lake(data_root).sql(query, {"start": cxcsec(start), "stop": cxcsec(stop), **params}).fetchall()
+    return [row[0] for row in rows]

@@ -1,0 +1,131 @@
+"""What `obspar` and `asp_l1` have in common: revisions of an observation, their folders and files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mica_lake.lake import Lake
+from mica_lake.times import cxcsec
+
+
+def get_obs_dirs(lake: Lake, table: str, obsid: int) -> dict[Any, Any] | None:
+    """
+    Folders of the revisions of an observation.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake.
+    table : str
+        ``obspar`` or ``asp_l1_file``.
+    obsid : int
+        The observation.
+
+    Returns
+    -------
+    dict or None
+        Revision -> folder; 'default' and 'last' -> the link or, without one, the folder; 'revisions' -> list of them,
+        ascending. None if there is none.
+    """
+    query = f'SELECT DISTINCT revision, directory, isdefault, islast, link FROM "{table}" WHERE obsid = $obsid'
+    rows = sorted(lake.sql(query, {"obsid": int(obsid)}).fetchall())
+    if not rows:
+        return None
+    dirs: dict[Any, Any] = {}
+    for revision, directory, isdefault, islast, link in rows:
+        dirs[revision] = directory
+        if isdefault:
+            dirs["default"] = link or directory
+        if islast:
+            dirs["last"] = link or directory
+    return dirs | {"revisions": [row[0] for row in rows]}
+
+
+def chosen(version: Any) -> tuple[str, dict[str, int]]:
+    """
+    SQL condition for a version.
+
+    Parameters
+    ----------
+    version : {None, 'default', 'last', 'all'} or int
+        Which one; None is the default.
+
+    Returns
+    -------
+    str, dict
+        The condition and its parameters.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if version in (None, "default"):
+        return "isdefault", {}
+    if version == "last":
+        return "islast", {}
+    if version == "all":
+        return "true", {}
+    try:
+        return "revision = $revision", {"revision": int(version)}
+    except (TypeError, ValueError):
+        raise ValueError(f"revision {version!r} is none of 'default', 'last', 'all', or a number") from None
+
+
+def get_files(
+    lake: Lake, table: str, obsid: int | None, start: Any, stop: Any, revision: Any, content: str | Iterable[str] | None
+) -> list[str]:
+    """
+    Paths of the source files of an observation or a time range.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake.
+    table : str
+        ``obspar`` or ``asp_l1_file``.
+    obsid : int or None
+        The observation.
+    start, stop : time or None
+        Files whose interval meets start to stop: tstart < stop and tstop > start.
+    revision : {None, 'last', 'all'} or int
+        Which; the default by default.
+    content : str or iterable of str, optional
+        Kinds of product.
+
+    Returns
+    -------
+    list of str
+        The paths, by observation in time, revision and name.
+
+    Raises
+    ------
+    TypeError
+        If there is neither an obsid nor both times.
+    ValueError
+        If a time or revision is none.
+    """
+    if obsid is None and (start is None or stop is None):
+        raise TypeError("give an obsid, or both start and stop")
+    condition, params = chosen(revision)
+    conditions: list[str] = [condition]
+    values: dict[str, Any] = dict(params)
+    if obsid is not None:
+        conditions.append("obsid = $obsid")
+        values["obsid"] = int(obsid)
+    if start is not None:
+        conditions.append("tstop > $start")
+        values["start"] = cxcsec(start)
+    if stop is not None:
+        conditions.append("tstart < $stop")
+        values["stop"] = cxcsec(stop)
+    if content is not None:
+        conditions.append("list_contains($content, content)")
+        values["content"] = [content] if isinstance(content, str) else list(content)
+    query = f"""
+        SELECT directory, filename
+        FROM "{table}"
+        WHERE {" AND ".join(conditions)}
+        ORDER BY min(tstart) OVER (PARTITION BY obsid), obsid, revision, filename
+    """
+    return [str(Path(directory, filename)) for directory, filename in lake.sql(query, values).fetchall()]
