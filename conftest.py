@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mica_lake.ingest import everything
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.simulate import aca_l0
+from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar
+from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
 SHARED = Path(__file__).resolve().parent.parent / "shared"
@@ -39,10 +41,24 @@ def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_lake(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A lake of `demo_files`, not to be changed."""
+def demo_ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A $SKA root with the observations of those hours, their products, and two dark current calibrations."""
+    ska = tmp_path_factory.mktemp("demo_ska")
+    of_those_hours = observations(cxcsec("2024:001"), cxcsec("2024:001:02:00"))
+    obspar.archive(ska, of_those_hours)
+    asp_l1.archive(ska, of_those_hours)
+    for dark_id in ("2022069", "2023341"):
+        dark_cal.write_calibration(ska, dark_id)
+    return ska
+
+
+@pytest.fixture(scope="session")
+def demo_lake(demo_files: Path, demo_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A lake of `demo_files` and `demo_ska`, not to be changed."""
     lake = tmp_path_factory.mktemp("demo_lake") / "lake"
     ingest([demo_files], lake, jobs=1)
+    for one in everything.PRODUCTS.values():
+        one(demo_ska, lake, jobs=1)
     yield str(lake)
 
 

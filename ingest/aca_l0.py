@@ -34,7 +34,7 @@ from mica_lake.ingest.fits_table import BadFile, BinTable
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.revisions import Verdict, judge
-from mica_lake.ingest.source_files import Found, Rejected
+from mica_lake.ingest.source_files import Found, Rejected, archive_folder
 from mica_lake.lock import writer_lock
 from mica_lake.partition_file import Source, checksum, read_sources
 from mica_lake.tables import ACA_L0, HDR3, SOURCE_FILE
@@ -163,8 +163,7 @@ def discover(sources: Iterable[str | os.PathLike[str]]) -> list[Found]:
     """
     found: dict[tuple[str, str], Found] = {}
     for source in (Path(os.path.abspath(path)) for path in sources):  # noqa: PTH100 - links in it are the user's
-        archive = source / "data" / "mica" / "archive" / "aca0"
-        top = archive if archive.is_dir() else source
+        top = archive_folder(source, "aca0") if source.is_dir() else source
         if top.is_dir():
             listed = _listed(top / "archfiles.db3")
             names = set(listed) if listed is not None else None
@@ -542,7 +541,9 @@ def ingest(
             stack.enter_context(writer_lock(root / "_catalog"))
             catalog.mend(root)
         pool = executor(stack, jobs)
-        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        progress = stack.enter_context(
+            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
+        )
         report = _ingest(root, found, pool, progress, dry_run)
         if report.derived is not None:
             hdr3.bring_up_to_date(root, pool, report.derived)

@@ -193,7 +193,7 @@ def _columns(table: Table, content: bytes, tstart: float, tstop: float) -> dict[
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
         raise BadFile(f"time {times[row]} in row {row} is outside TSTART {tstart} to TSTOP {tstop}")
-    if table is ASP_SOL and (np.diff(times) <= 0).any():
+    if table.name == ASP_SOL.name and (np.diff(times) <= 0).any():
         row = int(np.flatnonzero(np.diff(times) <= 0)[0]) + 1
         raise BadFile(f"time {times[row]} in row {row} is not after that before it")
     return columns
@@ -386,7 +386,7 @@ def _rows(table: Table, product: Product) -> pa.Table:
     """All rows of a file."""
     columns = _columns(table, _read(product.found, product.checksum), product.tstart, product.tstop)
     count = len(columns["time"])
-    if table is ASP_SOL:
+    if table.name == ASP_SOL.name:
         columns["asp_sol_status"] = pa.nulls(count, pa.int32())
         if product.quality is not None and product.quality_checksum is not None:
             samples = quality(_read(product.quality, product.quality_checksum))
@@ -402,7 +402,9 @@ def _rows(table: Table, product: Product) -> pa.Table:
     # Each centroid algorithm lists all times of a slot, so that a file's rows are not in time order.
     rows = pa.Table.from_arrays([columns[name] for name in table.schema.names], schema=table.schema)
     return (
-        rows if table is ASP_SOL else rows.sort_by([("time", "ascending"), ("slot", "ascending"), ("alg", "ascending")])
+        rows
+        if table.name == ASP_SOL.name
+        else rows.sort_by([("time", "ascending"), ("slot", "ascending"), ("alg", "ascending")])
     )
 
 
@@ -467,7 +469,9 @@ def ingest(
             stack.enter_context(writer_lock(root / "_catalog"))
             catalog.mend(root)
         pools = executor(stack, jobs)
-        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        progress = stack.enter_context(
+            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
+        )
         files = SourceFiles(root, ASP_L1_FILE.name, top, report)
         here = partitions(root, [ASP_L1_FILE.name, ASP_SOL.name, ACA_CENT.name])
         index = {f"{row['obsid']:05d}_v{row['revision']:02d}/{row['filename']}": row for row in _known(root, here)}

@@ -1,7 +1,8 @@
 """
 Dark current: from folders ``YYYYDOY/{image.fits,properties.json}`` to tables `dark_cal` and `dark_cal_image`.
 
-The pixels of an image are stored warmest first, so that a query for the warm ones reads little of it.
+`dark_cal_distribution` is made from the images: how many pixels of each are warmer than a value, for each value that a
+pixel has and on a grid. Sorted by value, it answers how many are warmer than a threshold without a look at the images.
 """
 
 import json
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy.io import fits
 from numpy.typing import NDArray
@@ -43,12 +45,14 @@ from mica_lake.ingest.source_files import (
 from mica_lake.ingest.wide import table_of, widest
 from mica_lake.lock import writer_lock
 from mica_lake.partition_file import checksum
-from mica_lake.tables import DARK_CAL, DARK_CAL_IMAGE
+from mica_lake.tables import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
 from mica_lake.times import cxcsec, utc
 
 NAME = re.compile(r"\d{7}", re.ASCII)
 SIDE = 1024
 _IMAGE, _PROPERTIES = "image.fits", "properties.json"
+# Close enough that a query finds a level of each calibration a little below any threshold; see sql/dark_cal.sql.
+GRID = np.exp2(np.arange(-80, 161) / 8).astype(np.float32)
 _TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
@@ -213,18 +217,43 @@ def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
         values = read_image(content).ravel()
     except (OSError, BadFile) as error:
         return Rejected(Found(str(job.path.parent), _IMAGE), str(error))
-    order = np.argsort(-values, kind="stable").astype(np.int32)
-    place = (order // SIDE - SIDE // 2, order % SIDE - SIDE // 2)
+    axis = np.arange(-SIDE // 2, SIDE // 2, dtype=np.int16)
     rows = pa.Table.from_arrays(
         [
-            pa.repeat(job.dark_id, len(order)),
-            pa.repeat(job.time, len(order)),
-            *(pa.array(part.astype(np.int16)) for part in place),
-            pa.array(values[order]),
+            pa.repeat(job.dark_id, len(values)),
+            pa.repeat(job.time, len(values)),
+            pa.array(np.repeat(axis, SIDE)),
+            pa.array(np.tile(axis, SIDE)),
+            pa.array(values),
         ],
         schema=DARK_CAL_IMAGE.schema,
     )
     return catalog.pin(job.root, DARK_CAL_IMAGE, _image_key(job.dark_id), rows, [], job.derived_from)
+
+
+def distribution(path: Path) -> pa.Table:
+    """
+    How many pixels of an image are warmer than a value.
+
+    Parameters
+    ----------
+    path : Path
+        The image's partition.
+
+    Returns
+    -------
+    pyarrow.Table
+        Rows of `dark_cal_distribution`.
+    """
+    rows = pq.read_table(path, columns=["dark_id", "time", "value"], partitioning=None)
+    values = rows.column("value").to_numpy()
+    finite = np.sort(values[~np.isnan(values)])
+    levels = np.unique(np.concatenate([finite, GRID, [np.float32(-np.inf)]]))
+    warmer = len(finite) - np.searchsorted(finite, levels, "right")
+    constants = (pa.repeat(rows.column(name)[0], len(levels)) for name in ("dark_id", "time"))
+    return pa.Table.from_arrays(
+        [pa.array(levels), *constants, pa.array(warmer.astype(np.int32))], schema=DARK_CAL_DISTRIBUTION.schema
+    )
 
 
 def _image_key(dark_id: str) -> Key:
@@ -284,9 +313,11 @@ def ingest(
             stack.enter_context(writer_lock(root / "_catalog"))
             catalog.mend(root)
         pools = executor(stack, jobs)
-        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        progress = stack.enter_context(
+            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
+        )
         files = SourceFiles(root, DARK_CAL.name, top, report)
-        here = partitions(root, [DARK_CAL.name, DARK_CAL_IMAGE.name])
+        here = partitions(root, [DARK_CAL.name, DARK_CAL_IMAGE.name, DARK_CAL_DISTRIBUTION.name])
         found, rejected = discover(top)
         new = files.sort_out(found, _present(root, here))
         task = progress.add_task(DARK_CAL.name, total=len(new))
@@ -351,6 +382,7 @@ def _build(
             files.lose(row)
         else:
             written[DARK_CAL_IMAGE.name, _image_key(job.dark_id)] = row
+    _distribute(root, files, here, written, pool)
     texts = {}
     for dark_id in _complete(files):
         name = f"{dark_id}/{_PROPERTIES}"
@@ -369,19 +401,62 @@ def _build(
     facts = derived_from([[dark_id, row["checksum"], row["directory"]] for dark_id, row in listed])
     known = here.get((DARK_CAL.name, 0))
     if (known is None and listed) or (known is not None and known["derived_from"] != facts):
-        properties = [json.loads(texts[dark_id]) for dark_id, _ in listed]
-        declared = [
-            found
-            | {"dark_id": dark_id, "time": row["tstart"], "directory": row["directory"], "properties": texts[dark_id]}
-            for found, (dark_id, row) in zip(properties, listed, strict=True)
-        ]
+        scalars: list[dict[str, Any]] = []
+        declared: list[dict[str, Any]] = []
         types: dict[str, list[pa.DataType]] = {}
-        for key, value in (item for found in properties for item in found.items()):
-            if type(value) in _TYPES:
-                types.setdefault(key, []).append(_TYPES[type(value)])
-        rows = table_of(DARK_CAL, declared, properties, {key: widest(met) for key, met in types.items()})
+        for dark_id, row in listed:
+            properties: dict[str, Any] = json.loads(texts[dark_id])
+            scalars.append({key: value for key, value in properties.items() if _type(value) is not None})
+            of_lake = {"dark_id": dark_id, "time": row["tstart"], "directory": row["directory"]}
+            declared.append(properties | of_lake | {"properties": texts[dark_id]})
+            for key, value in scalars[-1].items():
+                types.setdefault(key, []).append(_type(value))
+        rows = table_of(DARK_CAL, declared, scalars, {key: widest(met) for key, met in types.items()})
         written[DARK_CAL.name, Key(EPOCH)] = catalog.pin(root, DARK_CAL, Key(EPOCH), rows, [], facts)
     return written
+
+
+def _type(value: object) -> pa.DataType | None:
+    """Type of a property that is one value; text for an integer beyond 64 bits."""
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return pa.string()
+    return _TYPES.get(type(value))
+
+
+def _distribute(
+    root: Path,
+    files: SourceFiles,
+    here: dict[tuple[str, int], dict[str, Any]],
+    written: dict[tuple[str, Key], dict[str, Any] | None],
+    pool: Executor,
+) -> None:
+    """Make `dark_cal_distribution` anew if an image is new or was changed."""
+    images = {}
+    for dark_id in _complete(files):
+        key = _image_key(dark_id)
+        row = written.get((DARK_CAL_IMAGE.name, key)) or here.get((DARK_CAL_IMAGE.name, key.day_number))
+        if row is not None:
+            images[dark_id] = row
+    facts = derived_from([[dark_id, row["path"]] for dark_id, row in sorted(images.items())])
+    known = here.get((DARK_CAL_DISTRIBUTION.name, 0))
+    if (known is None and not images) or (known is not None and known["derived_from"] == facts):
+        return
+    before = DARK_CAL_DISTRIBUTION.schema.empty_table()
+    if known is not None:
+        before = pq.read_table(root / known["path"], partitioning=None, schema=DARK_CAL_DISTRIBUTION.schema)
+    stays = [
+        dark_id
+        for dark_id in before.column("dark_id").unique().to_pylist()
+        if dark_id in images and (DARK_CAL_IMAGE.name, _image_key(dark_id)) not in written
+    ]
+    new = [root / row["path"] for dark_id, row in images.items() if dark_id not in stays]
+    parts = [
+        before.filter(pc.is_in(before.column("dark_id"), pa.array(stays, pa.string()))),
+        *pool.map(distribution, new),
+    ]
+    rows = pa.concat_tables(parts).sort_by([("value", "ascending"), ("time", "ascending")])
+    key = Key(EPOCH)
+    written[DARK_CAL_DISTRIBUTION.name, key] = catalog.pin(root, DARK_CAL_DISTRIBUTION, key, rows, [], facts)
 
 
 def _complete(files: SourceFiles) -> list[str]:

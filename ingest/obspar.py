@@ -347,7 +347,9 @@ def ingest(
             stack.enter_context(writer_lock(root / "_catalog"))
             catalog.mend(root)
         pools = executor(stack, jobs)
-        progress = stack.enter_context(Progress(console=console, transient=True, disable=console is None))
+        progress = stack.enter_context(
+            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
+        )
         files = SourceFiles(root, OBSPAR.name, top, report)
         here = partitions(root, [OBSPAR.name, OBSPAR_KV.name])
         known = _known(root, here)

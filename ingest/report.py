@@ -65,14 +65,7 @@ class Report:
         most : int
             How many reasons of a kind.
         """
-        for title, reasons in (("set aside", self.set_aside), ("given up for a newer revision", self.superseded)):
-            if reasons:
-                listed = Table(title=f"{self.product}: {title}", title_justify="left", show_header=False, box=None)
-                for name, reason in list(reasons.items())[:most]:
-                    listed.add_row(name, reason)
-                if len(reasons) > most:
-                    listed.add_row("…", f"and {len(reasons) - most} more: mica-lake status --files")
-                console.print(listed, soft_wrap=True)
+        self.show_reasons(console, most)
         table = Table(title=f"{self.product}: plan" if self.dry_run else self.product, title_justify="left")
         table.add_column("files")
         table.add_column("", justify="right")
@@ -95,6 +88,26 @@ class Report:
             console.print("Nothing to do: the lake has all of it.")
         if self.derived is not None and self.derived.partitions:
             self.derived.show_derived(console)
+
+    def show_reasons(self, console: Console, most: int = 20) -> None:
+        """
+        Print the reasons of what was not taken.
+
+        Parameters
+        ----------
+        console : rich.console.Console
+            Where.
+        most : int
+            How many of a kind.
+        """
+        for title, reasons in (("set aside", self.set_aside), ("given up for a newer revision", self.superseded)):
+            if reasons:
+                listed = Table(title=f"{self.product}: {title}", title_justify="left", show_header=False, box=None)
+                for name, reason in list(reasons.items())[:most]:
+                    listed.add_row(name, reason)
+                if len(reasons) > most:
+                    listed.add_row("…", f"and {len(reasons) - most} more: mica-lake status --files")
+                console.print(listed, soft_wrap=True)
 
     def show_derived(self, console: Console) -> None:
         """

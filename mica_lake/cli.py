@@ -33,8 +33,12 @@ LakeOption = Annotated[
 class Product(enum.StrEnum):
     """What can be ingested."""
 
+    all = "all"
     aca_l0 = "aca_l0"
     hdr3 = "hdr3"
+    dark_cal = "dark_cal"
+    obspar = "obspar"
+    asp_l1 = "asp_l1"
 
 
 class Format(enum.StrEnum):
@@ -63,10 +67,12 @@ def _options(
 
 @app.command()
 def ingest(
-    product: Annotated[Product, typer.Argument(help="What the files are; hdr3 is derived from aca_l0 and has none.")],
+    product: Annotated[
+        Product, typer.Argument(help="What to take; hdr3 is derived from aca_l0 and has no files of its own.")
+    ],
     sources: Annotated[
         list[Path] | None,
-        typer.Option("--from", help="A folder of any depth, a file, or a $SKA root; may be given more than once."),
+        typer.Option("--from", help="A $SKA root, or the product's folder; for aca_l0 also any folder or file."),
     ] = None,
     lake: LakeOption = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
@@ -78,9 +84,9 @@ def ingest(
     Exit code 3 if a file was set aside: the others are in, and 'mica-lake status' keeps the reasons.
     What is derived from aca_l0 is brought up to date with it; 'mica-lake ingest hdr3' does that alone.
 
-    Example: mica-lake ingest aca_l0 --from $SKA --lake /data/mica_lake
+    Example: mica-lake ingest all --from $SKA --lake /data/mica_lake
     """
-    from mica_lake.ingest import aca_l0, hdr3
+    from mica_lake.ingest import aca_l0, everything, hdr3
     from mica_lake.lake import default_root
 
     console = Console()
@@ -92,9 +98,16 @@ def ingest(
         return
     if not sources:
         raise ValueError("which files? Say --from with a folder, a file, or a $SKA root")
-    report = aca_l0.ingest(sources, root, jobs=jobs, dry_run=dry_run, console=console)
-    report.show(console)
-    raise typer.Exit(report.exit_code)
+    if product is Product.all:
+        raise typer.Exit(everything.ingest(sources, root, jobs=jobs, dry_run=dry_run, console=console))
+    if product is Product.aca_l0:
+        reports = [aca_l0.ingest(sources, root, jobs=jobs, dry_run=dry_run, console=console)]
+    else:
+        one = everything.PRODUCTS[product.value]
+        reports = [one(source, root, jobs=jobs, dry_run=dry_run, console=console) for source in sources]
+    for report in reports:
+        report.show(console)
+    raise typer.Exit(max(report.exit_code for report in reports))
 
 
 @app.command()

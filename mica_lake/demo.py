@@ -1,4 +1,4 @@
-"""The demo: a simulated day of the aspect camera, its lake, and a question for each door."""
+"""The demo: a simulated archive with a day of the aspect camera, its lake, and a question for each door."""
 
 import time
 from collections.abc import Callable
@@ -13,24 +13,43 @@ from rich.table import Table
 
 from mica_lake import per_file
 from mica_lake.archive import aca_l0
-from mica_lake.ingest.aca_l0 import ingest
+from mica_lake.ingest import everything
 from mica_lake.lake import Lake
-from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate import asp_l1, dark_cal, obspar
+from mica_lake.simulate.aca_l0 import archive as aca_l0_files
+from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
 START, STOP = "2024:001", "2024:002"
+_FIRST_DARK_CAL = "2000:001"
 _FILES_OF_THE_DAY = 166
-_OURS = {"files", "lake", "demo.png"}
+_OURS = {"ska", "lake", "demo.png", "warm_pixels.png"}
+# What no tool could be asked before: telemetry, by observation, by what the observation was of.
+_JOIN = """
+    SELECT
+        obspar.obsid,
+        obspar.detector,
+        avg(readout.TEMPCCD) - 273.15 AS celsius,
+        any_value(aspect.roll) AS roll
+    FROM obspar
+    JOIN slot_data($start, $stop, 0) AS readout ON readout.TIME BETWEEN obspar.tstart AND obspar.tstop
+    LEFT JOIN (
+        SELECT obsid, avg(roll) AS roll FROM asp_sol($start, $stop) WHERE asp_sol_status = 0 GROUP BY obsid
+    ) AS aspect ON aspect.obsid = obspar.obsid
+    WHERE obspar.islast
+    GROUP BY ALL
+    ORDER BY min(obspar.tstart)
+"""
 
 
 def run(directory: Path, jobs: int, console: Console) -> None:
     """
-    Simulate a day, ingest it, answer questions, leave a plot.
+    Simulate an archive, ingest it, answer questions, leave two plots.
 
     Parameters
     ----------
     directory : Path
-        Where to leave ``files/``, ``lake/`` and ``demo.png``.
+        Where to leave ``ska/``, ``lake/``, ``demo.png`` and ``warm_pixels.png``.
     jobs : int
         How many processes.
     console : rich.console.Console
@@ -43,23 +62,32 @@ def run(directory: Path, jobs: int, console: Console) -> None:
     """
     if directory.exists() and {entry.name for entry in directory.iterdir()} - _OURS:
         raise ValueError(f"{directory} holds other things: name a new directory, as in 'mica-lake demo /tmp/demo'")
-    files, root = directory / "files", directory / "lake"
-    console.print(f"[bold]1. A day of eight slots, simulated[/] in {files}")
+    ska, root = directory / "ska", directory / "lake"
+    console.print(
+        f"[bold]1. An archive, simulated[/] in {ska}: a day of eight slots, its observations and aspect solutions, "
+        "and a dark current calibration a year"
+    )
     began = time.perf_counter()
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("files", total=_FILES_OF_THE_DAY)
-        paths = archive(
-            files, cxcsec(START), cxcsec(STOP), jobs=jobs, progress=lambda done: progress.update(task, completed=done)
-        )
+    paths = _simulate(ska, jobs, console)
     size = sum(path.stat().st_size for path in paths) / 1e6
     console.print(f"{len(paths)} files, {size:.0f} MB, {time.perf_counter() - began:.1f} s\n")
-    console.print(f"[bold]2. Ingest[/]: mica-lake ingest aca_l0 --from {files} --lake {root}")
-    ingest([files], root, jobs=jobs, console=console).show(console)
+    console.print(f"[bold]2. Ingest[/]: mica-lake ingest all --from {ska} --lake {root}")
+    everything.ingest([ska], root, jobs=jobs, console=console)
+    lake = Lake(root)
     console.print("\n[bold]3. The same questions through each door, and file by file[/]")
-    _ask(Lake(root), console)
-    console.print("\n[bold]4. A picture[/]")
+    _ask(lake, console)
+    console.print(
+        "\n[bold]4. A question across products[/]: CCD temperature, detector and roll of each observation of the day, "
+        "in one SQL statement"
+    )
+    table = Table("obsid", "detector", "°C", "roll")
+    for obsid, detector, celsius, roll in lake.sql(_JOIN, {"start": START, "stop": STOP}).fetchall():
+        table.add_row(str(obsid), detector, f"{celsius:.2f}", "" if roll is None else f"{roll:.2f}")
+    console.print(table)
+    console.print("\n[bold]5. Pictures[/]")
     try:
         console.print(f"{_plot(root, directory / 'demo.png')}: CCD temperature and star images of the day")
+        console.print(f"{_plot_warm_pixels(lake, directory / 'warm_pixels.png')}: how the CCD has aged")
     except ImportError:
         console.print("not drawn, as matplotlib is absent: pip install 'mica-lake[plot]' and run the demo again")
     following = f"""
@@ -67,9 +95,24 @@ def run(directory: Path, jobs: int, console: Console) -> None:
   export MICA_LAKE={root.resolve()}
   mica-lake status
   mica-lake sql "SELECT IMGSIZE, count(*) AS n FROM slot_data('{START}', '{STOP}', 5) GROUP BY ALL"
+  mica-lake sql "FROM warm_pixels(100)"
   python -c "from mica_lake.archive import aca_l0; print(aca_l0.get_l0_images('{START}', '{START}:00:01', 3)[0])"
-The README has more; your own files go in with 'mica-lake ingest aca_l0 --from $SKA'."""
+The README has more; your own files go in with 'mica-lake ingest all --from $SKA'."""
     console.print(following, soft_wrap=True, highlight=False)
+
+
+def _simulate(ska: Path, jobs: int, console: Console) -> list[Path]:
+    start, stop = cxcsec(START), cxcsec(STOP)
+    of_the_day = observations(start, stop)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("files", total=_FILES_OF_THE_DAY)
+        paths = aca_l0_files(
+            ska, start, stop, ska=True, jobs=jobs, progress=lambda done: progress.update(task, completed=done)
+        )
+        task = progress.add_task("aspect products", total=sum(len(o.revisions) for o in of_the_day))
+        paths += obspar.archive(ska, of_the_day)
+        paths += asp_l1.archive(ska, of_the_day, jobs=jobs, progress=lambda done: progress.update(task, completed=done))
+        return paths + dark_cal.archive(ska, cxcsec(_FIRST_DARK_CAL), stop)
 
 
 def _ask(lake: Lake, console: Console) -> None:
@@ -158,5 +201,22 @@ def _plot(root: Path, path: Path) -> Path:
         axis.imshow(np.log10(np.clip(np.asarray(image), 10, None)), origin="lower", cmap="cividis")
         axis.set(title=f"slot {slot}", xticks=[], yticks=[])
         axis.set_xlabel(f"{image.shape[0]}x{image.shape[1]}")
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def _plot_warm_pixels(lake: Lake, path: Path) -> Path:
+    from astropy.time import Time
+    from matplotlib.figure import Figure
+
+    rows = lake.sql("SELECT time, fraction, fraction_ref FROM warm_pixels(100)").fetchall()
+    times, observed, scaled = zip(*rows, strict=True)
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    years = Time(times, format="cxcsec").utc.decimalyear
+    axes.plot(years, np.array(observed) * 100, "o-", ms=3, lw=0.8, color="#0072B2", label="as observed")
+    axes.plot(years, np.array(scaled) * 100, "s-", ms=3, lw=0.8, color="#D55E00", label="scaled to -19 °C")
+    axes.set(ylabel="pixels above 100 e-/s (%)", title="Warm pixels of the simulated calibrations")
+    axes.legend(frameon=False)
     figure.savefig(path, dpi=110)
     return path

@@ -189,7 +189,8 @@ class Lake:
         table : str
             Name of the table.
         start, stop : time
-            Rows with start <= TIME <= stop, in any form that `mica_lake.times.cxcsec` takes; all by default.
+            Rows with start <= TIME <= stop, in any form that `mica_lake.times.cxcsec` takes; all by default. The
+            tables of other products have ``time`` or ``tstart`` for TIME.
         slot : int, optional
             The slot, for a table that has slots; all by default.
 
@@ -224,7 +225,7 @@ class Lake:
         arguments = ", ".join(f"${name}" for name in interval)
         paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
         frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
-        return frame.filter(pl.col("TIME").is_between(interval["start"], interval["stop"]))
+        return frame.filter(pl.col(TABLES[table].time).is_between(interval["start"], interval["stop"]))
 
     def status(self) -> pl.DataFrame:
         """
@@ -238,8 +239,8 @@ class Lake:
         Examples
         --------
         >>> lake = Lake(getfixture("demo_lake"))
-        >>> lake.status().select("table_name", "partitions").rows()
-        [('aca_l0', 8), ('hdr3', 1)]
+        >>> lake.status().select("table_name", "partitions").rows()[1:4]
+        [('aca_l0', 8), ('asp_l1_file', 2), ('asp_sol', 2)]
         """
         status: pl.DataFrame = self.sql("FROM status").pl()
         return status

@@ -108,7 +108,7 @@ def _split(rows: pa.Table, column: Column, path: str) -> bool:
     """Whether to store the bytes of a column's floats apart."""
     if pa.types.is_list(column.type):
         return _smaller_when_split(rows, path)
-    if column.type != pa.float64():
+    if not pa.types.is_floating(column.type):
         return False
     sample = rows.column(column.name).slice(0, 2048)
     return column.unit == "s" or pc.count_distinct(sample).as_py() > len(sample) // 2 > 0

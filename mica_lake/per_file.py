@@ -5,6 +5,8 @@ It is what the lake replaces, written plainly. The demo shows its times beside t
 against it.
 """
 
+import csv
+import gzip
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table, vstack
+from numpy.typing import NDArray
 
 from mica_lake.aca_image import ACAImage
 from mica_lake.archive.aca_l0 import ACA_DTYPE
@@ -181,3 +184,80 @@ def get_aca_images(paths_by_slot: Iterable[Sequence[Path]], start: float, stop: 
     stacked = vstack(tables)
     stacked.sort(["TIME", "IMGNUM1"])
     return stacked
+
+
+def dark_image(path: Path) -> NDArray[np.float32]:
+    """
+    Image of a dark current calibration.
+
+    Parameters
+    ----------
+    path : Path
+        Its ``image.fits``.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (1024, 1024)
+        The image, e-/s.
+    """
+    with fits.open(path) as hdus:
+        return np.array(hdus[0].data, np.float32)
+
+
+def warm_fractions(paths: Iterable[Path], threshold: float) -> list[float]:
+    """
+    Fraction of warm pixels of each of some calibrations.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Their ``image.fits``.
+    threshold : float
+        What is warm, e-/s.
+
+    Returns
+    -------
+    list of float
+        The fractions.
+    """
+    return [float(np.count_nonzero(dark_image(path) > threshold)) / 1024**2 for path in paths]
+
+
+def obspar(path: Path) -> dict[str, Any]:
+    """
+    Parameters of an observation, as `mica_lake.archive.obspar.get_obspar` gives them.
+
+    Parameters
+    ----------
+    path : Path
+        Its obspar file, gzipped.
+
+    Returns
+    -------
+    dict
+        Name -> value.
+    """
+    kinds: dict[str, Any] = {"s": str, "i": int, "r": float}
+    found: dict[str, Any] = {}
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+        for name, kind, _, value, *_ in csv.reader(lines):
+            found[name.replace("-", "_")] = kinds[kind](value) if value or kind == "s" else None
+    found["num_ccd_on"] = sum(value == "Y" for name, value in found.items() if name[:3] == "ccd" and name[5:] == "_on")
+    return found
+
+
+def aspect_solution(paths: Iterable[Path]) -> dict[str, Any]:
+    """
+    Aspect solution of an observation.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Its ASPSOL files, in time order.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        time, ra, dec, roll, dy, dz, dtheta of shape (n,) and q_att of shape (n, 4).
+    """
+    return read_columns(paths, ["time", "ra", "dec", "roll", "dy", "dz", "dtheta", "q_att"])

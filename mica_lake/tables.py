@@ -187,9 +187,22 @@ DARK_CAL_IMAGE = Table(
         Column("time", pa.float64(), "s", "start of the calibration, CXC seconds", "property date"),
         Column("row", pa.int16(), "pixel", "CCD row, -512 to 511", "place in image.fits"),
         Column("col", pa.int16(), "pixel", "CCD column, -512 to 511", "place in image.fits"),
-        Column("value", pa.float32(), "e-/s", "dark current, warmest first", "image.fits"),
+        Column("value", pa.float32(), "e-/s", "dark current", "image.fits"),
     ),
-    row_group_rows=32768,
+    row_group_rows=1 << 18,
+    time="time",
+    searched=("value",),
+)
+DARK_CAL_DISTRIBUTION = Table(
+    "dark_cal_distribution",
+    (),
+    (
+        Column("value", pa.float32(), "e-/s", "dark current: each that a pixel has, and a grid", "dark_cal_image"),
+        Column("dark_id", pa.string(), "", "the calibration: year and day of year", "name of its folder"),
+        Column("time", pa.float64(), "s", "start of the calibration, CXC seconds", "property date"),
+        Column("warmer", pa.int32(), "", "how many pixels are above this value", "dark_cal_image"),
+    ),
+    row_group_rows=8192,
     time="time",
     searched=("value",),
 )
@@ -304,7 +317,7 @@ ACA_CENT = Table(
 TABLES = {
     table.name: table
     for table in (
-        ACA_L0, HDR3, DARK_CAL, DARK_CAL_IMAGE, OBSPAR, OBSPAR_KV, ASP_L1_FILE, ASP_SOL, ACA_CENT
+        ACA_L0, HDR3, DARK_CAL, DARK_CAL_IMAGE, DARK_CAL_DISTRIBUTION, OBSPAR, OBSPAR_KV, ASP_L1_FILE, ASP_SOL, ACA_CENT
     )
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 SET VARIABLE mica_lake_dark_cal = files_of('dark_cal');
 SET VARIABLE mica_lake_dark_cal_image = files_by_day('dark_cal_image', NULL, NULL);
+SET VARIABLE mica_lake_dark_cal_distribution = files_of('dark_cal_distribution');
 
 -- A row per calibration: dark_id, time (CXC seconds), date, ccd_temp (°C), a column for each scalar property that one of them
 -- has, and all its properties as JSON.
@@ -14,7 +15,7 @@ CREATE OR REPLACE TEMP MACRO dark_cal_files(start, stop) AS
 CREATE OR REPLACE TEMP MACRO dark_cal_image_files(start, stop) AS
     files_between('dark_cal_image', getvariable('mica_lake_dark_cal_image'), start, stop);
 
--- The images: a row per pixel, with row and col from -512 to 511 and value in e-/s, warmest first.
+-- The images: a row per pixel, with row and col from -512 to 511 and value in e-/s.
 CREATE OR REPLACE TEMP VIEW dark_cal_image AS
     SELECT * FROM read_parquet(dark_cal_image_files(0.0, 6.3e9), hive_partitioning = false);
 
@@ -34,30 +35,52 @@ CREATE OR REPLACE TEMP MACRO dark_image(id) AS TABLE
 -- Factor from the dark current at a temperature t to that at another, ref, in °C: it halves about every 8 degrees.
 CREATE OR REPLACE TEMP MACRO dark_temp_scale(t, ref := -19.0) AS pow(1 / 0.7, (ref - t) / 4);
 
--- The coldest calibration: its pixels grow most when they are scaled.
-SET VARIABLE mica_lake_dark_cal_coldest = (SELECT min(ccd_temp) FROM dark_cal);
+-- How many pixels of a calibration are warmer than a value in e-/s: a row for each value that a pixel has, and for 2^(n/8),
+-- n from -80 to 160, sorted by value.
+CREATE OR REPLACE TEMP VIEW dark_cal_distribution AS
+    SELECT * FROM read_parquet(getvariable('mica_lake_dark_cal_distribution'), hive_partitioning = false);
+
+CREATE OR REPLACE TEMP MACRO dark_cal_distribution_files(start, stop) AS
+    if_in_order(start, stop, getvariable('mica_lake_dark_cal_distribution'));
+
+-- The temperatures between which the calibrations lie.
+SET VARIABLE mica_lake_dark_cal_ccd_temp = (
+    SELECT {'coldest': coalesce(min(ccd_temp), 0), 'warmest': coalesce(max(ccd_temp), 0)} FROM dark_cal
+);
+
+-- The factors by which the calibrations are scaled to a temperature lie between these.
+CREATE OR REPLACE TEMP MACRO dark_cal_least_scale(ref) AS
+    least(1, dark_temp_scale(getvariable('mica_lake_dark_cal_ccd_temp')['warmest'], ref));
+CREATE OR REPLACE TEMP MACRO dark_cal_most_scale(ref) AS
+    greatest(1, dark_temp_scale(getvariable('mica_lake_dark_cal_ccd_temp')['coldest'], ref));
 
 -- For each calibration, how many pixels are warmer than a threshold in e-/s and which fraction of them all that is: as they
--- were observed, and scaled to a temperature of ref °C.
+-- were observed, and scaled to a temperature of ref °C. The number is that of the highest level that is not above the
+-- threshold; there is one within a factor of 1.1 below it, so that only levels near the threshold are read.
 --     FROM warm_pixels(100)
+--     SELECT date, fraction_ref FROM warm_pixels(100, ref := -10)
 CREATE OR REPLACE TEMP MACRO warm_pixels(threshold, ref := -19.0) AS TABLE
     SELECT
         calibration.dark_id,
         calibration.time,
         calibration.date,
         calibration.ccd_temp,
-        count(pixel.value) FILTER (pixel.value > threshold) AS n_warm,
+        min(level.warmer) FILTER (level.value <= threshold::FLOAT) AS n_warm,
         n_warm / 1048576 AS fraction,
-        count(pixel.value) FILTER (pixel.value * dark_temp_scale(calibration.ccd_temp, ref) > threshold) AS n_warm_ref,
+        min(level.warmer) FILTER (level.value <= calibration.unscaled) AS n_warm_ref,
         n_warm_ref / 1048576 AS fraction_ref
-    FROM dark_cal AS calibration
+    FROM (
+        SELECT dark_id, time, date, ccd_temp, threshold / dark_temp_scale(ccd_temp, ref) AS unscaled FROM dark_cal
+    ) AS calibration
     LEFT JOIN (
-        SELECT time, value
-        FROM read_parquet(dark_cal_image_files(0.0, 6.3e9), hive_partitioning = false)
-        -- The pixels of an image lie warmest first, so that this reads little of each.
-        WHERE value > least(
-            threshold, threshold / dark_temp_scale(coalesce(getvariable('mica_lake_dark_cal_coldest'), 0), ref)
-        )
-    ) AS pixel ON pixel.time = calibration.time
+        SELECT time, value, warmer
+        FROM read_parquet(getvariable('mica_lake_dark_cal_distribution'), hive_partitioning = false)
+        WHERE value BETWEEN CASE
+            WHEN threshold / dark_cal_most_scale(ref) > 0.002
+                THEN least(threshold::FLOAT, threshold / dark_cal_most_scale(ref), 1e6) / 1.1
+            ELSE '-inf'::FLOAT
+        END
+        AND greatest(threshold::FLOAT, threshold / dark_cal_least_scale(ref))
+    ) AS level ON level.time = calibration.time
     GROUP BY ALL
     ORDER BY calibration.time;

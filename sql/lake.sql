@@ -53,13 +53,13 @@ CREATE OR REPLACE TEMP MACRO files_by_day(name, from_slot, to_slot) AS (
     ) AS file ON file.day_number = day.number
 );
 
--- All files of a table, after one without rows.
+-- All files of a table; one without rows if there are none, so that an empty answer has the right columns.
 CREATE OR REPLACE TEMP MACRO files_of(name) AS (
     SELECT
-        list_concat(
-            [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet'],
-            coalesce(list(getvariable('mica_lake') || '/' || path ORDER BY day_number), [])
-        )
+        CASE
+            WHEN count(*) = 0 THEN [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet']
+            ELSE list(getvariable('mica_lake') || '/' || path ORDER BY day_number)
+        END
     FROM partition
     WHERE table_name = name
 );

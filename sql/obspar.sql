@@ -19,7 +19,7 @@ CREATE OR REPLACE TEMP MACRO obspar_files(start, stop) AS
 CREATE OR REPLACE TEMP MACRO obspar_kv_files(start, stop) AS
     if_in_order(start, stop, getvariable('mica_lake_obspar_kv'));
 
--- The parameters of the observations of one year.
+-- The parameters of the observations that began in one year.
 CREATE OR REPLACE TEMP MACRO obspar_kv_of_year(year) AS TABLE
     SELECT *
     FROM read_parquet(

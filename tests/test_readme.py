@@ -38,4 +38,4 @@ def test_each_command_runs(line: str, demo_lake: str, tmp_path: Path) -> None:
 
 def test_there_are_examples_for_each_door() -> None:
     assert len(PYTHON) == 3
-    assert len(CONSOLE) == 4
+    assert len(CONSOLE) == 6

@@ -260,7 +260,7 @@ def get_files(
     Parameters
     ----------
     obsid : int, optional
-        An observation, instead of times.
+        An observation: the times of its default obspar, instead of start and stop.
     start, stop : time
         Files whose header interval meets start to stop (tstart < stop and tstop > start).
     slots : iterable of int, optional
@@ -291,9 +291,11 @@ def get_files(
     ['acaf820454471N001_3_img0.fits.gz']
     """
     if obsid is not None:
-        raise MissingDataError(
-            f"the lake has no observation parameters, so obsid {obsid} is not known: give start and stop"
-        )
+        query = "SELECT tstart, tstop FROM obspar WHERE obsid = $obsid AND isdefault"
+        times = open_lake(data_root).sql(query, {"obsid": int(obsid)}).fetchall()
+        if not times:
+            raise MissingDataError(f"the lake has no default obspar of obsid {obsid}: give start and stop")
+        start, stop = times[0]
     if start is None or stop is None:
         raise TypeError("give an obsid, or both start and stop")
     wanted = list(range(8)) if slots is None else [_slot(slot) for slot in slots]

@@ -181,7 +181,7 @@ def get_atts(
             raise MissingDataError(f"obsid {found_obsid}: aspect interval {interval} has no misalignment (ACACAL)")
         rows = lake.arrow(
             f"""
-            SELECT time, coalesce(q_att_raw, q_att) AS q
+            SELECT time, {"q_att_raw" if "'q_att_raw'" in header.lower() else "q_att"} AS q
             FROM asp_sol_revisions($start, $stop)
             WHERE obsid = $obsid AND revision = $revision AND filename = $filename {good}
             """,

@@ -6,6 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mica_lake import catalog
 from mica_lake.archive import revisions
 from mica_lake.lake import open_lake
@@ -14,7 +16,7 @@ from mica_lake.times import cxcsec
 __all__ = ["get_dir", "get_files", "get_obs_dirs", "get_obsids", "get_obspar", "get_obspar_file"]
 
 _CCD_ON = re.compile(r"ccd[is]\d_on", re.ASCII)
-_TYPES = {"s": str, "i": int, "r": float}
+_TYPES = {"i": int, "r": float}
 Root = str | os.PathLike[str] | None
 
 
@@ -22,7 +24,8 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     """
     Parameters of an observation.
 
-    The observations of a year are read together and kept, so that the next one of the year takes microseconds.
+    When two observations of a year are asked for one after the other, all of that year are read and kept, so that the
+    next ones take microseconds.
 
     Parameters
     ----------
@@ -56,8 +59,7 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     root, generation = str(lake.root), catalog.current_generation(lake.root)
     for revision, isdefault, islast, year in _index(root, generation).get(int(obsid), ()):
         if {"default": isdefault, "last": islast}.get(version, revision == version):
-            names, values = _year(root, generation, year)[int(obsid), revision]
-            found = dict(zip(names, values, strict=True))
+            found = dict(_parameters(root, generation, year, int(obsid), revision))
             on = [value for name, value in found.items() if _CCD_ON.fullmatch(name)]
             return found | {"num_ccd_on": on.count("Y")}
     return None
@@ -69,22 +71,41 @@ def _index(root: str, generation: str | None) -> dict[int, list[tuple[int, bool,
     query = "SELECT obsid, revision, isdefault, islast, utc(tstart)[1:4]::INTEGER FROM obspar ORDER BY revision DESC"
     found: dict[int, list[tuple[int, bool, bool, int]]] = {}
     for obsid, *revision in open_lake(root).sql(query).fetchall():
-        found.setdefault(obsid, []).append(tuple(revision))  # type: ignore[arg-type]
+        found.setdefault(obsid, []).append(tuple(revision))
     return found
 
 
-@lru_cache(maxsize=8)
-def _year(root: str, generation: str | None, year: int) -> dict[tuple[int, int], tuple[list[str], list[Any]]]:
-    """Names and values of the parameters of all observations of a year."""
-    rows = open_lake(root).arrow(
-        "SELECT obsid, revision, name, type, value FROM obspar_kv_of_year($year)", {"year": year}
-    )
-    obsids, numbers, names, types, texts = (column.to_pylist() for column in rows.columns)
-    values = [None if text is None else _TYPES[kind](text) for kind, text in zip(types, texts, strict=True)]
-    keys = list(zip(obsids, numbers, strict=True))
-    starts = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
-    stops = [*starts[1:], len(keys)]
-    return {keys[a]: (names[a:b], values[a:b]) for a, b in zip(starts, stops, strict=True)}
+# Parameters of the years that are kept; and the year asked for last, which is read whole when it is asked for again.
+_YEARS: dict[tuple[str, str | None, int], dict[tuple[int, int], dict[str, Any]]] = {}
+_LAST: dict[str, tuple[str, str | None, int]] = {}
+_KEPT = 8
+
+
+def _parameters(root: str, generation: str | None, year: int, obsid: int, revision: int) -> dict[str, Any]:
+    """Parameters of an observation, of a year that is kept or not."""
+    asked = (root, generation, year)
+    if asked not in _YEARS:
+        if _LAST.get(root) != asked:
+            _LAST[root] = asked
+            query = "FROM obspar_kv_of_year($year) WHERE obsid = $obsid AND revision = $revision"
+            return _by_revision(root, query, {"year": year, "obsid": obsid, "revision": revision})[obsid, revision]
+        for old in list(_YEARS)[: max(len(_YEARS) - _KEPT + 1, 0)]:
+            _YEARS.pop(old, None)
+        _YEARS[asked] = _by_revision(root, "FROM obspar_kv_of_year($year)", {"year": year})
+    return _YEARS[asked][obsid, revision]
+
+
+def _by_revision(root: str, source: str, params: dict[str, Any]) -> dict[tuple[int, int], dict[str, Any]]:
+    rows = open_lake(root).arrow(f"SELECT obsid, revision, name, type, value {source}", params)
+    obsids, revision, names, types, texts = (column.to_numpy() for column in rows.columns)
+    values = [
+        text if kind == "s" or text is None else _TYPES[kind](text) for kind, text in zip(types, texts, strict=True)
+    ]
+    starts = np.flatnonzero(np.r_[True, (np.diff(obsids) != 0) | (np.diff(revision) != 0)][: len(obsids)]).tolist()
+    return {
+        (int(obsids[a]), int(revision[a])): dict(zip(names[a:b], values[a:b], strict=True))
+        for a, b in zip(starts, [*starts[1:], len(values)], strict=True)
+    }
 
 
 def get_obspar_file(obsid: int, version: Any = "default", data_root: Root = None) -> str | None:

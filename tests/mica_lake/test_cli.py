@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -199,9 +200,59 @@ def test_the_demo_leaves_a_lake_and_a_plot_and_runs_again(tmp_path: Path) -> Non
     done = mica_lake("demo", tmp_path / "demo")
     assert done.returncode == 0, done.stderr
     assert all(door in done.stdout for door in ("Python", "SQL", "Polars", "file by file"))
-    assert (tmp_path / "demo" / "demo.png").stat().st_size > 10_000
+    assert all(product in done.stdout for product in ("aca_l0", "hdr3", "dark_cal", "obspar", "asp_l1"))
+    for picture in ("demo.png", "warm_pixels.png"):
+        assert (tmp_path / "demo" / picture).stat().st_size > 10_000
+    across = done.stdout.split("A question across products")[1].split("Pictures")[0]
+    assert across.count("ACIS") + across.count("HRC") >= 4
     assert "aca_l0" in mica_lake("status", lake=tmp_path / "demo" / "lake").stdout
     assert mica_lake("demo", tmp_path / "demo").returncode == 0
+
+
+def test_ingest_all_takes_each_product_and_tells_on_its_own_line(demo_ska: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    done = mica_lake("ingest", "all", "--from", demo_ska, "--lake", lake)
+    assert done.returncode == 0, done.stderr
+    lines = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line[:1].islower()}
+    assert lines["aca_l0"] == ["not", "there"]
+    assert lines["dark_cal"][:3] == ["4", "0", "0"]
+    assert lines["obspar"][:3] == ["1", "0", "0"]
+    assert lines["asp_l1"][:3] == ["12", "0", "0"]  # two aspect intervals
+    assert "dark_cal_image" in mica_lake("status", lake=lake).stdout
+    again = mica_lake("ingest", "all", "--from", demo_ska, "--lake", lake)
+    assert [line.split()[1:3] for line in again.stdout.splitlines() if line.startswith("asp_l1")] == [["0", "12"]]
+
+
+def test_ingest_all_goes_on_after_a_product_that_fails_and_after_bad_files(demo_ska: Path, tmp_path: Path) -> None:
+    ska = tmp_path / "ska"
+    shutil.copytree(demo_ska, ska, symlinks=True)
+    (ska / "data/mica/archive/aca_dark/2022069/image.fits").write_bytes(b"no image")
+    done = mica_lake("ingest", "all", "--from", ska, "--lake", tmp_path / "lake")
+    assert done.returncode == 3
+    assert "2022069/image.fits" in done.stdout
+    (ska / "data/mica/archive/aca0").mkdir()
+    (ska / "data/mica/archive/aca0/archfiles.db3").write_bytes(b"no database")
+    done = mica_lake("ingest", "all", "--from", ska, "--lake", tmp_path / "other")
+    assert done.returncode == 1
+    assert "failed: aca_l0: " in done.stdout
+    assert "obspar_kv" in mica_lake("status", lake=tmp_path / "other").stdout
+
+
+def test_ingest_all_needs_a_ska_root(tmp_path: Path) -> None:
+    done = mica_lake("ingest", "all", "--from", tmp_path, "--lake", tmp_path / "lake")
+    assert done.returncode == 1
+    assert "is no $SKA root" in done.stderr
+
+
+@pytest.mark.parametrize("product", ["dark_cal", "obspar", "asp_l1"])
+def test_a_product_is_taken_alone(product: str, demo_ska: Path, tmp_path: Path) -> None:
+    done = mica_lake("ingest", product, "--from", demo_ska, "--lake", tmp_path / "lake", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "lake").exists()
+    done = mica_lake("ingest", product, "--from", demo_ska, "--lake", tmp_path / "lake")
+    assert done.returncode == 0, done.stderr
+    assert f"{product}" in done.stdout
+    assert (tmp_path / "lake" / "_catalog" / "current").exists()
 
 
 def test_the_demo_leaves_a_folder_of_other_things_alone(tmp_path: Path) -> None:

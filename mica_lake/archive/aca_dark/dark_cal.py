@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mica_lake import catalog
 from mica_lake.aca_image import ACAImage
+from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError
 from mica_lake.lake import Lake, open_lake
 from mica_lake.times import cxcsec, day_start, utc
@@ -291,12 +292,11 @@ def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool
 @lru_cache(maxsize=16)
 def _observed(root: str, generation: str | None, dark_id: str) -> NDArray[np.float32]:
     """An image as it was observed, kept for the next time; not to be changed."""
-    rows = open_lake(root).arrow('SELECT "row", col, value FROM dark_image($dark_id)', {"dark_id": dark_id})
+    # Row by row, as the image was.
+    rows = open_lake(root).arrow("SELECT value FROM dark_image($dark_id)", {"dark_id": dark_id})
     if len(rows) != SIDE * SIDE:
         raise MissingDataError(f"the lake has {len(rows):,} pixels of calibration {dark_id}, not {SIDE * SIDE:,}")
-    row, col, value = (rows.column(name).to_numpy() for name in ("row", "col", "value"))
-    image = np.empty((SIDE, SIDE), np.float32)
-    image[row + np.int16(SIDE // 2), col + np.int16(SIDE // 2)] = value
+    image = values_and_mask(rows.column("value"), np.dtype(np.float32))[0].reshape(SIDE, SIDE)
     image.flags.writeable = False
     return image
 

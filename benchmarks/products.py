@@ -1,0 +1,140 @@
+"""
+Dark current, observation parameters, aspect solutions: the lake beside reading the files, on simulated ones.
+
+usage: python benchmarks/products.py [--days 5] [--jobs N] [--dir DIR] [--mission]
+
+Every row times two things in one run and prints their ratio; the best of several repetitions counts on both sides.
+50 calibrations and 2,000 observations, whatever the days; aspect products of the first day.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from mica_lake import per_file
+from mica_lake.archive import asp_l1, obspar
+from mica_lake.archive.aca_dark import dark_cal
+from mica_lake.archive.arrays import values_and_mask
+from mica_lake.ingest.everything import PRODUCTS
+from mica_lake.lake import Lake
+from mica_lake.simulate import asp_l1 as simulate_asp_l1
+from mica_lake.simulate import dark_cal as simulate_dark_cal
+from mica_lake.simulate import obspar as simulate_obspar
+from mica_lake.simulate.observations import observations
+from mica_lake.times import cxcsec
+from side_by_side import Rows, best, main
+
+CALIBRATIONS, OBSERVATIONS = 50, 2000
+START = cxcsec("2012:001")
+
+
+def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
+    """Measure; the days and the mission are for the other benchmarks."""
+    console = Console()
+    ska, root = folder / "ska_products", folder / "lake_products"
+    found = observations(START, START + 2 * 365.25 * 86400)[:OBSERVATIONS]
+    if not ska.exists():
+        first = cxcsec("2000:001")
+        simulate_dark_cal.archive(
+            ska, first, first + (CALIBRATIONS - 0.5) * 0.5 * 365.25 * 86400, every=0.5 * 365.25 * 86400
+        )
+        simulate_obspar.archive(ska, found)
+        simulate_asp_l1.archive(ska, found[:6], jobs=jobs)
+    for name, ingest in PRODUCTS.items():
+        report = ingest(ska, root, jobs=jobs)
+        if report.taken:
+            size = report.bytes_out / report.bytes_in
+            console.print(f"{name}: {len(report.taken):,} files in {report.seconds:,.1f} s, {size:.2f} of their size")
+    lake = Lake(root)
+    rows = Rows()
+
+    images = sorted(ska.rglob("image.fits"))
+    fractions = [fraction for (fraction,) in lake.sql("SELECT fraction FROM warm_pixels(100)").fetchall()]
+    assert fractions == per_file.warm_fractions(images, 100.0)
+    rows.add(
+        f"warm pixels of {len(images)} calibrations, as observed and scaled",
+        best(lambda: lake.sql("FROM warm_pixels(100)").fetchall(), 7),
+        best(lambda: per_file.warm_fractions(images, 100.0), 3),
+    )
+    rows.add(
+        "image of a calibration, the first time",
+        best(lambda: (dark_cal._observed.cache_clear(), dark_cal.get_dark_cal_image("2012:001", data_root=root)), 5),
+        best(lambda: per_file.dark_image(images[24]), 5),
+    )
+    paths = [Path(p) for p in obspar.get_files(start=START, stop=START + 3e8, revision="all", data_root=root)]
+    ids = [int(path.name[5:10]) for path in paths]
+    assert obspar.get_obspar(ids[7], int(paths[7].parent.name[-2:]), data_root=root) == per_file.obspar(paths[7])
+    top = ska / "data" / "mica" / "archive" / "obspar"
+
+    def from_file(obsid: int) -> None:
+        per_file.obspar(next((top / f"{obsid:05d}"[:2] / f"{obsid:05d}").glob("axaff*.par.gz")))
+
+    one = next(o.obsid for o in found[100:] if o.default is not None)
+    rows.add(
+        "get_obspar of one obsid, its year known",
+        best(lambda: obspar.get_obspar(one, data_root=root), 50),
+        best(lambda: from_file(one), 50),
+    )
+
+    def cold() -> None:
+        obspar._index.cache_clear()
+        obspar._YEARS.clear()
+        obspar._LAST.clear()
+        for obsid in ids:
+            obspar.get_obspar(obsid, "last", data_root=root)
+
+    rows.add(
+        f"get_obspar of {len(ids):,} obsids, nothing known",
+        best(cold, 3),
+        best(lambda: [per_file.obspar(path) for path in paths], 1),
+    )
+
+    def cold_one() -> None:
+        obspar._index.cache_clear()
+        obspar._YEARS.clear()
+        obspar._LAST.clear()
+        obspar.get_obspar(one, data_root=root)
+
+    rows.add("get_obspar of one obsid, nothing known", best(cold_one, 5), best(lambda: from_file(one), 50))
+    rows.add(
+        f"one key of {len(paths):,} obspars",
+        best(lambda: lake.sql("SELECT obsid, sim_z FROM obspar").fetchnumpy(), 9),
+        best(lambda: [per_file.obspar(path)["sim_z"] for path in paths], 1),
+    )
+    obsid = next(o.obsid for o in found if o.default is not None)
+    solution = [Path(p) for p in asp_l1.get_files(obsid, content="ASPSOL", data_root=root)]
+    query = "SELECT * FROM asp_sol($start, $stop) WHERE obsid = $obsid"
+    observation = next(o for o in found if o.obsid == obsid)
+    params = {"start": observation.tstart, "stop": observation.tstop, "obsid": obsid}
+    assert len(lake.sql(query, params).fetchnumpy()["time"]) == len(per_file.aspect_solution(solution)["time"])
+    rows.add(
+        "aspect solution of an obsid, all columns to Arrow",
+        best(lambda: lake.arrow(query, params), 7),
+        best(lambda: per_file.aspect_solution(solution), 5),
+    )
+    names = ["time", "ra", "dec", "roll", "dy", "dz", "dtheta"]
+
+    def to_arrays() -> dict[str, Any]:
+        found = lake.arrow(f"SELECT {', '.join(names)}, q_att FROM asp_sol($start, $stop) WHERE obsid = $obsid", params)
+        q = np.concatenate([chunk.flatten().to_numpy() for chunk in found.column("q_att").chunks]).reshape(-1, 4)
+        return {name: values_and_mask(found.column(name), np.dtype(float))[0] for name in names} | {"q_att": q}
+
+    arrays = per_file.aspect_solution(solution)
+    assert all(np.array_equal(arrays[name], values) for name, values in to_arrays().items())
+    rows.add(
+        "aspect solution of an obsid, the columns of the file to arrays",
+        best(to_arrays, 7),
+        best(lambda: per_file.aspect_solution(solution), 5),
+    )
+    rows.add(
+        "get_atts of an obsid",
+        best(lambda: asp_l1.get_atts(obsid, data_root=root), 7),
+        best(lambda: per_file.aspect_solution(solution), 5),
+    )
+    rows.show(console)
+
+
+if __name__ == "__main__":
+    main(__doc__, run)

@@ -1,0 +1,103 @@
+"""All products of an archive, one after the other."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from mica_lake.errors import LakeError
+from mica_lake.ingest import aca_l0, asp_l1, dark_cal, obspar
+from mica_lake.ingest.report import Report
+
+#: Product -> its ingest from a $SKA root or from its folder.
+PRODUCTS: dict[str, Callable[..., Report]] = {
+    "dark_cal": dark_cal.ingest,
+    "obspar": obspar.ingest,
+    "asp_l1": asp_l1.ingest,
+}
+_FOLDERS = {"aca_l0": "aca0", "dark_cal": "aca_dark", "obspar": "obspar", "asp_l1": "asp1"}
+FAILED = 1
+
+
+def ingest(
+    sources: Iterable[str | os.PathLike[str]],
+    lake: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    console: Console,
+) -> int:
+    """
+    Take all products of archives into a lake, and tell about each on a line of its own.
+
+    A product that fails, or that an archive does not have, does not keep the others from being taken.
+
+    Parameters
+    ----------
+    sources : iterable of path
+        ``$SKA`` roots.
+    lake : path
+        The lake.
+    jobs : int, optional
+        How many processes; as many as there are cores by default.
+    dry_run : bool
+        Plan only.
+    console : rich.console.Console
+        Where to tell about it.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if all went well, 3 if a file was set aside, 1 if a product failed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a source is no ``$SKA`` root.
+    """
+    table = Table(
+        title="plan" if dry_run else None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False
+    )
+    table.add_column("product", no_wrap=True)
+    for name in ("taken", "unchanged", "set aside", "rows", "written", "MB", "s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    reports: list[Report] = []
+    failures: list[str] = []
+
+    def line(report: Report) -> None:
+        counts = (len(report.taken), report.unchanged, len(report.set_aside), report.rows, report.partitions)
+        rest = (f"{report.bytes_out / 1e6:,.1f}", f"{report.seconds:,.1f}")
+        table.add_row(report.product, *(f"{count:,}" for count in counts), *rest)
+
+    for source in map(Path, sources):
+        archive = source / "data" / "mica" / "archive"
+        if not archive.is_dir():
+            raise FileNotFoundError(f"{source} is no $SKA root: it has no data/mica/archive")
+        for name, one in {"aca_l0": _aca_l0, **PRODUCTS}.items():
+            if not (archive / _FOLDERS[name]).is_dir():
+                table.add_row(name, "not there")
+                continue
+            try:
+                report = one(source, lake, jobs=jobs, dry_run=dry_run, console=console)
+            except (LakeError, ValueError, OSError) as error:
+                table.add_row(name, "failed, see below")
+                failures.append(f"{name}: {error}")
+            else:
+                reports.append(report)
+                line(report)
+                if report.derived is not None:
+                    line(report.derived)
+    for report in reports:
+        report.show_reasons(console)
+    console.print(table)
+    for failure in failures:
+        console.print(f"failed: {failure}", soft_wrap=True, highlight=False)
+    return FAILED if failures else max((report.exit_code for report in reports), default=0)
+
+
+def _aca_l0(source: Path, lake: str | os.PathLike[str], **options: Any) -> Report:
+    return aca_l0.ingest([source], lake, **options)
