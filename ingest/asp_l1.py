@@ -53,6 +53,7 @@ QUALITY_SPACING = 1.025
 # What a header's interval may lack of its rows.
 MARGIN = 10.0
 LONGEST = 10 * 86400.0
+LARGEST = 1 << 31
 _NEWER = {"ady", "adz", "adtheta", "ra_raw", "dec_raw", "roll_raw", "q_att_raw"}
 _OF_THE_LAKE = {"asp_sol_status", "obsid", "revision", "isdefault", "filename"}
 
@@ -131,7 +132,8 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
         "tstop": tstop,
         "rows": int(header.get("NAXIS2", 0)),
     }
-    content = fits_table.decompress(content)
+    # Read to its end whatever it is, as a truncated file should not be handed out.
+    content = fits_table.decompress(content, LARGEST)
     if text == SOLUTION:
         row["header"] = header.tostring(sep="\n", endcard=False, padding=False)
         _columns(ASP_SOL, content, tstart, tstop)

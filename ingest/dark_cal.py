@@ -405,10 +405,10 @@ def _build(
         declared: list[dict[str, Any]] = []
         types: dict[str, list[pa.DataType]] = {}
         for dark_id, row in listed:
-            properties: dict[str, Any] = json.loads(texts[dark_id])
-            scalars.append({key: value for key, value in properties.items() if _type(value) is not None})
+            read: dict[str, Any] = json.loads(texts[dark_id])
+            scalars.append({key: value for key, value in read.items() if _type(value) is not None})
             of_lake = {"dark_id": dark_id, "time": row["tstart"], "directory": row["directory"]}
-            declared.append(properties | of_lake | {"properties": texts[dark_id]})
+            declared.append(read | of_lake | {"properties": texts[dark_id]})
             for key, value in scalars[-1].items():
                 types.setdefault(key, []).append(_type(value))
         rows = table_of(DARK_CAL, declared, scalars, {key: widest(met) for key, met in types.items()})

@@ -23,6 +23,7 @@ from mica_lake.errors import LakeError
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake, default_root, open_lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
+from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec, utc
 
 CADENCE = {4: 1.025, 6: 2.05, 8: 4.1}
@@ -387,3 +388,15 @@ def test_a_path_that_duckdb_takes_for_a_pattern_is_refused(name: str, tmp_path: 
     with pytest.raises(LakeError, match="pattern"):
         ingest([tmp_path], tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_table_is_scanned_whole_and_by_time(table: str, demo_lake: str) -> None:
+    lake = Lake(demo_lake)
+    rows = dict(lake.status().select("table_name", "rows").rows())
+    frame = lake.scan(table).collect()
+    assert frame.height == rows[table] > 0
+    times = frame[TABLES[table].time]
+    middle = times.min() + (times.max() - times.min()) / 2  # type: ignore[operator]
+    assert lake.scan(table, middle).collect().height == (times >= middle).sum()
+    assert lake.scan(table, 0, middle).collect().height == (times <= middle).sum()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mica_lake import LakeError
 from mica_lake.aca_image import ACAImage
-from mica_lake.archive import aca_l0
+from mica_lake.archive import aca_l0, obspar
 from mica_lake.archive.aca_l0 import ACA_DTYPE, MSID, MSIDset, get_aca_images, get_files, get_l0_images, get_slot_data
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest.aca_l0 import ingest
@@ -539,6 +539,13 @@ class TestGetFiles:
     def test_without_both_times_it_is_a_type_error(self, lake: Path, interval: dict[str, Any]) -> None:
         with pytest.raises(TypeError, match="start and stop"):
             get_files(**interval, data_root=lake)
+
+    def test_an_observation_stands_for_the_times_of_its_default_obspar(self, demo_lake: str) -> None:
+        times = obspar.get_obspar(32448, data_root=demo_lake)
+        assert times is not None
+        files = get_files(obsid=32448, slots=[0, 3], data_root=demo_lake)
+        assert files == get_files(start=times["tstart"], stop=times["tstop"], slots=[0, 3], data_root=demo_lake)
+        assert len(files) == 4
 
     def test_an_observation_that_is_not_known_is_missing_data(self, lake: Path) -> None:
         with pytest.raises(MissingDataError, match="8008"):
