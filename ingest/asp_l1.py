@@ -160,6 +160,9 @@ def _column(table: fits_table.BinTable, name: str) -> NDArray[Any]:
     if values.dtype.kind not in "iuf":
         raise BadFile(f"column {name} holds no numbers")
     native: NDArray[Any] = values.astype(values.dtype.newbyteorder("="))
+    zero = table.layout.zeros.get(named[name.lower()], 0.0)
+    if zero:
+        native = native + zero if zero % 1 or native.dtype.kind == "f" else native.astype(np.int64) + int(zero)
     return native
 
 
@@ -254,7 +257,8 @@ def status_of(times: NDArray[np.float64], sampled: NDArray[np.float64], status: 
     for bad in np.flatnonzero(status != 0):
         first = np.searchsorted(times, sampled[bad] - QUALITY_SPACING, "left")
         last = np.searchsorted(times, sampled[bad] + QUALITY_SPACING, "right")
-        worst[first:last] = np.maximum(worst[first:last], status[bad])
+        here = worst[first:last]
+        here[np.abs(here) < abs(status[bad])] = status[bad]
     return worst
 
 
@@ -265,11 +269,12 @@ def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
-        return Rejected(found, f"it cannot be read: {error.strerror}")
+        # Nothing of the file changes when it becomes readable, so that it is not known by its size and date.
+        return Rejected(Found(found.directory, found.filename), f"it cannot be read: {error.strerror}")
+    row["checksum"] = checksum(content)
     facts = {name: row[name] for name in ("tstart", "tstop", "rows")}
-    return Taken(
-        found, checksum(content), facts | {"revision": int(Path(found.directory).name.partition("_v")[2])}
-    ), row
+    facts["revision"] = int(Path(found.directory).name.partition("_v")[2])
+    return Taken(found, row["checksum"], facts), row
 
 
 @dataclass(frozen=True)
@@ -476,7 +481,8 @@ def ingest(
         )
         files = SourceFiles(root, ASP_L1_FILE.name, top, report)
         here = partitions(root, [ASP_L1_FILE.name, ASP_SOL.name, ACA_CENT.name])
-        index = {f"{row['obsid']:05d}_v{row['revision']:02d}/{row['filename']}": row for row in _known(root, here)}
+        index = {Found(row["directory"], row["filename"]).name: row for row in _known(root, here)}
+        files.adopt(index.values())
         revisions, found, rejected = discover(top)
         new = files.sort_out(found, index)
         files.note(rejected)
@@ -513,8 +519,7 @@ def _build(
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
     """New versions of the partitions that are not what they would be if they were made now."""
     known = {(row["obsid"], row["revision"]): row for row in index.values() if row["obsid"] is not None}
-    attributes = ("obsid", "revision", "directory", "isdefault", "islast", "link")
-    gone = [{name: row[name] for name in attributes} for row in known.values()]
+    gone = [{name: row[name] for name in revision_folders.ATTRIBUTES} for row in known.values()]
     of_folder = {Path(r.directory).name: r for r in revision_folders.with_those_gone(revisions, gone)}
     for name, row in list(files.rows.items()):
         if name not in index or name.split("/")[0] not in of_folder:

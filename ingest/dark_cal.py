@@ -8,7 +8,7 @@ pixel has and on a grid. Sorted by value, it answers how many are warmer than a 
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -74,7 +74,12 @@ def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
     """
     found, rejected = [], []
     for folder in sorted(entry for entry in top.iterdir() if NAME.fullmatch(entry.name) and entry.is_dir()):
-        missing = [name for name in (_IMAGE, _PROPERTIES) if not (folder / name).exists()]
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - faster
+        except OSError as error:
+            rejected.append(Rejected(Found(str(top), folder.name), f"it cannot be read: {error.strerror}"))
+            continue
+        missing = [name for name in (_IMAGE, _PROPERTIES) if name not in names]
         if missing:
             rejected.append(Rejected(Found(str(top), folder.name), f"it has no {' and no '.join(missing)}"))
         else:
@@ -105,18 +110,24 @@ def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
     """
     try:
         properties = json.loads(content.decode())
-    except ValueError as error:
+        json.dumps(properties, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadFile(f"it has half a character, which is no text: {error}") from None
+    except (ValueError, RecursionError) as error:
         raise BadFile(f"it is no JSON: {error}") from None
     if not isinstance(properties, dict):
         raise BadFile(f"it holds {type(properties).__name__}, not an object with properties")
+    text = properties.get("date")
+    if not isinstance(text, str):
+        raise BadFile(f"it has no date: {text!r}")
     try:
-        day = utc(cxcsec(properties["date"]))
-    except (KeyError, ValueError) as error:
+        day = utc(cxcsec(text))
+    except (ValueError, OverflowError) as error:
         raise BadFile(f"it has no date: {error}") from None
     if day[:4] + day[5:8] != dark_id:
         raise BadFile(f"its folder contradicts its date, {properties['date']}")
     temperature = properties.get("ccd_temp")
-    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not np.isfinite(temperature):
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not -300 < temperature < 300:
         raise BadFile(f"it has no temperature ccd_temp: {temperature!r}")
     return properties
 
@@ -164,7 +175,8 @@ def _judge(found: Found) -> Taken | Rejected:
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
-        return Rejected(found, f"it cannot be read: {error.strerror}")
+        # Nothing of the file changes when it becomes readable, so that it is not known by its size and date.
+        return Rejected(Found(found.directory, found.filename), f"it cannot be read: {error.strerror}")
 
 
 @dataclass(frozen=True)
@@ -186,6 +198,8 @@ class ImageJob:
         SHA-256 of the file.
     derived_from : str
         What the partition is made from.
+    existing : Path or None
+        The partition so far, if its pixels are of this file.
     """
 
     root: Path
@@ -194,6 +208,7 @@ class ImageJob:
     path: Path
     checksum: str
     derived_from: str
+    existing: Path | None = None
 
 
 def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
@@ -216,7 +231,9 @@ def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
             raise BadFile("its rows are to be read again, but it is another file now")
         values = read_image(content).ravel()
     except (OSError, BadFile) as error:
-        return Rejected(Found(str(job.path.parent), _IMAGE), str(error))
+        if job.existing is None:
+            return Rejected(Found(str(job.path.parent), _IMAGE), str(error))
+        values = pq.read_table(job.existing, columns=["value"], partitioning=None).column("value").to_numpy()
     axis = np.arange(-SIDE // 2, SIDE // 2, dtype=np.int16)
     rows = pa.Table.from_arrays(
         [
@@ -319,6 +336,7 @@ def ingest(
         files = SourceFiles(root, DARK_CAL.name, top, report)
         here = partitions(root, [DARK_CAL.name, DARK_CAL_IMAGE.name, DARK_CAL_DISTRIBUTION.name])
         found, rejected = discover(top)
+        files.adopt(_adopted(root, here))
         new = files.sort_out(found, _present(root, here))
         task = progress.add_task(DARK_CAL.name, total=len(new))
         judged: list[Taken | Rejected] = []
@@ -338,6 +356,14 @@ def _present(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> list[st
     names = [f"{row['dark_id']}/{_PROPERTIES}" for row in _so_far(root, here)]
     days = [EPOCH.toordinal() + day for table, day in here if table == DARK_CAL_IMAGE.name]
     return names + [f"{date.fromordinal(day):%Y%j}/{_IMAGE}" for day in days]
+
+
+def _adopted(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What table `dark_cal` says of the source files."""
+    for row in _so_far(root, here):
+        yield {"directory": row["directory"], "filename": _PROPERTIES, "checksum": row["checksum"], "rows": 1,
+               "tstart": row["time"]}  # fmt: skip
+        yield {"directory": row["directory"], "filename": _IMAGE, "checksum": row["image_checksum"], "rows": SIDE**2}
 
 
 def _so_far(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -376,7 +402,9 @@ def _build(
         known = here.get((DARK_CAL_IMAGE.name, _image_key(dark_id).day_number))
         if known is None or known["derived_from"] != facts:
             path = Path(image["directory"], _IMAGE)
-            jobs.append(ImageJob(root, dark_id, properties["tstart"], path, image["checksum"], facts))
+            same = known is not None and f"{dark_id}/{_IMAGE}" not in files.fresh
+            existing = root / known["path"] if known is not None and same else None
+            jobs.append(ImageJob(root, dark_id, properties["tstart"], path, image["checksum"], facts, existing))
     for job, row in zip(jobs, pool.map(build_image, jobs), strict=True):
         if isinstance(row, Rejected):
             files.lose(row)
@@ -398,7 +426,8 @@ def _build(
         except (OSError, BadFile) as error:
             files.lose(Rejected(Found(row["directory"], _PROPERTIES), str(error)))
     listed = [(dark_id, files.rows[f"{dark_id}/{_PROPERTIES}"]) for dark_id in sorted(texts)]
-    facts = derived_from([[dark_id, row["checksum"], row["directory"]] for dark_id, row in listed])
+    images = {dark_id: files.rows[f"{dark_id}/{_IMAGE}"]["checksum"] for dark_id, _ in listed}
+    facts = derived_from([[dark_id, row["checksum"], images[dark_id], row["directory"]] for dark_id, row in listed])
     known = here.get((DARK_CAL.name, 0))
     if (known is None and listed) or (known is not None and known["derived_from"] != facts):
         scalars: list[dict[str, Any]] = []
@@ -407,8 +436,9 @@ def _build(
         for dark_id, row in listed:
             read: dict[str, Any] = json.loads(texts[dark_id])
             scalars.append({key: value for key, value in read.items() if _type(value) is not None})
-            of_lake = {"dark_id": dark_id, "time": row["tstart"], "directory": row["directory"]}
-            declared.append(read | of_lake | {"properties": texts[dark_id]})
+            of_lake = {"dark_id": dark_id, "time": row["tstart"], "properties": texts[dark_id]}
+            of_lake |= {"directory": row["directory"], "checksum": row["checksum"], "image_checksum": images[dark_id]}
+            declared.append(read | of_lake)
             for key, value in scalars[-1].items():
                 types.setdefault(key, []).append(_type(value))
         rows = table_of(DARK_CAL, declared, scalars, {key: widest(met) for key, met in types.items()})
@@ -437,17 +467,21 @@ def _distribute(
         row = written.get((DARK_CAL_IMAGE.name, key)) or here.get((DARK_CAL_IMAGE.name, key.day_number))
         if row is not None:
             images[dark_id] = row
-    facts = derived_from([[dark_id, row["path"]] for dark_id, row in sorted(images.items())])
+    # In full, to see of which images the levels are.
+    paths = {dark_id: row["path"] for dark_id, row in sorted(images.items())}
+    facts = json.dumps(paths)
     known = here.get((DARK_CAL_DISTRIBUTION.name, 0))
     if (known is None and not images) or (known is not None and known["derived_from"] == facts):
         return
     before = DARK_CAL_DISTRIBUTION.schema.empty_table()
+    before_paths: dict[str, str] = {}
     if known is not None:
         before = pq.read_table(root / known["path"], partitioning=None, schema=DARK_CAL_DISTRIBUTION.schema)
+        before_paths = json.loads(known["derived_from"])
     stays = [
         dark_id
         for dark_id in before.column("dark_id").unique().to_pylist()
-        if dark_id in images and (DARK_CAL_IMAGE.name, _image_key(dark_id)) not in written
+        if dark_id in paths and before_paths.get(dark_id) == paths[dark_id]
     ]
     new = [root / row["path"] for dark_id, row in images.items() if dark_id not in stays]
     parts = [

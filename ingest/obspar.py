@@ -47,7 +47,7 @@ from mica_lake.partition_file import checksum
 from mica_lake.tables import OBSPAR, OBSPAR_KV
 from mica_lake.times import utc_day
 
-NAME = re.compile(r"axaff\d{5}_\d{3}N\d{3}_obs0a\.par(\.gz)?", re.ASCII)
+NAME = re.compile(r"axaff(\d{5})_\d{3}N\d{3}_obs0a\.par(\.gz)?", re.ASCII)
 TYPES = {"s": pa.string(), "i": pa.int64(), "r": pa.float64()}
 _FIELDS = 7
 _CCD_ON = re.compile(r"ccd[is]\d_on", re.ASCII)
@@ -150,12 +150,16 @@ def _judge(found: Found) -> Taken | Rejected:
     try:
         content = found.path.read_bytes()
         obsid, _, revision = Path(found.directory).name.partition("_v")
+        match = NAME.fullmatch(found.filename)
+        if match is None or match[1] != obsid:
+            raise BadFile(f"its folder contradicts its name: it is of observation {obsid}")
         parameters = read(content)
         tstart, tstop = _interval(parameters, int(obsid))
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
-        return Rejected(found, f"it cannot be read: {error.strerror}")
+        # Nothing of the file changes when it becomes readable, so that it is not known by its size and date.
+        return Rejected(Found(found.directory, found.filename), f"it cannot be read: {error.strerror}")
     facts = {"tstart": tstart, "tstop": tstop, "revision": int(revision), "rows": len(parameters)}
     return Taken(found, checksum(content), facts)
 
@@ -353,6 +357,7 @@ def ingest(
         files = SourceFiles(root, OBSPAR.name, top, report)
         here = partitions(root, [OBSPAR.name, OBSPAR_KV.name])
         known = _known(root, here)
+        files.adopt(known)
         revisions, found, rejected = _discover(top)
         new = files.sort_out(found, [f"{Path(row['directory']).name}/{row['filename']}" for row in known])
         task = progress.add_task(OBSPAR.name, total=len(new))
@@ -368,7 +373,7 @@ def ingest(
 
 def _known(root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Revisions that the lake has."""
-    columns = ["obsid", "revision", "directory", "isdefault", "islast", "link", "filename"]
+    columns = [c.name for c in OBSPAR.columns if c.name != "num_ccd_on"]
     rows: list[dict[str, Any]] = []
     for (table, _), row in sorted(here.items()):
         if table == OBSPAR.name:
@@ -385,9 +390,13 @@ def _build(
     pools: Callable[[int], Executor],
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
     """New versions of the partitions that are not what they would be if they were made now."""
+    for name in [name for name in files.rows if name not in files.seen]:
+        # A file that has taken the place of another, under another name.
+        if any(other != name and other.split("/")[0] == name.split("/")[0] for other in files.rows):
+            del files.rows[name]
     sources = {Path(row["directory"]).name: row for row in files.rows.values()}
     present = {(row["obsid"], row["revision"]) for row in known}
-    attributes = [{k: v for k, v in row.items() if k != "filename"} for row in known]
+    attributes = [{name: row[name] for name in revision_folders.ATTRIBUTES} for row in known]
     years: dict[int, list[tuple[Revision, dict[str, Any]]]] = {}
     for revision in revision_folders.with_those_gone(revisions, attributes):
         row = sources.get(Path(revision.directory).name)
@@ -421,7 +430,7 @@ def _build(
     columns = [[name, str(type_)] for name, type_ in types.items()]
     for year, path in sorted(paths.items()):
         place = {
-            (r.obsid, r.revision): {**asdict(r), **{name: row[name] for name in ("filename", "tstart", "tstop")}}
+            (r.obsid, r.revision): asdict(r) | {name: row[name] for name in ("filename", "checksum", "tstart", "tstop")}
             for r, row in years[year]
         }
         facts = derived_from([path, [list(p.values()) for p in place.values()], columns])

@@ -19,6 +19,7 @@ _GROUP = re.compile(r"\d{2}", re.ASCII)
 _FOLDER = re.compile(r"(\d{5})_v(\d{2,3})", re.ASCII)
 _LINK = re.compile(r"(\d{5})(_last)?", re.ASCII)
 DATABASE = "archfiles.db3"
+ATTRIBUTES = ("obsid", "revision", "directory", "isdefault", "islast", "link")
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,21 @@ def discover(top: Path) -> tuple[list[Revision], list[Rejected]]:
     for group in sorted(entry for entry in top.iterdir() if _GROUP.fullmatch(entry.name) and entry.is_dir()):
         for entry in sorted(group.iterdir()):
             if match := _FOLDER.fullmatch(entry.name):
-                if entry.is_dir():
-                    folders.setdefault(int(match[1]), {})[int(match[2])] = str(entry)
+                if not entry.is_dir():
+                    continue
+                alike = folders.setdefault(int(match[1]), {})
+                if alike.setdefault(int(match[2]), str(entry)) != str(entry):
+                    reason = f"{alike[int(match[2])]} is the same revision"
+                    rejected.append(Rejected(Found(str(group), entry.name), reason))
             elif match := _LINK.fullmatch(entry.name):
                 target = _FOLDER.fullmatch(entry.readlink().name) if entry.is_symlink() else None
+                here = entry.resolve().parent == group.resolve()
                 if not entry.is_symlink():
                     rejected.append(Rejected(Found(str(group), entry.name), "it should be a link to a revision"))
                 elif not entry.is_dir():
                     reason = f"it leads to {entry.readlink()}, which is not there"
                     rejected.append(Rejected(Found(str(group), entry.name), reason))
-                elif target is None or target[1] != match[1]:
+                elif target is None or target[1] != match[1] or not here:
                     reason = f"it leads to {entry.readlink()}, which is no revision of {match[1]}"
                     rejected.append(Rejected(Found(str(group), entry.name), reason))
                 else:

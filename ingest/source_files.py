@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,8 @@ class SourceFiles:
         Name of a file with its folder's -> its row in `source_file`: those whose content is in the lake.
     fresh : set of str
         Those of `rows` that this ingest has taken.
+    seen : set of str
+        Names of all files that this ingest has found.
     """
 
     def __init__(self, root: Path, product: str, top: Path, report: Report) -> None:
@@ -184,15 +186,33 @@ class SourceFiles:
         self._before, self._others = known.filter(ours), known.filter(pc.invert(ours))
         self.rows: dict[str, dict[str, Any]] = {}
         self.fresh: set[str] = set()
+        self.seen: set[str] = set()
         self._aside_before: dict[str, dict[str, Any]] = {}
         self._aside: list[dict[str, Any]] = []
+        self._elsewhere: list[dict[str, Any]] = []
         for row in self._before.to_pylist():
             if row["status"] != "set aside":
                 self.rows[_name(row)] = row
             elif Path(row["directory"]).is_relative_to(top):
                 self._aside_before[os.path.join(row["directory"], row["filename"])] = row  # noqa: PTH118 - a str
             else:
-                self._aside.append(row)
+                self._elsewhere.append(row)
+
+    def adopt(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """
+        Know files of which the tables have rows, although the catalog has lost its own.
+
+        Parameters
+        ----------
+        rows : iterable of mapping
+            What the tables say of each: directory, filename, checksum, and what `source_file` keeps besides.
+        """
+        for of_table in rows:
+            name = Found(of_table["directory"], of_table["filename"]).name
+            if name not in self.rows:
+                row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
+                row |= {key: value for key, value in of_table.items() if key in row}
+                self.rows[name] = row | {"product": self.product, "status": "current"}
 
     def sort_out(self, found: Iterable[Found], present: Iterable[str]) -> list[Found]:
         """
@@ -213,6 +233,7 @@ class SourceFiles:
         here = set(present)
         new = []
         for f in found:
+            self.seen.add(f.name)
             before, aside = self.rows.get(f.name), self._aside_before.get(str(f.path))
             if aside is not None and (aside["size"], aside["mtime_ns"]) == (f.size, f.mtime_ns) != (-1, -1):
                 self.set_aside(f, aside["reason"])
@@ -264,7 +285,8 @@ class SourceFiles:
         reason : str
             Why.
         """
-        self.report.set_aside[found.name] = reason
+        before = self.report.set_aside.get(found.name)
+        self.report.set_aside[found.name] = reason if before is None else f"{before}; {reason}"
         row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
         row |= {"product": self.product, "filename": found.filename, "status": "set aside", "reason": reason}
         self._aside.append(row | {"directory": found.directory, "size": found.size, "mtime_ns": found.mtime_ns})
@@ -279,7 +301,8 @@ class SourceFiles:
             The file.
         """
         self.rows.pop(rejected.found.name, None)
-        self.set_aside(Found(rejected.found.directory, rejected.found.filename), rejected.reason)
+        if rejected.found.name not in self.report.set_aside:
+            self.set_aside(Found(rejected.found.directory, rejected.found.filename), rejected.reason)
 
     def note(self, judged: Iterable[Taken | Rejected]) -> None:
         """
@@ -307,7 +330,10 @@ class SourceFiles:
         written : dict
             As of `catalog.commit`.
         """
-        rows = pa.Table.from_pylist([*self.rows.values(), *self._aside], schema=SOURCE_FILE)
+        # What was set aside in another place and is here now was moved.
+        here = self.seen | self.report.set_aside.keys()
+        elsewhere = [row for row in self._elsewhere if _name(row) not in here]
+        rows = pa.Table.from_pylist([*self.rows.values(), *self._aside, *elsewhere], schema=SOURCE_FILE)
         self.report.partitions += len(written)
         self.report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
         order = [("status", "ascending"), ("directory", "ascending"), ("filename", "ascending")]

@@ -61,6 +61,9 @@ def table_of(
         if name in table.by_name:
             continue
         values = [row.get(name) for row in keys]
+        if type_ == pa.float64():
+            # Of an integer that no double is, the nearest; the other table has its text.
+            values = [None if v is None else float(v) for v in values]
         if type_ == pa.string():
             values = [None if v is None else v if isinstance(v, str) else repr(v) for v in values]
         columns.append(pa.array(values, type_))

@@ -90,7 +90,7 @@ class Lake:
         LakeError
             If the lake has gone or its catalog is damaged.
         """
-        state = (os.getpid(), catalog.current_generation(self.root))
+        state = (os.getpid(), catalog.state(self.root))
         if getattr(self._local, "state", None) != state:
             if getattr(self._local, "state", state)[0] != os.getpid():
                 # A forked process has none of the threads that closing this connection would wait for.

@@ -54,6 +54,10 @@ CREATE OR REPLACE TEMP MACRO dark_cal_least_scale(ref) AS
 CREATE OR REPLACE TEMP MACRO dark_cal_most_scale(ref) AS
     greatest(1, dark_temp_scale(getvariable('mica_lake_dark_cal_ccd_temp')['coldest'], ref));
 
+-- The nearest that a pixel can have, of those that a pixel can have.
+CREATE OR REPLACE TEMP MACRO as_float(value) AS
+    greatest(least(value::DOUBLE, 3.4028234e38), -3.4028234e38)::FLOAT;
+
 -- For each calibration, how many pixels are warmer than a threshold in e-/s and which fraction of them all that is: as they
 -- were observed, and scaled to a temperature of ref °C. The number is that of the highest level that is not above the
 -- threshold; there is one within a factor of 1.1 below it, so that only levels near the threshold are read.
@@ -65,7 +69,7 @@ CREATE OR REPLACE TEMP MACRO warm_pixels(threshold, ref := -19.0) AS TABLE
         calibration.time,
         calibration.date,
         calibration.ccd_temp,
-        min(level.warmer) FILTER (level.value <= threshold::FLOAT) AS n_warm,
+        min(level.warmer) FILTER (level.value <= as_float(threshold)) AS n_warm,
         n_warm / 1048576 AS fraction,
         min(level.warmer) FILTER (level.value <= calibration.unscaled) AS n_warm_ref,
         n_warm_ref / 1048576 AS fraction_ref
@@ -77,10 +81,12 @@ CREATE OR REPLACE TEMP MACRO warm_pixels(threshold, ref := -19.0) AS TABLE
         FROM read_parquet(getvariable('mica_lake_dark_cal_distribution'), hive_partitioning = false)
         WHERE value BETWEEN CASE
             WHEN threshold / dark_cal_most_scale(ref) > 0.002
-                THEN least(threshold::FLOAT, threshold / dark_cal_most_scale(ref), 1e6) / 1.1
+                THEN least(as_float(threshold), threshold / dark_cal_most_scale(ref), 1e6) / 1.1
             ELSE '-inf'::FLOAT
         END
-        AND greatest(threshold::FLOAT, threshold / dark_cal_least_scale(ref))
+        AND greatest(
+            as_float(threshold), threshold / dark_cal_least_scale(ref), threshold / dark_cal_most_scale(ref)
+        )
     ) AS level ON level.time = calibration.time
     GROUP BY ALL
     ORDER BY calibration.time;

@@ -23,9 +23,9 @@ CREATE OR REPLACE TEMP MACRO obspar_kv_files(start, stop) AS
 CREATE OR REPLACE TEMP MACRO obspar_kv_of_year(year) AS TABLE
     SELECT *
     FROM read_parquet(
-        list_filter(
-            getvariable('mica_lake_obspar_kv'),
-            LAMBDA file: contains(file, '/no_rows/') OR contains(file, '/obspar_kv/' || year || '/')
+        list_concat(
+            [getvariable('mica_lake_catalog') || '/no_rows/obspar_kv.parquet'],
+            list_filter(getvariable('mica_lake_obspar_kv'), LAMBDA file: contains(file, '/obspar_kv/' || year || '/'))
         ),
         hive_partitioning = false
     );

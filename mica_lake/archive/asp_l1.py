@@ -147,9 +147,7 @@ def get_atts(
     """
     if obsid is None and (start is None or stop is None):
         raise TypeError("give an obsid, or both start and stop")
-    if revision == "all":
-        raise ValueError("revision 'all' would give each time more than once: name one")
-    condition, params = revisions.chosen(revision)
+    condition, params = revisions.chosen_one(revision)
     lake = open_lake(data_root)
     values: dict[str, Any] = {
         **params,

@@ -54,11 +54,11 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     >>> get_obspar(1, data_root=getfixture("demo_lake")) is None
     True
     """
-    revisions.chosen(version)
+    condition, params = revisions.chosen_one(version)
     lake = open_lake(data_root)
-    root, generation = str(lake.root), catalog.current_generation(lake.root)
+    root, generation = str(lake.root), catalog.state(lake.root)
     for revision, isdefault, islast, year in _index(root, generation).get(int(obsid), ()):
-        if {"default": isdefault, "last": islast}.get(version, revision == version):
+        if {"isdefault": isdefault, "islast": islast}.get(condition, params.get("revision") == revision):
             found = dict(_parameters(root, generation, year, int(obsid), revision))
             on = [value for name, value in found.items() if _CCD_ON.fullmatch(name)]
             return found | {"num_ccd_on": on.count("Y")}
@@ -66,9 +66,9 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
 
 
 @lru_cache(maxsize=2)
-def _index(root: str, generation: str | None) -> dict[int, list[tuple[int, bool, bool, int]]]:
+def _index(root: str, generation: catalog.State) -> dict[int, list[tuple[int, bool, bool, int]]]:
     """Revision, isdefault, islast and year of each observation's revisions."""
-    query = "SELECT obsid, revision, isdefault, islast, utc(tstart)[1:4]::INTEGER FROM obspar ORDER BY revision DESC"
+    query = "SELECT obsid, revision, isdefault, islast, year(utc_day(tstart)) FROM obspar ORDER BY revision DESC"
     found: dict[int, list[tuple[int, bool, bool, int]]] = {}
     for obsid, *revision in open_lake(root).sql(query).fetchall():
         found.setdefault(obsid, []).append(tuple(revision))
@@ -76,12 +76,12 @@ def _index(root: str, generation: str | None) -> dict[int, list[tuple[int, bool,
 
 
 # Parameters of the years that are kept; and the year asked for last, which is read whole when it is asked for again.
-_YEARS: dict[tuple[str, str | None, int], dict[tuple[int, int], dict[str, Any]]] = {}
-_LAST: dict[str, tuple[str, str | None, int]] = {}
+_YEARS: dict[tuple[str, catalog.State, int], dict[tuple[int, int], dict[str, Any]]] = {}
+_LAST: dict[str, tuple[str, catalog.State, int]] = {}
 _KEPT = 8
 
 
-def _parameters(root: str, generation: str | None, year: int, obsid: int, revision: int) -> dict[str, Any]:
+def _parameters(root: str, generation: catalog.State, year: int, obsid: int, revision: int) -> dict[str, Any]:
     """Parameters of an observation, of a year that is kept or not."""
     asked = (root, generation, year)
     if asked not in _YEARS:
@@ -127,7 +127,7 @@ def get_obspar_file(obsid: int, version: Any = "default", data_root: Root = None
     ValueError
         If the version is none.
     """
-    condition, params = revisions.chosen(version)
+    condition, params = revisions.chosen_one(version)
     query = f"SELECT directory, link, filename FROM obspar WHERE obsid = $obsid AND {condition} ORDER BY revision DESC"
     rows = open_lake(data_root).sql(query, {"obsid": int(obsid), **params}).fetchall()
     if not rows:

@@ -1,5 +1,6 @@
 """What `obspar` and `asp_l1` have in common: revisions of an observation, their folders and files."""
 
+import operator
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,33 @@ def chosen(version: Any) -> tuple[str, dict[str, int]]:
     if version == "all":
         return "true", {}
     try:
-        return "revision = $revision", {"revision": int(version)}
-    except (TypeError, ValueError):
+        return "revision = $revision", {"revision": operator.index(version)}
+    except TypeError:
         raise ValueError(f"revision {version!r} is none of 'default', 'last', 'all', or a number") from None
+
+
+def chosen_one(version: Any) -> tuple[str, dict[str, int]]:
+    """
+    SQL condition for a version that is one.
+
+    Parameters
+    ----------
+    version : {None, 'default', 'last'} or int
+        Which one; None is the default.
+
+    Returns
+    -------
+    str, dict
+        As of `chosen`.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or all of them.
+    """
+    if version == "all":
+        raise ValueError("revision 'all' is more than one: name one")
+    return chosen(version)
 
 
 def get_files(

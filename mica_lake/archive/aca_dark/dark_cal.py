@@ -106,8 +106,10 @@ def dark_id_to_date(dark_id: Any) -> Any:
 def _start_of(dark_id: Any) -> float:
     text = str(dark_id)
     try:
-        if len(text) == 7 and text.isdigit():
-            return day_start(datetime.strptime(text, "%Y%j").date())
+        day = datetime.strptime(text, "%Y%j").date()
+        # strptime takes day 366 of a common year for the first of the next.
+        if f"{day:%Y%j}" == text:
+            return day_start(day)
     except ValueError:
         pass
     raise ValueError(f"{dark_id!r} is no dark id: year and day of year, such as 2007006")
@@ -281,7 +283,7 @@ def get_dark_cal_image(
 
 
 def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool, allow_negative: bool) -> Any:
-    image = _observed(str(lake.root), catalog.current_generation(lake.root), dark_id).copy()
+    image = _observed(str(lake.root), catalog.state(lake.root), dark_id).copy()
     if t_ccd_ref is not None:
         image *= np.float32(dark_temp_scale(_properties(lake, dark_id)["ccd_temp"], t_ccd_ref))
     if not allow_negative:
@@ -290,7 +292,7 @@ def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool
 
 
 @lru_cache(maxsize=16)
-def _observed(root: str, generation: str | None, dark_id: str) -> NDArray[np.float32]:
+def _observed(root: str, generation: catalog.State, dark_id: str) -> NDArray[np.float32]:
     """An image as it was observed, kept for the next time; not to be changed."""
     # Row by row, as the image was.
     rows = open_lake(root).arrow("SELECT value FROM dark_image($dark_id)", {"dark_id": dark_id})
@@ -391,8 +393,9 @@ def get_dark_cal_props_table(
             found[-1]["image"] = _image_of(lake, dark_id, None, False, False)
     if not as_table:
         return found
-    names = dict.fromkeys(name for row in found for name, value in row.items() if not isinstance(value, list | dict))
-    return Table([_column(name, [row.get(name) for row in found]) for name in names])
+    rows = [{name: v for name, v in row.items() if v is not None and not isinstance(v, list | dict)} for row in found]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return Table([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
 def _column(name: str, values: list[Any]) -> Any:
@@ -400,7 +403,7 @@ def _column(name: str, values: list[Any]) -> Any:
     absent = [value is None for value in values]
     fill = next(value for value in values if value is not None)
     filled = [fill if value is None else value for value in values]
-    if name == "id":
+    if name == "id" and all(str(value).isdigit() for value in filled):
         filled = [int(value) for value in filled]
     array = np.array(filled)
     return MaskedColumn(array, name=name, mask=absent) if any(absent) else Table({name: array})[name]
