@@ -80,6 +80,9 @@ def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
     found = []
     for revision in revisions:
         names = sorted(name for name in os.listdir(revision.directory) if NAME.fullmatch(name))  # noqa: PTH208 - faster
+        for name in [name for name in names if f"{name}.gz" in names]:
+            names.remove(name)
+            rejected.append(Rejected(found_in(revision.directory, name), "it is there gzipped, too"))
         found += [found_in(revision.directory, name) for name in names]
         if not names:
             folder = Path(revision.directory)
@@ -109,13 +112,15 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
         If it cannot be taken; the message is the reason.
     """
     header = fits_table.read_header(content)
-    text = header.get("CONTENT")
-    if not isinstance(text, str) or not text.strip():
-        raise BadFile(f"its header has no CONTENT: {text!r}")
+    content_kind = header.get("CONTENT")
+    if not isinstance(content_kind, str) or not content_kind.strip():
+        raise BadFile(f"its header has no CONTENT: {content_kind!r}")
+    kind = content_kind.strip()
     try:
         tstart, tstop, revision = float(header["TSTART"]), float(header["TSTOP"]), int(header["REVISION"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadFile(f"its header has no TSTART, TSTOP or REVISION: {error}") from None
+        count = int(header.get("NAXIS2", 0))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise BadFile(f"its header has no TSTART, TSTOP or REVISION, or NAXIS2 is no number: {error}") from None
     if not (0 < tstart < tstop < 6.3e9 and tstop - tstart < LONGEST):
         raise BadFile(f"its header has no interval: TSTART {tstart}, TSTOP {tstop}")
     obsid, _, number = Path(found.directory).name.partition("_v")
@@ -126,22 +131,22 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
     match = NAME.fullmatch(found.filename)
     row = dict.fromkeys(ASP_L1_FILE.schema.names) | {
         "filename": found.filename,
-        "content": text.strip(),
+        "content": kind,
         "interval": match["interval"] if match else None,
         "tstart": tstart,
         "tstop": tstop,
-        "rows": int(header.get("NAXIS2", 0)),
+        "rows": count,
     }
     # Read to its end whatever it is, as a truncated file should not be handed out.
     content = fits_table.decompress(content, LARGEST)
-    if text == SOLUTION:
+    if kind == SOLUTION:
         row["header"] = header.tostring(sep="\n", endcard=False, padding=False)
         _columns(ASP_SOL, content, tstart, tstop)
-    elif text == QUALITY:
+    elif kind == QUALITY:
         quality(content)
-    elif text == CENTROIDS:
+    elif kind == CENTROIDS:
         _columns(ACA_CENT, content, tstart, tstop)
-    elif text == CALIBRATION:
+    elif kind == CALIBRATION:
         for name in ("aca_misalign", "fts_misalign"):
             values = _column(fits_table.read(content, ()), name)
             if values.shape != (1, 3, 3) or not np.isfinite(values).all():
@@ -226,10 +231,14 @@ def quality(content: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         If it cannot be taken.
     """
     read = fits_table.read(content, ())
-    times, status = _column(read, "time").astype(float), _column(read, "asp_sol_status").astype(np.int64)
+    times, status = _column(read, "time"), _column(read, "asp_sol_status")
+    if times.ndim != 1 or status.ndim != 1:
+        raise BadFile("its columns time and asp_sol_status have more than one value a row")
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise BadFile("its times are not ascending")
-    return times, status
+    if not (np.abs(status.astype(float)) < 2**31).all():
+        raise BadFile("its column asp_sol_status has a value that is no status")
+    return times.astype(float), status.astype(np.int64)
 
 
 def status_of(times: NDArray[np.float64], sampled: NDArray[np.float64], status: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -368,20 +377,30 @@ def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
         before = pq.read_table(job.root / job.existing, partitioning=None, schema=job.table.schema)
     parts, rejected, done = [], [], []
     for product in job.products:
+        # What the lake has of this very file.
+        kept = before.slice(0, 0) if product.fresh else _of(before, product)
+        samples = None
+        if product.quality is not None and product.quality_checksum is not None:
+            try:
+                samples = quality(_read(product.quality, product.quality_checksum))
+            except (OSError, BadFile) as error:
+                if len(kept):
+                    parts.append(kept)
+                    done.append(product)
+                    continue
+                rejected.append(Rejected(product.quality, str(error)))
+                product = replace(product, quality=None, quality_checksum=None)
         try:
-            part = _rows(job.table, product)
+            part = _rows(job.table, product, samples)
             times = part.column("time")
-            part = part.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, stop)))
+            parts.append(part.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, stop))))
         except (OSError, BadFile) as error:
             if product.fresh:
                 raise BadFile(f"{product.found.path} was changed while ingest was running; run it again") from error
-            part = before.filter(pc.equal(before.column("filename"), product.found.filename))
-            if not len(part):
+            if not len(kept):
                 rejected.append(Rejected(product.found, str(error)))
                 continue
-            index = part.schema.get_field_index("isdefault")
-            part = part.set_column(index, part.schema.field(index), pa.repeat(product.revision.isdefault, len(part)))
-        parts.append(part)
+            parts.append(kept)
         done.append(product)
     rows = pa.concat_tables(parts) if parts else before.slice(0, 0)
     facts = replace(job, products=tuple(done)).derived_from
@@ -389,14 +408,26 @@ def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
     return catalog.pin(job.root, job.table, Key(job.day), rows, [], facts), rejected
 
 
-def _rows(table: Table, product: Product) -> pa.Table:
+def _of(rows: pa.Table, product: Product) -> pa.Table:
+    """Rows of a partition that are of a product, with the flag that it has now."""
+    of_product = (
+        ("obsid", product.revision.obsid),
+        ("revision", product.revision.revision),
+        ("filename", product.found.filename),
+    )
+    for name, value in of_product:
+        rows = rows.filter(pc.equal(rows.column(name), value))
+    index = rows.schema.get_field_index("isdefault")
+    return rows.set_column(index, rows.schema.field(index), pa.repeat(product.revision.isdefault, len(rows)))
+
+
+def _rows(table: Table, product: Product, samples: tuple[NDArray[np.float64], NDArray[np.int64]] | None) -> pa.Table:
     """All rows of a file."""
     columns = _columns(table, _read(product.found, product.checksum), product.tstart, product.tstop)
     count = len(columns["time"])
     if table.name == ASP_SOL.name:
         columns["asp_sol_status"] = pa.nulls(count, pa.int32())
-        if product.quality is not None and product.quality_checksum is not None:
-            samples = quality(_read(product.quality, product.quality_checksum))
+        if samples is not None:
             columns["asp_sol_status"] = pa.array(status_of(columns["time"].to_numpy(), *samples)).cast(pa.int32())
     constants = {
         "obsid": product.revision.obsid,
@@ -526,12 +557,19 @@ def _build(
             reason = "its rows are missing from the lake, and it is not there"
             files.lose(Rejected(Found(row["directory"], row["filename"]), reason))
     written: dict[tuple[str, Key], dict[str, Any] | None] = {}
-    products = _products(files, index, of_folder)
-    jobs = list(_stale_days(root, here, products))
-    for job, (made, rejected) in zip(jobs, pools(2 * len(jobs)).map(build_day, jobs), strict=True):
-        written[job.table.name, Key(job.day)] = made
-        for r in rejected:
+    days = dict(here)
+    while True:
+        products = _products(files, index, of_folder)
+        jobs = list(_stale_days(root, days, products))
+        lost: list[Rejected] = []
+        for job, (made, rejected) in zip(jobs, pools(2 * len(jobs)).map(build_day, jobs), strict=True):
+            written[job.table.name, Key(job.day)] = days[job.table.name, Key(job.day).day_number] = made
+            lost += rejected
+        for r in lost:
             files.lose(r)
+        # The other days of a file that is lost are not what they should be any more.
+        if not lost:
+            break
     years: dict[int, list[str]] = {}
     for name in sorted(files.rows):
         years.setdefault(utc_day(files.rows[name]["tstart"]).year, []).append(name)

@@ -159,8 +159,15 @@ def _start_of(number: int) -> float:
     return (number * _DAY_US + _tai_utc(number) * 1_000_000 + _TT_MINUS_TAI_US) / 1e6
 
 
+def _check(secs: float) -> None:
+    # Where a second is less than the numbers' resolution, the search for a day would never end.
+    if not abs(secs) < 2.5e11:
+        raise ValueError(f"{secs!r} CXC seconds is no time that has a date")
+
+
 def _number_of(secs: float) -> int:
     """Days since 1998-01-01 of the UTC day; compared with the days' starts, so that no rounding moves a row."""
+    _check(secs)
     number = int((secs - _start_of(0)) // 86400)
     while secs < _start_of(number):
         number -= 1
@@ -188,6 +195,7 @@ def utc(secs: float) -> str:
     >>> utc(441763266.184)
     '2012:001:00:00:00.000'
     """
+    _check(secs)
     secs = math.floor(secs * 1000 + 0.5) / 1000
     number = _number_of(secs)
     ms = round((secs - _start_of(number)) * 1000)

@@ -39,6 +39,9 @@ def put(column: pa.ChunkedArray, values: NDArray[Any], mask: NDArray[np.bool_]) 
             chunk = chunk.fill_null("" if pa.types.is_string(chunk.type) else pa.scalar(0).cast(chunk.type))
         if pa.types.is_string(chunk.type):
             encoded = chunk.dictionary_encode()
+            long = [text for text in encoded.dictionary.to_pylist() if len(text) > values.dtype.itemsize // 4]
+            if long:
+                raise ValueError(f"{long[0]!r} does not fit in the answer's {values.dtype}; SQL and Polars have it")
             values[here] = np.array(encoded.dictionary.to_pylist(), values.dtype)[encoded.indices.to_numpy()]
             continue
         numbers = chunk.to_numpy(zero_copy_only=False)

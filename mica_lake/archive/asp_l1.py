@@ -154,6 +154,8 @@ def get_atts(
         "start": 0.0 if start is None else cxcsec(start),
         "stop": 6.3e9 if stop is None else cxcsec(stop),
     }
+    if values["start"] > values["stop"]:
+        raise ValueError(f"stop {stop!r} is before start {start!r}")
     if obsid is not None:
         condition += " AND obsid = $obsid"
         values["obsid"] = int(obsid)
@@ -164,7 +166,7 @@ def get_atts(
         FROM (
             SELECT *, any_value(aca_misalign) OVER (PARTITION BY obsid, revision, interval) AS misalign
             FROM asp_l1_file
-            WHERE {condition} AND tstart <= $stop AND tstop >= $start
+            WHERE {condition} AND tstart - 10 <= $stop AND tstop + 10 >= $start
         )
         WHERE content = 'ASPSOL'
         GROUP BY obsid, revision, interval

@@ -3,6 +3,7 @@
 import math
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -258,3 +259,10 @@ def test_utc_is_what_astropy_says(secs: float) -> None:
     time = Time(secs, format="cxcsec").utc
     time.precision = 3
     assert utc(secs) == time.yday
+
+
+@pytest.mark.parametrize("secs", [1e300, -1e300, 2.5e11, float("nan"), float("inf")])
+@pytest.mark.parametrize("function", [utc, utc_day])
+def test_a_number_beyond_all_dates_has_none(function: Callable[[float], object], secs: float) -> None:
+    with pytest.raises(ValueError):
+        function(secs)

@@ -41,7 +41,7 @@ def _each(function: Any, values: Any) -> Any:
     if isinstance(values, str) or np.ndim(values) == 0:
         return function(values)
     array = np.asarray(values)
-    return np.array([function(value) for value in array.ravel().tolist()]).reshape(array.shape)
+    return np.array([function(value) for value in array.ravel().tolist()], dtype=str).reshape(array.shape)
 
 
 def date_to_dark_id(date: Any) -> Any:

@@ -112,3 +112,10 @@ def test_unsigned_numbers_that_fit_become_int16(values: list[int | None]) -> Non
 def test_unsigned_numbers_that_do_not_fit_are_refused_and_shown(value: int) -> None:
     with pytest.raises(ValueError, match=f"{value} does not fit"):
         values_and_mask(pa.chunked_array([pa.array([1, None, value, 2], pa.uint16())]), np.int16)
+
+
+def test_a_text_that_does_not_fit_is_an_error_not_cut() -> None:
+    column = pa.chunked_array([["ORIG", None], ["FIVE5"]])
+    with pytest.raises(ValueError, match="'FIVE5' does not fit"):
+        values_and_mask(column, "U4")
+    assert values_and_mask(column, "U5")[0].tolist() == ["ORIG", "", "FIVE5"]
