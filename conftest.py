@@ -10,7 +10,7 @@ import pytest
 
 from mica_lake.ingest import everything
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar
+from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
@@ -42,11 +42,12 @@ def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A $SKA root with the observations of those hours, their products, and two dark current calibrations."""
+    """A $SKA root with the observations of those hours, their products and statistics, and two dark calibrations."""
     ska = tmp_path_factory.mktemp("demo_ska")
     of_those_hours = observations(cxcsec("2024:001"), cxcsec("2024:001:02:00"))
     obspar.archive(ska, of_those_hours)
     asp_l1.archive(ska, of_those_hours)
+    stats.archive(ska, of_those_hours)
     for dark_id in ("2022069", "2023341"):
         dark_cal.write_calibration(ska, dark_id)
     return ska

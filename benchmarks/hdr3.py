@@ -78,8 +78,8 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
     one = aca_hdr3.MSID("ccd_temp", START, stop, data_root=root)
     assert np.ma.allequal(one.vals, per_file(six, ["ccd_temp"])["ccd_temp"])
-    msid = best(lambda: aca_hdr3.MSID("ccd_temp", START, stop, data_root=root), 9)
-    msid_set = best(lambda: aca_hdr3.MSIDset(THREE, START, stop, data_root=root), 9)
+    msid = best(lambda: aca_hdr3.MSID("ccd_temp", START, stop, data_root=root), 30)
+    msid_set = best(lambda: aca_hdr3.MSIDset(THREE, START, stop, data_root=root), 30)
     rows.add(f"MSID of {days} days, file by file", msid, best(lambda: per_file(six, ["ccd_temp"]), 3))
     both = best(lambda: (per_file(six, ["ccd_temp"]), per_file(seven, ["aca_temp", "dac"])), 3)
     rows.add(f"MSIDset of three, {days} days, file by file", msid_set, both)
@@ -98,10 +98,10 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     def from_numpy(names: Iterable[str]) -> list[Any]:
         return [np.load(folder / f"{name}_{part}.npy") for name in names for part in parts]
 
-    rows.add("MSID, HDF5 of just these days", msid, best(lambda: from_hdf5(THREE[:1]), 9))
-    rows.add("MSIDset of three, HDF5 of just these days", msid_set, best(lambda: from_hdf5(THREE), 9))
-    rows.add("MSID, np.load of just these days", msid, best(lambda: from_numpy(THREE[:1]), 9))
-    rows.add("MSIDset of three, np.load of just these days", msid_set, best(lambda: from_numpy(THREE), 9))
+    rows.add("MSID, HDF5 of just these days", msid, best(lambda: from_hdf5(THREE[:1]), 30))
+    rows.add("MSIDset of three, HDF5 of just these days", msid_set, best(lambda: from_hdf5(THREE), 30))
+    rows.add("MSID, np.load of just these days", msid, best(lambda: from_numpy(THREE[:1]), 30))
+    rows.add("MSIDset of three, np.load of just these days", msid_set, best(lambda: from_numpy(THREE), 30))
     rows.show(console)
     if mission:
         example = pq.read_table(

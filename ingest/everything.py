@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mica_lake.errors import LakeError
-from mica_lake.ingest import aca_l0, asp_l1, dark_cal, obspar
+from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar
 from mica_lake.ingest.report import Report
 
 #: Product -> its ingest from a $SKA root or from its folder.
@@ -18,8 +18,17 @@ PRODUCTS: dict[str, Callable[..., Report]] = {
     "dark_cal": dark_cal.ingest,
     "obspar": obspar.ingest,
     "asp_l1": asp_l1.ingest,
+    "acq_stats": acq_stats.ingest,
+    "guide_stats": guide_stats.ingest,
 }
-_FOLDERS = {"aca_l0": "aca0", "dark_cal": "aca_dark", "obspar": "obspar", "asp_l1": "asp1"}
+_FOLDERS = {
+    "aca_l0": "data/mica/archive/aca0",
+    "dark_cal": "data/mica/archive/aca_dark",
+    "obspar": "data/mica/archive/obspar",
+    "asp_l1": "data/mica/archive/asp1",
+    "acq_stats": "data/acq_stats",
+    "guide_stats": "data/guide_stats",
+}
 FAILED = 1
 
 
@@ -63,7 +72,7 @@ def ingest(
         title="plan" if dry_run else None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False
     )
     table.add_column("product", no_wrap=True)
-    for name in ("taken", "unchanged", "set aside", "rows", "written", "MB", "s"):
+    for name in ("taken", "unchanged", "aside", "rows", "written", "MB", "s"):
         table.add_column(name, justify="right", no_wrap=True)
     reports: list[Report] = []
     failures: list[str] = []
@@ -74,16 +83,15 @@ def ingest(
         table.add_row(report.product, *(f"{count:,}" for count in counts), *rest)
 
     for source in map(Path, sources):
-        archive = source / "data" / "mica" / "archive"
-        if not archive.is_dir():
+        if not (source / "data" / "mica" / "archive").is_dir():
             raise FileNotFoundError(f"{source} is no $SKA root: it has no data/mica/archive")
         for name, one in {"aca_l0": _aca_l0, **PRODUCTS}.items():
-            if not (archive / _FOLDERS[name]).is_dir():
+            if not (source / _FOLDERS[name]).is_dir():
                 table.add_row(name, "not there")
                 continue
             try:
                 report = one(source, lake, jobs=jobs, dry_run=dry_run, console=console)
-            except (LakeError, ValueError, OSError) as error:
+            except (LakeError, ValueError, OSError, ImportError) as error:
                 table.add_row(name, "failed, see below")
                 failures.append(f"{name}: {error}")
             else:

@@ -33,8 +33,10 @@ from mica_lake.tables import HDR3_MSID, PARTITION, SOURCE_FILE, TABLES, Table
 
 EPOCH = date(1998, 1, 1)
 GRACE_SECONDS = 3600.0
+State = tuple[str, int] | None
 SQL_FILES = (
-    "times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql", "asp_l1.sql", "cxcsec.sql"
+    "times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql",
+    "asp_l1.sql", "stats.sql", "cxcsec.sql"
 )  # fmt: skip
 
 
@@ -170,6 +172,30 @@ def current_generation(root: Path) -> str | None:
     try:
         return (root / "_catalog" / "current").read_text().strip()
     except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def state(root: Path) -> State:
+    """
+    Which generation of which lake holds, to know when to forget what was read.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+
+    Returns
+    -------
+    (str, int) or None
+        The generation and when it was committed: a lake that is made anew at the same place begins with the same one.
+        None where there is no catalog.
+    """
+    generation = current_generation(root)
+    if generation is None:
+        return None
+    try:
+        return generation, (root / "_catalog" / "current").stat().st_mtime_ns
+    except FileNotFoundError:
         return None
 
 

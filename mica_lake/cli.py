@@ -39,6 +39,8 @@ class Product(enum.StrEnum):
     dark_cal = "dark_cal"
     obspar = "obspar"
     asp_l1 = "asp_l1"
+    acq_stats = "acq_stats"
+    guide_stats = "guide_stats"
 
 
 class Format(enum.StrEnum):
@@ -134,6 +136,31 @@ def msid(
     else:
         write(found, output)
         print(output)
+
+
+@app.command()
+def vv(
+    obsid: Annotated[int, typer.Argument(help="The observation.")],
+    version: Annotated[str, typer.Option("--version", help="default, last, or a number.")] = "last",
+    lake: LakeOption = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Write vv_report.json and the pictures of all slots to this folder.")
+    ] = None,
+) -> None:
+    """
+    Show how well the guide stars and fid lights of an observation fit its aspect solution.
+
+    Values outside the limits are marked ! (bad) and ? (to look at). Arcsec, and fractions of samples.
+
+    Example: mica-lake vv 32448 --plots vv_32448
+    """
+    from mica_lake.vv import get_arch_vv
+    from mica_lake.vv_output import show
+
+    obi = get_arch_vv(obsid, int(version) if version.isdecimal() else version, lake)
+    show(obi, Console())
+    if plots is not None:
+        print(obi.save(plots)[-1])
 
 
 @app.command()

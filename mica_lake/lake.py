@@ -240,7 +240,7 @@ class Lake:
         --------
         >>> lake = Lake(getfixture("demo_lake"))
         >>> lake.status().select("table_name", "partitions").rows()[1:4]
-        [('aca_l0', 8), ('asp_l1_file', 2), ('asp_sol', 2)]
+        [('aca_l0', 8), ('acq_stats', 1), ('asp_l1_file', 2)]
         """
         status: pl.DataFrame = self.sql("FROM status").pl()
         return status

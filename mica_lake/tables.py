@@ -6,6 +6,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from mica_lake.hdr3_msids import PSEUDO_MSIDS
+from mica_lake.stat_columns import columns_of
 
 ALL_SIZES = (4, 6, 8)
 
@@ -172,6 +173,8 @@ DARK_CAL = Table(
         Column("date", pa.string(), "", "start of the calibration, UTC", "property date"),
         Column("ccd_temp", pa.float64(), "°C", "temperature of the CCD", "property ccd_temp"),
         Column("directory", pa.string(), "", "where its files are", "as last seen by ingest"),
+        Column("checksum", pa.string(), "", "SHA-256 of properties.json", "the file as it is stored"),
+        Column("image_checksum", pa.string(), "", "SHA-256 of image.fits", "the file as it is stored"),
         Column("properties", pa.string(), "", "all properties, as JSON", "properties.json"),
     ),
     row_group_rows=32768,
@@ -214,6 +217,7 @@ _REVISION = (
 _PLACE = (
     Column("islast", pa.bool_(), "", "whether this revision is the last", "the links"),
     Column("filename", pa.string(), "", "the source file", "name of the file"),
+    Column("checksum", pa.string(), "", "SHA-256 of the source file", "the file as it is stored"),
     Column("directory", pa.string(), "", "folder of the revision", "as last seen by ingest"),
     Column("link", pa.string(), "", "link to it, null where none", "as last seen by ingest"),
 )
@@ -314,10 +318,30 @@ ACA_CENT = Table(
     time="time",
     searched=("time", "obsid"),
 )
+
+
+def _stats(name: str, time: str) -> Table:
+    source = f"{name}.h5"
+    return Table(
+        name,
+        ("year",),
+        (
+            Column("position", pa.int32(), "", "row in the source table, from 0", f"place in {source}"),
+            *(Column(c.name, c.type, c.unit, c.meaning, f"{source} column {c.name}") for c in columns_of(name)),
+        ),
+        row_group_rows=8192,
+        time=time,
+        searched=(time, "agasc_id", "obsid"),
+    )
+
+
+ACQ_STATS = _stats("acq_stats", "guide_tstart")
+GUIDE_STATS = _stats("guide_stats", "kalman_tstart")
 TABLES = {
     table.name: table
     for table in (
-        ACA_L0, HDR3, DARK_CAL, DARK_CAL_IMAGE, DARK_CAL_DISTRIBUTION, OBSPAR, OBSPAR_KV, ASP_L1_FILE, ASP_SOL, ACA_CENT
+        ACA_L0, HDR3, DARK_CAL, DARK_CAL_IMAGE, DARK_CAL_DISTRIBUTION, OBSPAR, OBSPAR_KV, ASP_L1_FILE, ASP_SOL,
+        ACA_CENT, ACQ_STATS, GUIDE_STATS,
     )
 }  # fmt: skip
 

@@ -10,11 +10,13 @@ from mica_lake.lake import Lake
 from mica_lake.tables import (
     ACA_CENT,
     ACA_L0,
+    ACQ_STATS,
     ASP_L1_FILE,
     ASP_SOL,
     DARK_CAL,
     DARK_CAL_DISTRIBUTION,
     DARK_CAL_IMAGE,
+    GUIDE_STATS,
     OBSPAR,
     OBSPAR_KV,
     Table,
@@ -25,6 +27,7 @@ PRODUCTS = {
     "dark_cal": (DARK_CAL, DARK_CAL_IMAGE, DARK_CAL_DISTRIBUTION),
     "obspar": (OBSPAR, OBSPAR_KV),
     "asp_l1": (ASP_L1_FILE, ASP_SOL, ACA_CENT),
+    "stats": (ACQ_STATS, GUIDE_STATS),
 }
 
 
@@ -64,7 +67,7 @@ def test_the_pseudo_msids_in_the_document_are_those_declared() -> None:
     )
 
 
-@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("name", [*PRODUCTS, "vv"])
 def test_the_python_examples_of_a_document_run(name: str, demo_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MICA_LAKE", demo_lake)
     (code,) = blocks(name, "python")

@@ -1,0 +1,107 @@
+"""
+Acquisition and guide star statistics: the lake beside h5py reading the HDF5 tables, on simulated ones.
+
+usage: python benchmarks/stats.py [--jobs N] [--dir DIR]
+
+500,000 rows each, over 27 years, in chunks as PyTables makes them. Every row times two things in one run and prints
+their ratio; the best of several repetitions counts on both sides. Needs h5py.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from mica_lake.ingest import acq_stats as ingest_acq_stats
+from mica_lake.ingest import guide_stats as ingest_guide_stats
+from mica_lake.lake import Lake
+from mica_lake.simulate import stats
+from mica_lake.simulate.observations import observations
+from mica_lake.stats import acq_stats, guide_stats
+from mica_lake.times import cxcsec
+from side_by_side import Rows, best, main
+
+ROWS, STARS, CHUNK_BYTES = 500_000, 60_000, 1 << 18
+START, STOP = cxcsec("1999:240"), cxcsec("2026:240")
+
+
+def simulate(ska: Path) -> None:
+    """Write both tables: some observations over and over, each time of other stars."""
+    some = observations(cxcsec("2012:001"), cxcsec("2013:001"))
+    times = np.linspace(START, STOP, ROWS // 8).tolist()
+    observed = [replace(some[n % len(some)], obsid=n, tstart=time, tstop=time + 10000) for n, time in enumerate(times)]
+    rng = np.random.default_rng(0)
+    stars = rng.choice(rng.integers(1_000_000, 1_200_000_000, STARS), ROWS)
+    for path in stats.archive(ska, observed):
+        rows = read(path)
+        rows["agasc_id"] = stars
+        with h5py.File(path, "w") as file:
+            chunks = (CHUNK_BYTES // rows.dtype.itemsize,)
+            file.create_dataset("data", data=rows, chunks=chunks, compression="gzip", compression_opts=5)
+
+
+def read(path: Path) -> NDArray[Any]:
+    """The whole table, as h5py reads it."""
+    with h5py.File(path) as file:
+        return file["data"][()]  # type: ignore[no-any-return]
+
+
+def success(path: Path) -> list[tuple[float, int, int]]:
+    """Stars and those acquired, by half magnitude, of the columns needed."""
+    with h5py.File(path) as file:
+        mag, acquired, bad = (file["data"][name] for name in ("mag", "acqid", "known_bad"))
+    bins, place = np.unique(np.floor(mag[~bad] * 2) / 2, return_inverse=True)
+    counts = np.bincount(place), np.bincount(place, acquired[~bad])
+    return [(float(b), int(n), int(k)) for b, n, k in zip(bins, *counts, strict=True)]
+
+
+def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
+    """Measure; the days and the mission are for the other benchmarks."""
+    console = Console()
+    ska, root = folder / "ska_stats", folder / "lake_stats"
+    if not ska.exists():
+        simulate(ska)
+    for one in (ingest_acq_stats, ingest_guide_stats):
+        report = one.ingest(ska, root, jobs=jobs)
+        if report.taken:
+            size = report.bytes_out / report.bytes_in
+            console.print(f"{report.product}: {report.rows:,} rows in {report.seconds:,.1f} s, {size:.2f} of the file")
+    lake = Lake(root)
+    table = Rows()
+    for facade in (acq_stats, guide_stats):
+        path = ska / "data" / facade.TABLE / f"{facade.TABLE}.h5"
+        rows = read(path)
+        assert facade.get_stats(filter=False, data_root=root).tobytes() == rows.tobytes()
+        ids, counts = np.unique(rows["agasc_id"], return_counts=True)
+        reading = best(lambda path=path: read(path), 5)
+        table.add(
+            f"{facade.TABLE}.get_stats, {len(rows):,} rows, and reading them all",
+            best(lambda facade=facade: facade.get_stats(filter=False, data_root=root), 5),
+            reading,
+        )
+        by_count = ids[np.argsort(counts, kind="stable")]
+        for which, star in (("usual", int(by_count[len(by_count) // 2])), ("most", int(by_count[-1]))):
+            found = facade.get_star_stats(star, filter=False, data_root=root)
+            assert found.tobytes() == rows[rows["agasc_id"] == star].tobytes()
+            table.add(
+                f"{facade.TABLE}.get_star_stats, {len(found)} rows ({which}), and reading all",
+                best(lambda facade=facade, star=star: facade.get_star_stats(star, data_root=root), 20),
+                reading,
+            )
+    path = ska / "data" / "acq_stats" / "acq_stats.h5"
+    query = "SELECT mag, n, n_acquired FROM acq_success_by_mag"
+    assert lake.sql(query).fetchall() == success(path)
+    table.add(
+        "success by magnitude, SQL and numpy over three columns",
+        best(lambda: lake.sql(query).fetchall(), 15),
+        best(lambda: success(path), 5),
+    )
+    table.show(console)
+
+
+if __name__ == "__main__":
+    main(__doc__, run)

@@ -1,0 +1,339 @@
+"""
+Statistics: from an HDF5 table ``/data`` to a table of the lake, a partition a year.
+
+The file is written anew as a whole whenever a row comes or changes, so it is read as a whole. A partition whose rows
+did not change stays as it is.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from mica_lake import catalog
+from mica_lake.catalog import EPOCH, Key
+from mica_lake.ingest.fits_table import BadFile
+from mica_lake.ingest.report import Report
+from mica_lake.ingest.source_files import (
+    Found,
+    Rejected,
+    SourceFiles,
+    Taken,
+    derived_from,
+    found_in,
+    partitions,
+)
+from mica_lake.lock import writer_lock
+from mica_lake.partition_file import checksum
+from mica_lake.stat_columns import columns_of, row_dtype
+from mica_lake.tables import Table
+from mica_lake.times import day_start
+
+NODE = "data"
+_LAST_YEAR = 2199
+# CXC seconds beyond any calendar; a time that is not known is NaN.
+_NO_TIME = 1e10
+Rows = NDArray[np.void]
+
+
+def _h5py() -> ModuleType:
+    try:
+        import h5py
+    except ImportError:
+        raise ImportError("the statistics are HDF5 tables, which h5py reads: pip install 'mica-lake[stats]'") from None
+    return h5py  # type: ignore[no-any-return]
+
+
+def source_file(source: str | os.PathLike[str], product: str) -> Path:
+    """
+    File of a product.
+
+    Parameters
+    ----------
+    source : path
+        A ``$SKA`` root, the product's folder, or the file itself.
+    product : str
+        ``acq_stats`` or ``guide_stats``.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    top = Path(os.path.abspath(source))  # noqa: PTH100 - links in it are the user's
+    filename = f"{product}.h5"
+    places = (top, top / "data" / product / filename, top / filename)
+    for place in places:
+        if place.is_file():
+            return place
+    if not top.exists():
+        raise FileNotFoundError(f"{top}: there is no such file or folder")
+    raise FileNotFoundError(f"{top} has neither data/{product}/{filename} nor {filename}")
+
+
+def read(content: bytes, table: Table) -> Rows:
+    """
+    Rows of an HDF5 table.
+
+    Parameters
+    ----------
+    content : bytes
+        The HDF5 file.
+    table : Table
+        The table of the lake.
+
+    Returns
+    -------
+    numpy.ndarray
+        The rows, of the type `mica_lake.stat_columns.row_dtype`.
+
+    Raises
+    ------
+    BadFile
+        If it is no such table.
+    """
+    h5py = _h5py()
+    try:
+        with h5py.File(h5py.h5f.open_file_image(content), "r") as file:
+            node = file.get(NODE)
+            if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
+                raise BadFile(f"it has no table /{NODE}")
+            _check_columns(h5py, node, table)
+            rows = _declared(node[()], table)
+    except BadFile:
+        raise
+    except Exception as error:  # h5py raises many kinds for damaged files
+        raise BadFile(f"it is no whole HDF5 file ({type(error).__name__}: {error})") from None
+    times = rows[table.time]
+    odd = np.flatnonzero(np.abs(times) >= _NO_TIME)
+    if len(odd):
+        raise BadFile(f"{table.time} of row {odd[0]} is {times[odd[0]]}, which is no time")
+    for name in (name for name in rows.dtype.names or () if rows.dtype[name].kind == "S"):
+        try:
+            _texts(rows[name])
+        except ValueError as error:
+            raise BadFile(f"{name} has bytes that are no text: {error}") from None
+    return rows
+
+
+def _check_columns(h5py: ModuleType, node: Any, table: Table) -> None:
+    """Refuse a table whose columns are not those declared, in whatever order."""
+    expected = {c.name: np.dtype(c.dtype) for c in columns_of(table.name)}
+    found: tuple[str, ...] = node.dtype.names
+    if missing := [name for name in expected if name not in found]:
+        raise BadFile(f"its table /{NODE} has no {' and no '.join(missing)}")
+    if extra := [name for name in found if name not in expected]:
+        raise BadFile(f"its table /{NODE} has columns that are not known: {', '.join(extra)}")
+    stored = node.id.get_type()
+    for index, name in enumerate(found):
+        dtype = node.dtype[name]
+        # PyTables writes booleans as bit fields of a byte, h5py as an enumeration.
+        if stored.get_member_class(index) == h5py.h5t.BITFIELD and dtype == np.uint8:
+            dtype = np.dtype(bool)
+        if dtype.newbyteorder("=") != expected[name].newbyteorder("="):
+            raise BadFile(f"its column {name} is {dtype.str}, not {expected[name].str}")
+
+
+def _declared(stored: NDArray[Any], table: Table) -> Rows:
+    """Rows as they are declared: order of the columns, byte order, booleans."""
+    dtype = row_dtype(table.name)
+    if stored.dtype == dtype:
+        # h5py's types have notes of its own, which would be among what a partition is derived from.
+        return stored.view(dtype)
+    rows = np.empty(len(stored), dtype)
+    for name in dtype.names or ():
+        rows[name] = stored[name]
+    return rows
+
+
+def _texts(values: NDArray[Any]) -> pa.Array:
+    # Not from the array itself, which Arrow cuts at a zero byte.
+    return pa.array(values.tolist(), pa.string())
+
+
+def years(times: NDArray[np.float64]) -> NDArray[np.int64]:
+    """
+    Years of times.
+
+    Parameters
+    ----------
+    times : numpy.ndarray of float64
+        CXC seconds.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+        The UTC year; 1998 for one before that, and for NaN.
+
+    Examples
+    --------
+    >>> years(np.array([441763266.183, 441763266.184, np.nan]))
+    array([2011, 2012, 1998])
+    """
+    starts = [day_start(date(year, 1, 1)) for year in range(EPOCH.year + 1, _LAST_YEAR + 1)]
+    known = np.where(np.isnan(times), -np.inf, times)
+    return EPOCH.year + np.searchsorted(starts, known, "right")
+
+
+def ingest(
+    table: Table,
+    source: str | os.PathLike[str],
+    lake: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    console: Console | None = None,
+) -> Report:
+    """
+    Take a table of statistics into a lake, which is made where there is none.
+
+    Parameters
+    ----------
+    table : Table
+        The table of the lake.
+    source : path
+        A ``$SKA`` root, the product's folder, or the HDF5 file.
+    lake : path
+        The lake.
+    jobs : int, optional
+        How many threads; as many as there are cores by default.
+    dry_run : bool
+        Plan only: the file is read, the lake is left alone.
+    console : rich.console.Console, optional
+        Where to show a progress bar, if it is a terminal.
+
+    Returns
+    -------
+    Report
+        What was done. The lake has the rows of the last file that could be taken, and no others.
+
+    Raises
+    ------
+    LakeError
+        If the lake is locked, damaged, or the path is something else.
+    FileNotFoundError
+        If the source is not there.
+    ImportError
+        If h5py is not installed.
+    """
+    began = perf_counter()
+    path, root = source_file(source, table.name), catalog.absolute(lake)
+    report = Report(table.name, dry_run=dry_run)
+    with ExitStack() as stack:
+        if not dry_run:
+            catalog.create(root)
+            stack.enter_context(writer_lock(root / "_catalog"))
+            catalog.mend(root)
+        progress = stack.enter_context(
+            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
+        )
+        files = SourceFiles(root, table.name, path.parent, report)
+        here = {row["year"]: row for row in partitions(root, [table.name]).values()}
+        new = files.sort_out([found_in(path.parent, path.name)], _present(files, here))
+        written: dict[tuple[str, Key], dict[str, Any] | None] = {}
+        for found in new:
+            result = _judge(found, table)
+            if isinstance(result, Rejected):
+                files.note([result])
+                continue
+            taken, rows = result
+            # The table is that of one file, wherever it was before.
+            files.rows = {name: row for name, row in files.rows.items() if name == found.name}
+            files.note([taken])
+            if not dry_run:
+                pool = stack.enter_context(ThreadPoolExecutor(jobs or os.cpu_count()))
+                written = _build(root, table, rows, here, pool, progress)
+        if not dry_run:
+            files.commit(root, written)
+    report.seconds = perf_counter() - began
+    return report
+
+
+def _present(files: SourceFiles, here: Mapping[int, Mapping[str, Any]]) -> list[str]:
+    """Names of the files, of which there is one at most, whose rows are all in the lake."""
+    rows = sum(row["rows"] for row in here.values())
+    return [name for name, row in files.rows.items() if row["rows"] == rows]
+
+
+def _judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
+    try:
+        content = found.path.read_bytes()
+        rows = read(content, table)
+    except BadFile as error:
+        return Rejected(found, str(error))
+    except OSError as error:
+        return Rejected(found, f"it cannot be read: {error.strerror}")
+    facts: dict[str, Any] = {"rows": len(rows)}
+    known = rows[table.time][~np.isnan(rows[table.time])]
+    if len(known):
+        facts |= {"tstart": float(known.min()), "tstop": float(known.max())}
+    return Taken(found, checksum(content), facts), rows
+
+
+def _build(
+    root: Path,
+    table: Table,
+    rows: Rows,
+    here: Mapping[int, Mapping[str, Any]],
+    pool: Executor,
+    progress: Progress,
+) -> dict[tuple[str, Key], dict[str, Any] | None]:
+    """New versions of the partitions that are not what they would be if they were made now."""
+    year = years(rows[table.time])
+    # Within a year by star, so that a query for one reads few row groups; else as in the source.
+    order = np.lexsort((rows["agasc_id"], year))
+    found, first = np.unique(year[order], return_index=True)
+    positions = dict(zip(found.tolist(), np.split(order, first[1:]), strict=True)) if len(rows) else {}
+
+    def build(year: int) -> dict[str, Any] | None:
+        part = rows[positions[year]]
+        content = [checksum(values.tobytes()) for values in (part, positions[year].astype("<i4"))]
+        facts = derived_from([part.dtype.descr, *content])
+        if year in here and here[year]["derived_from"] == facts:
+            return None
+        return _pin(root, table, year, _columns(part, positions[year], table), facts)
+
+    written: dict[tuple[str, Key], dict[str, Any] | None] = {
+        (table.name, _key(gone)): None for gone in here if gone not in positions
+    }
+    task = progress.add_task(table.name, total=len(positions))
+    for one, row in zip(positions, pool.map(build, positions), strict=True):
+        if row is not None:
+            written[table.name, _key(one)] = row
+        progress.advance(task)
+    return written
+
+
+def _key(year: int) -> Key:
+    return Key(date(year, 1, 1))
+
+
+def _pin(root: Path, table: Table, year: int, rows: pa.Table, facts: str) -> dict[str, Any]:
+    row = catalog.pin(root, table, _key(year), rows, [], facts)
+    # NaN is no date, neither of a partition nor of the lake's status.
+    return row | {name: None for name in ("tstart", "tstop") if math.isnan(row[name])}
+
+
+def _columns(rows: Rows, positions: NDArray[np.int64], table: Table) -> pa.Table:
+    arrays = [pa.array(positions.astype(np.int32))]
+    for name in rows.dtype.names or ():
+        values = np.ascontiguousarray(rows[name])
+        arrays.append(_texts(values) if values.dtype.kind == "S" else pa.array(values))
+    return pa.Table.from_arrays(arrays, schema=table.schema)

@@ -1,0 +1,1 @@
+"""Acquisition and guide star statistics: the functions of ``mica.stats``."""

@@ -1,0 +1,151 @@
+"""Statistics as the facade answers them: as the reference did, and as the HDF5 tables say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mica_lake.errors import LakeError
+from mica_lake.ingest import acq_stats as ingest_acq_stats
+from mica_lake.ingest import guide_stats as ingest_guide_stats
+from mica_lake.simulate import stats
+from mica_lake.simulate.observations import observations
+from mica_lake.stat_columns import row_dtype
+from mica_lake.stats import acq_stats, guide_stats
+from mica_lake.times import cxcsec
+
+FACADE: dict[str, ModuleType] = {"acq": acq_stats, "guide": guide_stats}
+
+
+def lake_of(ska: Path, root: Path) -> Path:
+    for one in (ingest_acq_stats, ingest_guide_stats):
+        assert one.ingest(ska, root, jobs=1).set_aside == {}
+    return root
+
+
+# --- as the reference answered ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def golden_lake(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of the archive that the reference was asked about."""
+    pytest.importorskip("scipy")
+    pytest.importorskip("tables")
+    folder = tmp_path_factory.mktemp("golden_stats")
+    tool = shared / "tools" / "make_archive.py"
+    subprocess.run(
+        [sys.executable, str(tool), str(folder / "ska"), "5"],
+        check=True, env={"PYTHONWARNINGS": "ignore"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    return lake_of(folder / "ska", folder / "lake")
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize("kind", FACADE)
+def test_golden_tables(kind: str, filtered: bool, golden_lake: Path, shared: Path) -> None:
+    found = FACADE[kind].get_stats(filtered, data_root=golden_lake)
+    with np.load(shared / "golden" / "archive.npz") as answers:
+        prefix = f"{kind}|{filtered}/"
+        keys = [key for key in answers.files if key.startswith(prefix)]
+        assert [key.removeprefix(prefix) for key in keys] == list(found.dtype.names)
+        for key in keys:
+            column, expected = found[key.removeprefix(prefix)], answers[key]
+            # The reference's booleans, saved as bytes, are 0 and 1.
+            assert column.dtype == (expected.dtype if column.dtype != bool else column.dtype), key
+            np.testing.assert_array_equal(column, expected, err_msg=key)
+
+
+def test_golden_stars(golden_lake: Path, shared: Path) -> None:
+    answers = json.loads((shared / "golden" / "archive.json").read_text())
+    asked = {key: answer for key, answer in answers.items() if key.split("|")[0] in ("acq.star", "guide.star")}
+    assert len(asked) == 2
+    for key, obsids in asked.items():
+        name, agasc_id = key.split("|")
+        found = FACADE[name.split(".")[0]].get_star_stats(int(agasc_id), data_root=golden_lake)
+        assert found["obsid"].tolist() == obsids
+        assert set(found["agasc_id"].tolist()) == {int(agasc_id)}
+
+
+# --- as the files say -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Statistics of two years, in which some stars come again and rows are in no order."""
+    root = tmp_path_factory.mktemp("ska")
+    rng = np.random.default_rng(1)
+    for path in stats.archive(root, observations(cxcsec("2016:300"), cxcsec("2017:060"))):
+        with h5py.File(path, "r+") as file:
+            rows = rng.permutation(file["data"][()])
+            rows["agasc_id"] = rng.integers(1000, 1100, len(rows))
+            rows["known_bad"] = rng.random(len(rows)) < 0.1
+            file["data"][()] = rows
+    return root
+
+
+@pytest.fixture(scope="module")
+def lake(ska: Path) -> Path:
+    return lake_of(ska, ska.parent / f"{ska.name}_lake")
+
+
+def table(ska: Path, kind: str) -> NDArray[Any]:
+    with h5py.File(ska / "data" / f"{kind}_stats" / f"{kind}_stats.h5") as file:
+        return file["data"][()]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("kind", FACADE)
+def test_all_rows_and_those_not_known_bad(kind: str, ska: Path, lake: Path) -> None:
+    rows = table(ska, kind)
+    assert rows["known_bad"].any()
+    found = FACADE[kind].get_stats(filter=False, data_root=lake)
+    assert found.dtype == rows.dtype == row_dtype(f"{kind}_stats")
+    assert found.tobytes() == rows.tobytes()
+    assert FACADE[kind].get_stats(data_root=lake).tobytes() == rows[~rows["known_bad"]].tobytes()
+
+
+@pytest.mark.parametrize("agasc_id", [1000, np.int32(1042), np.int64(1099), 7, 2**70])
+@pytest.mark.parametrize("kind", FACADE)
+def test_rows_of_a_star(kind: str, agasc_id: Any, ska: Path, lake: Path) -> None:
+    rows = table(ska, kind)
+    rows = rows[rows["agasc_id"] == agasc_id] if agasc_id < 2**63 else rows[:0]
+    assert len(rows) > 3 or agasc_id in (7, 2**70)
+    found = FACADE[kind].get_star_stats(agasc_id, filter=False, data_root=lake)
+    assert (found.dtype, found.tobytes()) == (rows.dtype, rows.tobytes())
+    good = FACADE[kind].get_star_stats(agasc_id, data_root=lake)
+    assert good.tobytes() == rows[~rows["known_bad"]].tobytes()
+
+
+@pytest.mark.parametrize("kind", FACADE)
+def test_each_call_gives_an_array_of_its_own(kind: str, lake: Path) -> None:
+    found = FACADE[kind].get_stats(data_root=lake)
+    before = found.tobytes()
+    found["obsid"] = -1
+    assert FACADE[kind].get_stats(data_root=lake).tobytes() == before
+
+
+@pytest.mark.parametrize("agasc_id", [None, "1042", 1042.5, [1042], 1042.0])
+def test_what_is_no_star_is_refused(agasc_id: Any, lake: Path) -> None:
+    with pytest.raises(ValueError, match=r"agasc_id .* is no integer"):
+        acq_stats.get_star_stats(agasc_id, data_root=lake)
+
+
+def test_the_lake_is_that_of_the_environment(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LakeError, match="which lake"):
+        acq_stats.get_stats()
+    monkeypatch.setenv("MICA_LAKE", str(lake))
+    assert len(acq_stats.get_stats(filter=False)) == len(acq_stats.get_stats(False, lake))
+
+
+@pytest.mark.parametrize("kind", FACADE)
+def test_a_lake_without_statistics_has_none(kind: str, tmp_path: Path) -> None:
+    stats.archive(tmp_path / "ska", [])
+    root = lake_of(tmp_path / "ska", tmp_path / "lake")
+    for found in (FACADE[kind].get_stats(data_root=root), FACADE[kind].get_star_stats(1, data_root=root)):
+        assert (found.shape, found.dtype) == ((0,), row_dtype(f"{kind}_stats"))
