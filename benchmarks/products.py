@@ -102,7 +102,12 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
     rows.add("get_obspar of one obsid, nothing known", best(cold_one, 5), best(lambda: from_file(one), 50))
     rows.add(
-        f"one key of {len(paths):,} obspars",
+        f"one key of {len(paths):,} obspars, DuckDB's execute",
+        best(lambda: lake.connection.execute("SELECT obsid, sim_z FROM obspar").fetchnumpy(), 30),
+        best(lambda: [per_file.obspar(path)["sim_z"] for path in paths], 1),
+    )
+    rows.add(
+        f"one key of {len(paths):,} obspars, lake.sql (plans twice)",
         best(lambda: lake.sql("SELECT obsid, sim_z FROM obspar").fetchnumpy(), 30),
         best(lambda: [per_file.obspar(path)["sim_z"] for path in paths], 1),
     )

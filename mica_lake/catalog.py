@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -376,16 +377,35 @@ def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) ->
         pq.write_table(rows, sink, compression="zstd")
         write(directory / f"{part}.parquet", bytes(sink.getvalue()))
     for table in TABLES.values():
-        no_rows = _schema(root, table, partition).empty_table()
-        write(directory / "no_rows" / f"{table.name}.parquet", encode(table, no_rows, []))
+        content = _without_rows(table.name, _schema(root, table, partition))
+        _carry_over(root, directory, f"no_rows/{table.name}.parquet", content)
     sink = pa.BufferOutputStream()
     pq.write_table(HDR3_MSID, sink)
-    write(directory / "hdr3_msid.parquet", bytes(sink.getvalue()))
+    _carry_over(root, directory, "hdr3_msid.parquet", bytes(sink.getvalue()))
     script = root / "mica_lake.sql"
     text = sql_script().encode()
     if not script.exists() or script.read_bytes() != text:
         write(script, text)
     write(catalog / "current", name.encode())
+
+
+def _carry_over(root: Path, directory: Path, name: str, content: bytes) -> None:
+    """Write a file of a generation; where the one before has the same, a link to it, which need not be flushed."""
+    before = root / "_catalog" / (current_generation(root) or "") / name
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if before.read_bytes() == content:
+            os.link(before, directory / name)
+            return
+    except OSError:
+        pass
+    write(directory / name, content)
+
+
+@lru_cache(maxsize=64)
+def _without_rows(name: str, schema: pa.Schema) -> bytes:
+    """A partition without rows, for empty answers."""
+    return encode(TABLES[name], schema.empty_table(), [])
 
 
 def _schema(root: Path, table: Table, partition: pa.Table) -> pa.Schema:

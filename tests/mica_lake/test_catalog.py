@@ -165,7 +165,11 @@ def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_m
     if before:
         answers.append(answer(take(tmp_path / "before", *before)))
     wrong: dict[str, list[int]] = {"answer": [], "raised": [], "partitions": [], "statuses": []}
+    # Of the many steps, each case looks at another sixth; a generation's files are written in the same few each.
+    sixth = list(CHANGES.values()).index((intervals, new)) + (2 if again == "all files" else 0)
     for step, killed in enumerate(killed_at_each_step(tmp_path / "killed", before, last)):
+        if step % 6 != sixth:
+            continue
         has_lake = bool(before) or catalog.current_generation(killed) is not None
         if again == "the last file" and has_lake and answer(killed) not in answers:
             wrong["answer"].append(step)
