@@ -32,10 +32,9 @@ from mica_lake.errors import LakeError
 from mica_lake.ingest import fits_table, hdr3
 from mica_lake.ingest.fits_table import BadFile, BinTable
 from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import Report
+from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revisions import Verdict, judge
-from mica_lake.ingest.source_files import Found, Rejected, archive_folder
-from mica_lake.lock import writer_lock
+from mica_lake.ingest.source_files import Found, Rejected, archive_folder, unreadable
 from mica_lake.partition_file import Source, checksum, read_sources
 from mica_lake.tables import ACA_L0, HDR3, SOURCE_FILE
 from mica_lake.times import day_start, utc_day
@@ -235,8 +234,7 @@ def scan(found: Found) -> Scanned | Rejected:
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
-        # Nothing of the file changes when it becomes readable, so that it is not known by its size and date.
-        return Rejected(replace(found, size=-1, mtime_ns=-1), f"it cannot be read: {error.strerror}")
+        return unreadable(found, error)
 
 
 def _describe(filename: str, match: re.Match[str], table: BinTable, content: bytes) -> Source:
@@ -536,14 +534,9 @@ def ingest(
     root = catalog.absolute(lake)
     found = discover(sources)
     with ExitStack() as stack:
-        if not dry_run:
-            catalog.create(root)
-            stack.enter_context(writer_lock(root / "_catalog"))
-            catalog.mend(root)
+        stack.enter_context(catalog.writing(root, dry_run))
         pool = executor(stack, jobs)
-        progress = stack.enter_context(
-            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
-        )
+        progress = stack.enter_context(progress_bar(console))
         report = _ingest(root, found, pool, progress, dry_run)
         if report.derived is not None:
             hdr3.bring_up_to_date(root, pool, report.derived)

@@ -22,14 +22,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
 from mica_lake.ingest import fits_table, revision_folders
 from mica_lake.ingest.fits_table import BadFile
 from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import Report
+from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import (
     Found,
@@ -40,8 +39,8 @@ from mica_lake.ingest.source_files import (
     derived_from,
     found_in,
     partitions,
+    unreadable,
 )
-from mica_lake.lock import writer_lock
 from mica_lake.partition_file import checksum
 from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_SOL, Table
 from mica_lake.times import day_start, utc_day
@@ -278,8 +277,7 @@ def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
-        # Nothing of the file changes when it becomes readable, so that it is not known by its size and date.
-        return Rejected(Found(found.directory, found.filename), f"it cannot be read: {error.strerror}")
+        return unreadable(found, error)
     row["checksum"] = checksum(content)
     facts = {name: row[name] for name in ("tstart", "tstop", "rows")}
     facts["revision"] = int(Path(found.directory).name.partition("_v")[2])
@@ -502,14 +500,9 @@ def ingest(
     top, root = archive_folder(source, "asp1"), catalog.absolute(lake)
     report = Report("asp_l1", dry_run=dry_run)
     with ExitStack() as stack:
-        if not dry_run:
-            catalog.create(root)
-            stack.enter_context(writer_lock(root / "_catalog"))
-            catalog.mend(root)
+        stack.enter_context(catalog.writing(root, dry_run))
         pools = executor(stack, jobs)
-        progress = stack.enter_context(
-            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
-        )
+        progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, ASP_L1_FILE.name, top, report)
         here = partitions(root, [ASP_L1_FILE.name, ASP_SOL.name, ACA_CENT.name])
         index = {Found(row["directory"], row["filename"]).name: row for row in _known(root, here)}

@@ -25,13 +25,12 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
 from mica_lake.ingest.fits_table import BadFile
 from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import Report
+from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
     Found,
     Rejected,
@@ -41,9 +40,9 @@ from mica_lake.ingest.source_files import (
     derived_from,
     found_in,
     partitions,
+    unreadable,
 )
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.lock import writer_lock
 from mica_lake.partition_file import checksum
 from mica_lake.tables import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
 from mica_lake.times import cxcsec, utc
@@ -175,8 +174,7 @@ def _judge(found: Found) -> Taken | Rejected:
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
-        # Nothing of the file changes when it becomes readable, so that it is not known by its size and date.
-        return Rejected(Found(found.directory, found.filename), f"it cannot be read: {error.strerror}")
+        return unreadable(found, error)
 
 
 @dataclass(frozen=True)
@@ -325,14 +323,9 @@ def ingest(
     top, root = archive_folder(source, "aca_dark"), catalog.absolute(lake)
     report = Report(DARK_CAL.name, dry_run=dry_run)
     with ExitStack() as stack:
-        if not dry_run:
-            catalog.create(root)
-            stack.enter_context(writer_lock(root / "_catalog"))
-            catalog.mend(root)
+        stack.enter_context(catalog.writing(root, dry_run))
         pools = executor(stack, jobs)
-        progress = stack.enter_context(
-            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
-        )
+        progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, DARK_CAL.name, top, report)
         here = partitions(root, [DARK_CAL.name, DARK_CAL_IMAGE.name, DARK_CAL_DISTRIBUTION.name])
         found, rejected = discover(top)

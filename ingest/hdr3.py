@@ -27,7 +27,6 @@ from mica_lake.catalog import Key
 from mica_lake.hdr3_msids import PSEUDO_MSIDS
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
-from mica_lake.lock import writer_lock
 from mica_lake.tables import ACA_L0, HDR3
 from mica_lake.times import day_start
 
@@ -247,7 +246,6 @@ def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None) -> Report:
     root = catalog.existing(lake)
     report = Report(HDR3.name)
     with ExitStack() as stack:
-        stack.enter_context(writer_lock(root / "_catalog"))
-        catalog.mend(root)
+        stack.enter_context(catalog.writing(root))
         bring_up_to_date(root, executor(stack, jobs), report)
     return report

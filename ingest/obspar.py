@@ -22,14 +22,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.progress import Progress
 
 from mica_lake import catalog
 from mica_lake.catalog import Key
 from mica_lake.ingest import revision_folders
 from mica_lake.ingest.fits_table import BadFile, decompress
 from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import Report
+from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import (
     Found,
@@ -40,9 +39,9 @@ from mica_lake.ingest.source_files import (
     derived_from,
     found_in,
     partitions,
+    unreadable,
 )
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.lock import writer_lock
 from mica_lake.partition_file import checksum
 from mica_lake.tables import OBSPAR, OBSPAR_KV
 from mica_lake.times import utc_day
@@ -158,8 +157,7 @@ def _judge(found: Found) -> Taken | Rejected:
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
-        # Nothing of the file changes when it becomes readable, so that it is not known by its size and date.
-        return Rejected(Found(found.directory, found.filename), f"it cannot be read: {error.strerror}")
+        return unreadable(found, error)
     facts = {"tstart": tstart, "tstop": tstop, "revision": int(revision), "rows": len(parameters)}
     return Taken(found, checksum(content), facts)
 
@@ -346,14 +344,9 @@ def ingest(
     top, root = archive_folder(source, "obspar"), catalog.absolute(lake)
     report = Report(OBSPAR.name, dry_run=dry_run)
     with ExitStack() as stack:
-        if not dry_run:
-            catalog.create(root)
-            stack.enter_context(writer_lock(root / "_catalog"))
-            catalog.mend(root)
+        stack.enter_context(catalog.writing(root, dry_run))
         pools = executor(stack, jobs)
-        progress = stack.enter_context(
-            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
-        )
+        progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, OBSPAR.name, top, report)
         here = partitions(root, [OBSPAR.name, OBSPAR_KV.name])
         known = _known(root, here)

@@ -3,9 +3,27 @@
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 SET_ASIDE = 3
+
+
+def progress_bar(console: Console | None) -> Progress:
+    """
+    A progress bar, shown on a terminal only.
+
+    Parameters
+    ----------
+    console : rich.console.Console or None
+        Where.
+
+    Returns
+    -------
+    rich.progress.Progress
+        The bar, a context manager.
+    """
+    return Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
 
 
 @dataclass

@@ -62,6 +62,25 @@ class Rejected:
     reason: str
 
 
+def unreadable(found: Found, error: OSError) -> Rejected:
+    """
+    A file that the system does not let us read.
+
+    Parameters
+    ----------
+    found : Found
+        The file.
+    error : OSError
+        What the system said.
+
+    Returns
+    -------
+    Rejected
+        The file without its size and date, as nothing of it changes when it becomes readable.
+    """
+    return Rejected(Found(found.directory, found.filename), f"it cannot be read: {error.strerror}")
+
+
 @dataclass(frozen=True)
 class Taken:
     """

@@ -25,7 +25,7 @@ from rich.progress import Progress
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
 from mica_lake.ingest.fits_table import BadFile
-from mica_lake.ingest.report import Report
+from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
     Found,
     Rejected,
@@ -34,8 +34,8 @@ from mica_lake.ingest.source_files import (
     derived_from,
     found_in,
     partitions,
+    unreadable,
 )
-from mica_lake.lock import writer_lock
 from mica_lake.partition_file import checksum
 from mica_lake.stat_columns import columns_of, row_dtype
 from mica_lake.tables import Table
@@ -237,13 +237,8 @@ def ingest(
     path, root = source_file(source, table.name), catalog.absolute(lake)
     report = Report(table.name, dry_run=dry_run)
     with ExitStack() as stack:
-        if not dry_run:
-            catalog.create(root)
-            stack.enter_context(writer_lock(root / "_catalog"))
-            catalog.mend(root)
-        progress = stack.enter_context(
-            Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
-        )
+        stack.enter_context(catalog.writing(root, dry_run))
+        progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, table.name, path.parent, report)
         here = {row["year"]: row for row in partitions(root, [table.name]).values()}
         new = files.sort_out([found_in(path.parent, path.name)], _present(files, here))
@@ -279,7 +274,7 @@ def _judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
-        return Rejected(found, f"it cannot be read: {error.strerror}")
+        return unreadable(found, error)
     facts: dict[str, Any] = {"rows": len(rows)}
     known = rows[table.time][~np.isnan(rows[table.time])]
     if len(known):

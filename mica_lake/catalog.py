@@ -14,8 +14,9 @@ stay until an hour after the commit that replaced them.
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -101,6 +102,32 @@ def existing(root: str | os.PathLike[str]) -> Path:
             "or name another with MICA_LAKE or --lake"
         )
     return path
+
+
+@contextmanager
+def writing(root: Path, dry_run: bool = False) -> Iterator[None]:
+    """
+    Hold a lake for writing: made where there is none, locked, and mended after a writer that was interrupted.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    dry_run : bool
+        Whether to leave it alone, and hold nothing.
+
+    Raises
+    ------
+    LakeError
+        If it is locked, damaged, or the path is something else.
+    """
+    if dry_run:
+        yield
+        return
+    create(root)
+    with writer_lock(root / "_catalog"):
+        mend(root)
+        yield
 
 
 def mend(root: Path) -> None:

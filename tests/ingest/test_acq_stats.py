@@ -17,14 +17,15 @@ import pytest
 from numpy.typing import NDArray
 
 from mica_lake import catalog
-from mica_lake.ingest import acq_stats, everything, guide_stats
+from mica_lake.ingest import acq_stats, everything, guide_stats, stat_table
 from mica_lake.ingest.report import Report
+from mica_lake.ingest.source_files import Found, Rejected
 from mica_lake.lake import Lake
 from mica_lake.simulate import stats
 from mica_lake.simulate.observations import observations
 from mica_lake.stat_columns import row_dtype
 from mica_lake.stats.structured import rows_of
-from mica_lake.tables import TABLES
+from mica_lake.tables import ACQ_STATS, TABLES
 from mica_lake.times import cxcsec
 
 Rows = NDArray[np.void]
@@ -484,3 +485,11 @@ def test_both_are_products_of_an_archive_and_leave_each_other_alone(tmp_path: Pa
     assert years == ["year=2015", "year=2016"]
     rows = rows_of("acq_stats", filter=False, data_root=lake)
     assert rows["guide_tstart"].min() < cxcsec("2016:001") < rows["guide_tstart"].max()
+
+
+def test_a_file_that_cannot_be_read_is_not_known_by_its_size_and_date(tmp_path: Path) -> None:
+    (tmp_path / "acq_stats.h5").mkdir()
+    result = stat_table._judge(Found(str(tmp_path), "acq_stats.h5", 5, 5), ACQ_STATS)
+    assert isinstance(result, Rejected)
+    assert (result.found.size, result.found.mtime_ns) == (-1, -1)
+    assert result.reason == "it cannot be read: Is a directory"
