@@ -10,7 +10,7 @@ import pytest
 
 from mica_lake.ingest import everything
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats
+from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats, vv
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
@@ -48,6 +48,7 @@ def demo_ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     obspar.archive(ska, of_those_hours)
     asp_l1.archive(ska, of_those_hours)
     stats.archive(ska, of_those_hours)
+    vv.archive(ska, of_those_hours)
     for dark_id in ("2022069", "2023341"):
         dark_cal.write_calibration(ska, dark_id)
     return ska

@@ -2,7 +2,7 @@
 Aspect level 1: from files ``OO/OOOOO_vRR/pcad*N*_*1.fits[.gz]`` to tables `asp_l1_file`, `asp_sol` and `aca_cent`.
 
 `asp_l1_file` has a row per file, whatever its content; the rows of the aspect solutions (ASPSOL, with the status of
-ASPQUAL) and of the centroids (ACACENT) are in the other two.
+ASPQUAL) and of the centroids (ACACENT) are in the other two. `asp_l1_proc` comes with them, see there.
 """
 
 import os
@@ -25,7 +25,7 @@ from rich.console import Console
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
-from mica_lake.ingest import fits_table, revision_folders
+from mica_lake.ingest import asp_l1_proc, fits_table, revision_folders, vv
 from mica_lake.ingest.fits_table import BadFile
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
@@ -42,7 +42,7 @@ from mica_lake.ingest.source_files import (
     unreadable,
 )
 from mica_lake.partition_file import checksum
-from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_SOL, Table
+from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_L1_PROC, ASP_SOL, Table
 from mica_lake.times import day_start, utc_day
 
 NAME = re.compile(r"(?P<interval>pcad[a-z]?\d{8,10}N\d{3})_[a-z0-9]+\.fits(\.gz)?", re.ASCII)
@@ -504,12 +504,13 @@ def ingest(
         pools = executor(stack, jobs)
         progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, ASP_L1_FILE.name, top, report)
-        here = partitions(root, [ASP_L1_FILE.name, ASP_SOL.name, ACA_CENT.name])
+        here = partitions(root, [ASP_L1_FILE.name, ASP_L1_PROC.name, ASP_SOL.name, ACA_CENT.name])
         index = {Found(row["directory"], row["filename"]).name: row for row in _known(root, here)}
         files.adopt(index.values())
         revisions, found, rejected = discover(top)
         new = files.sort_out(found, index)
-        files.note(rejected)
+        proc = asp_l1_proc.read(top)
+        files.note([*rejected, proc] if isinstance(proc, Rejected) else rejected)
         task = progress.add_task(ASP_L1_FILE.name, total=len(new))
         for result in pools(len(new)).map(_judge, new, chunksize=4):
             if isinstance(result, Rejected):
@@ -519,7 +520,14 @@ def ingest(
                 index[result[0].found.name] = result[1]
             progress.advance(task)
         if not dry_run:
-            files.commit(root, _build(root, files, here, index, revisions, pools))
+            written, of_files = _build(root, files, here, index, revisions, pools)
+            if isinstance(proc, pa.Table):
+                written |= asp_l1_proc.build(root, proc, here)
+            else:
+                proc = asp_l1_proc.so_far(root, here)
+            # In the same commit, as these tables say of their rows which revision is released.
+            written |= vv.stale(root, asp_l1_proc.released(proc, of_files))
+            files.commit(root, written)
     report.seconds = perf_counter() - began
     return report
 
@@ -540,8 +548,8 @@ def _build(
     index: Mapping[str, dict[str, Any]],
     revisions: Sequence[Revision],
     pools: Callable[[int], Executor],
-) -> dict[tuple[str, Key], dict[str, Any] | None]:
-    """New versions of the partitions that are not what they would be if they were made now."""
+) -> tuple[dict[tuple[str, Key], dict[str, Any] | None], list[tuple[int, int, bool]]]:
+    """New versions of the partitions that are not what they would be if they were made now; and the revisions."""
     known = {(row["obsid"], row["revision"]): row for row in index.values() if row["obsid"] is not None}
     gone = [{name: row[name] for name in revision_folders.ATTRIBUTES} for row in known.values()]
     of_folder = {Path(r.directory).name: r for r in revision_folders.with_those_gone(revisions, gone)}
@@ -569,20 +577,24 @@ def _build(
     for year, names in sorted(years.items()):
         of_lake = {name: vars(of_folder[name.split("/")[0]]) for name in names}
         facts = derived_from([[name, files.rows[name]["checksum"], *of_lake[name].values()] for name in names])
-        so_far = here.get((ASP_L1_FILE.name, _year(year).day_number))
+        so_far = here.get((ASP_L1_FILE.name, Key.of_year(year).day_number))
         if so_far is None or so_far["derived_from"] != facts:
             rows = [index[name] | of_lake[name] for name in names]
             rows.sort(key=lambda row: (row["tstart"], row["obsid"], row["revision"], row["filename"]))
             table = pa.Table.from_pylist(rows, schema=ASP_L1_FILE.schema)
-            written[ASP_L1_FILE.name, _year(year)] = catalog.pin(root, ASP_L1_FILE, _year(year), table, [], facts)
-    wanted = {(ASP_L1_FILE.name, _year(year)) for year in years} | {
+            written[ASP_L1_FILE.name, Key.of_year(year)] = catalog.pin(
+                root, ASP_L1_FILE, Key.of_year(year), table, [], facts
+            )
+    wanted = {(ASP_L1_FILE.name, Key.of_year(year)) for year in years} | {
         (table.name, Key(day)) for table in (ASP_SOL, ACA_CENT) for p in products[table.name] for day in _days(p)
     }
     for table, number in here:
         key = Key(EPOCH + timedelta(days=number))
-        if (table, key) not in wanted:
+        if table != ASP_L1_PROC.name and (table, key) not in wanted:
             written[table, key] = None
-    return written
+    # Of those with a file in the lake, as `asp_l1_file` has them.
+    there = {of_folder[name.split("/")[0]] for name in files.rows}
+    return written, [(r.obsid, r.revision, r.isdefault) for r in there]
 
 
 def _products(
@@ -638,7 +650,3 @@ def _stale_days(
             job = Day(root, table, day, so_far["path"] if so_far else None, tuple(ours))
             if so_far is None or so_far["derived_from"] != job.derived_from:
                 yield job
-
-
-def _year(year: int) -> Key:
-    return Key(date(year, 1, 1))

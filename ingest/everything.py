@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mica_lake.errors import LakeError
-from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar
+from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar, vv
 from mica_lake.ingest.report import Report
 
 #: Product -> its ingest from a $SKA root or from its folder.
@@ -20,6 +20,7 @@ PRODUCTS: dict[str, Callable[..., Report]] = {
     "asp_l1": asp_l1.ingest,
     "acq_stats": acq_stats.ingest,
     "guide_stats": guide_stats.ingest,
+    "vv": vv.ingest,
 }
 _FOLDERS = {
     "aca_l0": "data/mica/archive/aca0",
@@ -28,6 +29,7 @@ _FOLDERS = {
     "asp_l1": "data/mica/archive/asp1",
     "acq_stats": "data/acq_stats",
     "guide_stats": "data/guide_stats",
+    "vv": "data/mica/archive/vv",
 }
 FAILED = 1
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from time import perf_counter
@@ -250,7 +250,7 @@ def build_year(job: Year) -> tuple[dict[str, Any] | None, list[Rejected]]:
     if not parts:
         return None, rejected
     facts = replace(job, revisions=tuple(done)).derived_from
-    return catalog.pin(job.root, OBSPAR_KV, _key(job.year), pa.concat_tables(parts), [], facts), rejected
+    return catalog.pin(job.root, OBSPAR_KV, Key.of_year(job.year), pa.concat_tables(parts), [], facts), rejected
 
 
 def _rows(revision: Revision, parameters: Sequence[Parameter], tstart: float) -> pa.Table:
@@ -292,7 +292,7 @@ def _build_wide(
         on = sum(value == "Y" for name, value in typed.items() if _CCD_ON.fullmatch(name))
         declared.append({**place[key], "num_ccd_on": on})
         keys.append(typed)
-    return catalog.pin(root, OBSPAR, _key(year), table_of(OBSPAR, declared, keys, types), [], facts)
+    return catalog.pin(root, OBSPAR, Key.of_year(year), table_of(OBSPAR, declared, keys, types), [], facts)
 
 
 def ingest(
@@ -399,7 +399,7 @@ def _build(
     jobs = []
     for year, ours in sorted(years.items()):
         ours.sort(key=lambda item: (item[1]["tstart"], item[0].obsid, item[0].revision))
-        so_far = here.get((OBSPAR_KV.name, _key(year).day_number))
+        so_far = here.get((OBSPAR_KV.name, Key.of_year(year).day_number))
         listed = tuple((r, Found(row["directory"], row["filename"]), row["checksum"], row["tstart"]) for r, row in ours)
         job = Year(
             root, year, so_far["path"] if so_far else None, listed, _to_read(root, listed, files, present, so_far)
@@ -408,14 +408,16 @@ def _build(
             jobs.append(job)
     results = pools(sum(len(job.read) for job in jobs)).map(build_year, jobs)
     for job, (row, rejected) in zip(jobs, results, strict=True):
-        written[OBSPAR_KV.name, _key(job.year)] = row
+        written[OBSPAR_KV.name, Key.of_year(job.year)] = row
         for r in rejected:
             files.lose(r)
             years[job.year] = [
                 item for item in years[job.year] if Path(item[0].directory).name != r.found.name.split("/")[0]
             ]
     paths = {
-        year: (written.get((OBSPAR_KV.name, _key(year))) or here[OBSPAR_KV.name, _key(year).day_number])["path"]
+        year: (written.get((OBSPAR_KV.name, Key.of_year(year))) or here[OBSPAR_KV.name, Key.of_year(year).day_number])[
+            "path"
+        ]
         for year, ours in years.items()
         if ours
     }
@@ -427,9 +429,9 @@ def _build(
             for r, row in years[year]
         }
         facts = derived_from([path, [list(p.values()) for p in place.values()], columns])
-        so_far = here.get((OBSPAR.name, _key(year).day_number))
+        so_far = here.get((OBSPAR.name, Key.of_year(year).day_number))
         if so_far is None or so_far["derived_from"] != facts:
-            written[OBSPAR.name, _key(year)] = _build_wide(root, year, path, place, types, facts)
+            written[OBSPAR.name, Key.of_year(year)] = _build_wide(root, year, path, place, types, facts)
     for table, day in here:
         key = Key(catalog.EPOCH + timedelta(days=day))
         if key.day.year not in paths:
@@ -452,10 +454,6 @@ def _to_read(
     return frozenset(
         (r.obsid, r.revision) for r, f, _, _ in listed if f.name in files.fresh or (r.obsid, r.revision) not in there
     )
-
-
-def _key(year: int) -> Key:
-    return Key(date(year, 1, 1))
 
 
 def _types(root: Path, paths: Sequence[str]) -> dict[str, pa.DataType]:

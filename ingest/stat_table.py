@@ -1,5 +1,5 @@
 """
-Statistics: from an HDF5 table ``/data`` to a table of the lake, a partition a year.
+Statistics: from an HDF5 table to a table of the lake, a partition a year.
 
 The file is written anew as a whole whenever a row comes or changes, so it is read as a whole. A partition whose rows
 did not change stays as it is.
@@ -38,10 +38,11 @@ from mica_lake.ingest.source_files import (
 )
 from mica_lake.partition_file import checksum
 from mica_lake.stat_columns import columns_of, row_dtype
-from mica_lake.tables import Table
+from mica_lake.tables import ACQ_STATS, GUIDE_STATS, VV_RMS, Table
 from mica_lake.times import day_start
 
-NODE = "data"
+# Node of the table in its file.
+_NODES = {ACQ_STATS.name: "data", GUIDE_STATS.name: "data", VV_RMS.name: "vv"}
 _LAST_YEAR = 2199
 # CXC seconds beyond any calendar; a time that is not known is NaN.
 _NO_TIME = 1e10
@@ -112,9 +113,9 @@ def read(content: bytes, table: Table) -> Rows:
     h5py = _h5py()
     try:
         with h5py.File(h5py.h5f.open_file_image(content), "r") as file:
-            node = file.get(NODE)
+            node = file.get(_NODES[table.name])
             if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
-                raise BadFile(f"it has no table /{NODE}")
+                raise BadFile(f"it has no table /{_NODES[table.name]}")
             _check_columns(h5py, node, table)
             rows = _declared(node[()], table)
     except BadFile:
@@ -138,9 +139,9 @@ def _check_columns(h5py: ModuleType, node: Any, table: Table) -> None:
     expected = {c.name: np.dtype(c.dtype) for c in columns_of(table.name)}
     found: tuple[str, ...] = node.dtype.names
     if missing := [name for name in expected if name not in found]:
-        raise BadFile(f"its table /{NODE} has no {' and no '.join(missing)}")
+        raise BadFile(f"its table /{_NODES[table.name]} has no {' and no '.join(missing)}")
     if extra := [name for name in found if name not in expected]:
-        raise BadFile(f"its table /{NODE} has columns that are not known: {', '.join(extra)}")
+        raise BadFile(f"its table /{_NODES[table.name]} has columns that are not known: {', '.join(extra)}")
     stored = node.id.get_type()
     for index, name in enumerate(found):
         dtype = node.dtype[name]
@@ -244,7 +245,7 @@ def ingest(
         new = files.sort_out([found_in(path.parent, path.name)], _present(files, here))
         written: dict[tuple[str, Key], dict[str, Any] | None] = {}
         for found in new:
-            result = _judge(found, table)
+            result = judge(found, table)
             if isinstance(result, Rejected):
                 files.note([result])
                 continue
@@ -267,7 +268,22 @@ def _present(files: SourceFiles, here: Mapping[int, Mapping[str, Any]]) -> list[
     return [name for name, row in files.rows.items() if row["rows"] == rows]
 
 
-def _judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
+def judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
+    """
+    Read a file.
+
+    Parameters
+    ----------
+    found : Found
+        The file.
+    table : Table
+        The table of the lake.
+
+    Returns
+    -------
+    (Taken, numpy.ndarray) or Rejected
+        The file and its rows, as of `read`; or why it cannot be taken.
+    """
     try:
         content = found.path.read_bytes()
         rows = read(content, table)
@@ -303,32 +319,66 @@ def _build(
         facts = derived_from([part.dtype.descr, *content])
         if year in here and here[year]["derived_from"] == facts:
             return None
-        return _pin(root, table, year, _columns(part, positions[year], table), facts)
+        return pin_year(root, table, year, columns(part, positions[year], table), facts)
 
     written: dict[tuple[str, Key], dict[str, Any] | None] = {
-        (table.name, _key(gone)): None for gone in here if gone not in positions
+        (table.name, Key.of_year(gone)): None for gone in here if gone not in positions
     }
     task = progress.add_task(table.name, total=len(positions))
     for one, row in zip(positions, pool.map(build, positions), strict=True):
         if row is not None:
-            written[table.name, _key(one)] = row
+            written[table.name, Key.of_year(one)] = row
         progress.advance(task)
     return written
 
 
-def _key(year: int) -> Key:
-    return Key(date(year, 1, 1))
+def pin_year(root: Path, table: Table, year: int, rows: pa.Table, facts: str | None = None) -> dict[str, Any]:
+    """
+    Write one version of a year, as `mica_lake.catalog.pin` does; times may be NaN.
 
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    table : Table
+        The table.
+    year : int
+        The year.
+    rows : pyarrow.Table
+        All its rows.
+    facts : str, optional
+        What they are derived from.
 
-def _pin(root: Path, table: Table, year: int, rows: pa.Table, facts: str) -> dict[str, Any]:
-    row = catalog.pin(root, table, _key(year), rows, [], facts)
+    Returns
+    -------
+    dict
+        Its row in the catalog's ``partition``.
+    """
+    row = catalog.pin(root, table, Key.of_year(year), rows, [], facts)
     # NaN is no date, neither of a partition nor of the lake's status.
-    return row | {name: None for name in ("tstart", "tstop") if math.isnan(row[name])}
+    return row | {name: None for name in ("tstart", "tstop") if row[name] is not None and math.isnan(row[name])}
 
 
-def _columns(rows: Rows, positions: NDArray[np.int64], table: Table) -> pa.Table:
+def columns(rows: Rows, positions: NDArray[np.int64], table: Table) -> pa.Table:
+    """
+    Rows of an HDF5 table as the lake has them.
+
+    Parameters
+    ----------
+    rows : numpy.ndarray
+        The rows.
+    positions : numpy.ndarray of int64
+        Place of each in its source.
+    table : Table
+        The table of the lake.
+
+    Returns
+    -------
+    pyarrow.Table
+        Of the schema of `table`; columns that it has after those of the HDF5 table are left out.
+    """
     arrays = [pa.array(positions.astype(np.int32))]
     for name in rows.dtype.names or ():
         values = np.ascontiguousarray(rows[name])
         arrays.append(_texts(values) if values.dtype.kind == "S" else pa.array(values))
-    return pa.Table.from_arrays(arrays, schema=table.schema)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(list(table.schema)[: len(arrays)]))

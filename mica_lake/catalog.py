@@ -38,7 +38,7 @@ GRACE_SECONDS = 3600.0
 State = tuple[str, int] | None
 SQL_FILES = (
     "times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql",
-    "asp_l1.sql", "stats.sql", "cxcsec.sql"
+    "asp_l1.sql", "stats.sql", "vv.sql", "cxcsec.sql"
 )  # fmt: skip
 
 
@@ -57,6 +57,11 @@ class Key:
 
     day: date
     slot: int | None = None
+
+    @staticmethod
+    def of_year(year: int) -> "Key":
+        """Key of a partition of a table by year."""
+        return Key(date(year, 1, 1))
 
     def path(self, table: Table) -> str:
         """Path of the partition's file, relative to the lake."""

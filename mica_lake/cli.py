@@ -41,6 +41,7 @@ class Product(enum.StrEnum):
     asp_l1 = "asp_l1"
     acq_stats = "acq_stats"
     guide_stats = "guide_stats"
+    vv = "vv"
 
 
 class Format(enum.StrEnum):
@@ -140,27 +141,32 @@ def msid(
 
 @app.command()
 def vv(
-    obsid: Annotated[int, typer.Argument(help="The observation.")],
+    obsids: Annotated[list[int], typer.Argument(metavar="OBSID...", help="The observations.")],
     version: Annotated[str, typer.Option("--version", help="default, last, or a number.")] = "last",
     lake: LakeOption = None,
     plots: Annotated[
         Path | None, typer.Option("--plots", help="Write vv_report.json and the pictures of all slots to this folder.")
     ] = None,
+    ingest: Annotated[
+        bool, typer.Option("--ingest", help="Store the residuals in the lake's tables vv_rms and vv_report.")
+    ] = False,
 ) -> None:
     """
-    Show how well the guide stars and fid lights of an observation fit its aspect solution.
+    Show how well the guide stars and fid lights of observations fit their aspect solutions.
 
     Values outside the limits are marked ! (bad) and ? (to look at). Arcsec, and fractions of samples.
 
+    Exit code 3 if the residuals of one cannot be computed: the others are shown and stored.
+
     Example: mica-lake vv 32448 --plots vv_32448
     """
-    from mica_lake.vv import get_arch_vv
-    from mica_lake.vv_output import show
+    from mica_lake.lake import default_root
+    from mica_lake.vv_output import run
 
-    obi = get_arch_vv(obsid, int(version) if version.isdecimal() else version, lake)
-    show(obi, Console())
-    if plots is not None:
-        print(obi.save(plots)[-1])
+    if plots is not None and len(obsids) > 1:
+        raise ValueError(f"--plots {plots} is of one observation, {len(obsids)} are named: run it for each")
+    chosen = int(version) if version.isdecimal() else version
+    raise typer.Exit(run(obsids, chosen, lake or default_root(), plots, ingest, Console()))
 
 
 @app.command()

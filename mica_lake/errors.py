@@ -5,5 +5,5 @@ class LakeError(Exception):
     """Something is wrong with the lake itself: there is none, it is locked, or a file of it is damaged."""
 
 
-class MissingDataError(Exception):
-    """The lake has no such data, for example no pseudo-MSID of that name."""
+class MissingDataError(LookupError):
+    """The lake has no such data, for example no pseudo-MSID of that name, or no V&V report of an observation."""

@@ -80,11 +80,11 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     metadata = {"format": FORMAT, "table": table.name, "sources": json.dumps(listed, separators=(",", ":"))}
     if derived_from is not None:
         metadata["derived_from"] = derived_from
-    paths = {f.name: f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in rows.schema}
+    paths = {f.name: _leaves(f) for f in rows.schema}
     split = {
         path: "BYTE_STREAM_SPLIT"
-        for name, path in paths.items()
-        if (column := table.by_name.get(name)) is not None and _split(rows, column, path)
+        for name, (path, *others) in paths.items()
+        if not others and (column := table.by_name.get(name)) is not None and _split(rows, column, path)
     }
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
@@ -92,7 +92,7 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
         rows.schema,
         compression="zstd",
         compression_level=3,
-        use_dictionary=[path for path in paths.values() if path not in split],
+        use_dictionary=[path for leaves in paths.values() for path in leaves if path not in split],
         column_encoding=split or None,
         # Statistics cost footer bytes in every column.
         write_statistics=list(table.searched) or False,
@@ -102,6 +102,15 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
         writer.write_table(rows, row_group_size=table.row_group_rows)
         writer.add_key_value_metadata({_PREFIX + key: value for key, value in metadata.items()})
     return bytes(sink.getvalue())
+
+
+def _leaves(field: pa.Field) -> list[str]:
+    """Paths of a column's values in a Parquet file."""
+    if pa.types.is_list(field.type):
+        return [f"{field.name}.list.{path}" for path in _leaves(field.type.value_field.with_name("element"))]
+    if pa.types.is_struct(field.type):
+        return [f"{field.name}.{path}" for child in field.type.fields for path in _leaves(child)]
+    return [field.name]
 
 
 def _split(rows: pa.Table, column: Column, path: str) -> bool:

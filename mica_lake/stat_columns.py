@@ -1,5 +1,5 @@
 """
-The columns of the acquisition and guide star statistics, as their HDF5 tables have them.
+The columns of the acquisition and guide star statistics and of the V&V residuals, as their HDF5 tables have them.
 
 They are declared in ``stat_columns.csv``: name, numpy type, unit and meaning, in the order of the tables.
 """
@@ -12,8 +12,6 @@ from importlib import resources
 import numpy as np
 import pyarrow as pa
 
-_TYPES = {"b": pa.bool_(), "i": pa.int64(), "f": pa.float64(), "S": pa.string()}
-
 
 @dataclass(frozen=True)
 class StatColumn:
@@ -23,11 +21,11 @@ class StatColumn:
     Attributes
     ----------
     table : str
-        ``acq_stats`` or ``guide_stats``.
+        ``acq_stats``, ``guide_stats`` or ``vv_rms``.
     name : str
         Its name.
     dtype : str
-        Its numpy type in the HDF5 table: a text of so many bytes, a 64-bit integer or real, a boolean.
+        Its numpy type in the HDF5 table: a text of so many bytes, an integer, a real, a boolean.
     unit : str
         Its unit, empty where it has none.
     meaning : str
@@ -43,7 +41,8 @@ class StatColumn:
     @property
     def type(self) -> pa.DataType:
         """Its type in the lake."""
-        return _TYPES[np.dtype(self.dtype).kind]
+        dtype = np.dtype(self.dtype)
+        return pa.string() if dtype.kind == "S" else pa.from_numpy_dtype(dtype)
 
 
 def _read() -> tuple[StatColumn, ...]:
@@ -62,7 +61,7 @@ def columns_of(table: str) -> tuple[StatColumn, ...]:
     Parameters
     ----------
     table : str
-        ``acq_stats`` or ``guide_stats``.
+        ``acq_stats``, ``guide_stats`` or ``vv_rms``.
 
     Returns
     -------
@@ -85,7 +84,7 @@ def row_dtype(table: str) -> np.dtype[np.void]:
     Parameters
     ----------
     table : str
-        ``acq_stats`` or ``guide_stats``.
+        ``acq_stats``, ``guide_stats`` or ``vv_rms``.
 
     Returns
     -------

@@ -318,30 +318,91 @@ ACA_CENT = Table(
     time="time",
     searched=("time", "obsid"),
 )
+ASP_L1_PROC = Table(
+    "asp_l1_proc",
+    (),
+    (
+        Column("obsid", pa.int32(), "", "the observation", "aspect_1_proc.obsid"),
+        Column("obi", pa.int32(), "", "observation interval of the observation", "aspect_1_proc.obi"),
+        Column("revision", pa.int32(), "", "revision of the aspect products", "aspect_1_proc.revision"),
+        Column("isdefault", pa.bool_(), "", "whether this revision is the released one", "aspect_1_proc.isdefault"),
+        Column("aspect_1_id", pa.int32(), "", "number of the processing", "aspect_1_proc.aspect_1_id"),
+        Column("ap_date", pa.string(), "", "date of the processing", "aspect_1_proc.ap_date"),
+        Column("time", pa.float64(), "s", "the same, CXC seconds; null where it is no date", "aspect_1_proc.ap_date"),
+    ),
+    row_group_rows=8192,
+    time="time",
+    searched=("obsid",),
+)
 
 
-def _stats(name: str, time: str) -> Table:
-    source = f"{name}.h5"
+def _stats(name: str, source: str, time: str, searched: tuple[str, ...], more: tuple[Column, ...] = ()) -> Table:
     return Table(
         name,
         ("year",),
         (
             Column("position", pa.int32(), "", "row in the source table, from 0", f"place in {source}"),
             *(Column(c.name, c.type, c.unit, c.meaning, f"{source} column {c.name}") for c in columns_of(name)),
+            *more,
         ),
         row_group_rows=8192,
         time=time,
-        searched=(time, "agasc_id", "obsid"),
+        searched=(time, *searched),
     )
 
 
-ACQ_STATS = _stats("acq_stats", "guide_tstart")
-GUIDE_STATS = _stats("guide_stats", "kalman_tstart")
+ACQ_STATS = _stats("acq_stats", "acq_stats.h5", "guide_tstart", ("agasc_id", "obsid"))
+GUIDE_STATS = _stats("guide_stats", "guide_stats.h5", "kalman_tstart", ("agasc_id", "obsid"))
+_COMPUTED = Column("computed", pa.bool_(), "", "whether 'mica-lake vv --ingest' computed it", "null position, or not")
+VV_RMS = _stats("vv_rms", "vv.h5", "tstart", ("obsid",), (_COMPUTED,))
+
+
+def _vv_slot() -> pa.DataType:
+    """What a V&V report tells of a slot, in the words of `mica_lake.vv.obi.Obi.slot_report`."""
+    whole, real, text = pa.int32(), pa.float64(), pa.string()
+    of_residuals = [
+        (f"{name}_{kind}", type_)
+        for name in ("dr", "dy", "dz", "mag")
+        for kind, type_ in (("n_samples", whole), ("bad_samples", whole), ("mean", real), ("med", real), ("rms", real))
+    ]
+    return pa.struct(
+        [
+            ("slot", whole),
+            ("type", text),
+            ("id_status", text),
+            ("cel_loc_flag", whole),
+            ("n_pts", whole),
+            *((name, real) for name in ("rad_off", "enc_rad1", "enc_rad2", "mean_y", "mean_z")),
+            *of_residuals,
+            *((f"frac_{name}_big", real) for name in ("dr", "dy", "dz", "mag")),
+        ]
+    )
+
+
+VV_REPORT = Table(
+    "vv_report",
+    ("year",),
+    (
+        Column("obsid", pa.int32(), "", "the observation", "report"),
+        Column("revision", pa.int32(), "", "revision of its aspect products", "report"),
+        Column("isdefault", pa.bool_(), "", "whether this revision is the released one", "asp_l1_proc, asp_l1_file"),
+        Column("computed", pa.bool_(), "", "whether 'mica-lake vv --ingest' computed it", "the ingest"),
+        Column("tstart", pa.float64(), "s", "start of the observation, CXC seconds; null if not said", "report"),
+        Column("tstop", pa.float64(), "s", "stop of the observation, CXC seconds; null if not said", "report"),
+        Column("directory", pa.string(), "", "folder of the archive's report, null where it has none", "as last seen"),
+        Column("checksum", pa.string(), "", "SHA-256 of the report", "vv_report.json, or what was computed"),
+        Column("slots", pa.list_(_vv_slot()), "", "for each slot, by slot, its residuals", "report, slots"),
+        Column("report", pa.string(), "", "the whole report, JSON", "vv_report.json, or what was computed"),
+    ),
+    row_group_rows=1024,
+    time="tstart",
+    searched=("obsid",),
+)
 TABLES = {
     table.name: table
     for table in (
-        ACA_L0, HDR3, DARK_CAL, DARK_CAL_IMAGE, DARK_CAL_DISTRIBUTION, OBSPAR, OBSPAR_KV, ASP_L1_FILE, ASP_SOL,
-        ACA_CENT, ACQ_STATS, GUIDE_STATS,
+        ACA_L0, HDR3, DARK_CAL, DARK_CAL_IMAGE, DARK_CAL_DISTRIBUTION, OBSPAR, OBSPAR_KV, ASP_L1_FILE, ASP_L1_PROC,
+        ASP_SOL, ACA_CENT, ACQ_STATS, GUIDE_STATS, VV_RMS, VV_REPORT,
     )
 }  # fmt: skip
 

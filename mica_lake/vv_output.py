@@ -1,14 +1,81 @@
-"""What ``mica-lake vv`` prints: the residuals of the slots, with those outside the limits marked."""
+"""What ``mica-lake vv`` does: prints the residuals of slots, with those outside the limits marked, and stores them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
+from mica_lake.archive import asp_l1
+from mica_lake.errors import MissingDataError
+from mica_lake.ingest import vv as ingest_vv
+from mica_lake.ingest.report import SET_ASIDE
+from mica_lake.ingest.source_files import Found, Rejected
+from mica_lake.vv.archive import get_arch_vv, rms_rows
 from mica_lake.vv.limits import limits
 from mica_lake.vv.obi import Obi
 
 _SHOWN = ("dy_med", "dz_med", "dy_rms", "dz_rms", "rad_off", "mag_med")
 _STYLE = {"bad": ("bold red", "!"), "warn": ("yellow", "?")}
+
+
+def run(obsids: Sequence[int], version: Any, lake: Path, plots: Path | None, ingest: bool, console: Console) -> int:
+    """
+    Compute the residuals of observations, print them, and write or store them.
+
+    Parameters
+    ----------
+    obsids : sequence of int
+        The observations.
+    version : {'default', 'last'} or int
+        Which revision of their aspect products.
+    lake : path
+        The lake.
+    plots : path or None
+        Where to write report and pictures to.
+    ingest : bool
+        Whether to store the residuals in the lake.
+    console : rich.console.Console
+        Where to print.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if all went well, 3 if one was set aside.
+
+    Raises
+    ------
+    MissingDataError, ValueError, OSError
+        As of `get_arch_vv`, if there is but one observation and it is not to be stored.
+    LakeError
+        If there is no lake or it cannot be written.
+    """
+    computed, rejected, unknown = [], [], 0
+    for obsid in track(obsids, console=console, transient=True, disable=not console.is_terminal or len(obsids) == 1):
+        try:
+            obi = get_arch_vv(obsid, version, lake)
+        except (MissingDataError, ValueError, OSError) as error:
+            folder = (asp_l1.get_obs_dirs(obsid, lake) or {}).get(version)
+            if folder is None or not ingest:
+                if len(obsids) == 1:
+                    raise
+                unknown += 1
+            else:
+                place = Path(folder).resolve()
+                rejected.append(Rejected(Found(str(place.parent), place.name), str(error)))
+            console.print(f"obsid {obsid}: {error}", highlight=False, soft_wrap=True)
+            continue
+        show(obi, console)
+        if plots is not None:
+            console.print(str(obi.save(plots)[-1]), soft_wrap=True, highlight=False)
+        if ingest:
+            computed.append(ingest_vv.Computed(obi.report(), rms_rows(obi, lake)))
+    if ingest:
+        ingest_vv.store(computed, lake, rejected).show(console)
+    return SET_ASIDE if rejected or unknown else 0
 
 
 def show(obi: Obi, console: Console) -> None:

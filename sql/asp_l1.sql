@@ -1,6 +1,7 @@
 -- Aspect level 1: aspect solutions and centroids.
 
 SET VARIABLE mica_lake_asp_l1_file = files_of('asp_l1_file');
+SET VARIABLE mica_lake_asp_l1_proc = files_of('asp_l1_proc');
 SET VARIABLE mica_lake_asp_sol = files_by_day('asp_sol', NULL, NULL);
 SET VARIABLE mica_lake_aca_cent = files_by_day('aca_cent', NULL, NULL);
 
@@ -11,6 +12,27 @@ CREATE OR REPLACE TEMP VIEW asp_l1_file AS
 
 CREATE OR REPLACE TEMP MACRO asp_l1_file_files(start, stop) AS
     if_in_order(start, stop, getvariable('mica_lake_asp_l1_file'));
+
+-- A row per processing: obsid, obi, revision, isdefault, aspect_1_id, ap_date.
+--     SELECT revision, ap_date FROM asp_l1_proc WHERE obsid = 16505 AND isdefault
+CREATE OR REPLACE TEMP VIEW asp_l1_proc AS
+    SELECT * FROM read_parquet(getvariable('mica_lake_asp_l1_proc'), hive_partitioning = false);
+
+CREATE OR REPLACE TEMP MACRO asp_l1_proc_files(start, stop) AS
+    if_in_order(start, stop, getvariable('mica_lake_asp_l1_proc'));
+
+-- The revisions of an observation's aspect products, newest processing last: as the processing table has them or, where it
+-- does not know the observation, as their files have them.
+--     SELECT revision FROM asp_l1_revisions(16505) WHERE isdefault
+CREATE OR REPLACE TEMP MACRO asp_l1_revisions(of_obsid) AS TABLE
+    SELECT revision, isdefault, aspect_1_id, ap_date
+    FROM asp_l1_proc
+    WHERE obsid = of_obsid
+    UNION ALL
+    SELECT DISTINCT revision, isdefault, NULL::INTEGER, NULL::VARCHAR
+    FROM asp_l1_file
+    WHERE obsid = of_obsid AND NOT EXISTS (SELECT 1 FROM asp_l1_proc WHERE obsid = of_obsid)
+    ORDER BY revision, aspect_1_id;
 
 CREATE OR REPLACE TEMP MACRO asp_sol_files(start, stop) AS
     files_between('asp_sol', getvariable('mica_lake_asp_sol'), start, stop);

@@ -349,6 +349,10 @@ def _interval(
     }
 
 
+def _aspect_1_id(observation: Observation, revision: int) -> int:
+    return 100 * observation.obsid + revision
+
+
 def _processed(observation: Observation, revision: int) -> str:
     return f"{utc_day(observation.tstop + 86400 * revision)}T00:00:00"
 
@@ -490,7 +494,7 @@ def archive(
         link_revisions(top, observation)
     processing = [
         {
-            "aspect_1_id": 100 * observation.obsid + revision,
+            "aspect_1_id": _aspect_1_id(observation, revision),
             "obsid": observation.obsid,
             "obi": 0,
             "revision": revision,

@@ -250,13 +250,13 @@ def _dates(secs: _Floats) -> NDArray[np.bytes_]:
     return np.repeat(np.array([times.utc(t) for t in secs[::_STARS].tolist()], "S21"), _STARS)
 
 
-def _hdf5(rows: NDArray[np.void]) -> bytes:
-    """Give an HDF5 file of one table, ``/data``."""
+def _hdf5(rows: NDArray[np.void], node: str = "data") -> bytes:
+    """Give an HDF5 file of one table."""
     import h5py
 
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
-        file.create_dataset("data", data=rows, chunks=(512,), maxshape=(None,), compression="gzip", compression_opts=5)
+        file.create_dataset(node, data=rows, chunks=(512,), maxshape=(None,), compression="gzip", compression_opts=5)
     return content.getvalue()
 
 

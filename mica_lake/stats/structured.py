@@ -24,7 +24,7 @@ def rows_of(table: str, filter: bool, data_root: Root, condition: str = "true", 
     Parameters
     ----------
     table : str
-        ``acq_stats`` or ``guide_stats``.
+        ``acq_stats``, ``guide_stats`` or ``vv_rms``.
     filter : bool
         Whether to leave out rows that are known to be bad.
     data_root : path or None
@@ -96,8 +96,8 @@ def rows_of_star(table: str, agasc_id: Any, filter: bool, data_root: Root) -> ND
 
 
 def _ranks(positions: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Place of each row in the order of the source."""
-    order = np.argsort(positions.to_numpy())
+    """Place of each row in the order of the source; rows without a position come last, as they are."""
+    order = np.argsort(positions.to_numpy(), kind="stable")
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     return ranks
@@ -107,6 +107,6 @@ def _values(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Values of a column, of which none is null."""
     if dtype.kind != "S":
         return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    # Texts filled up to the same length lie one after the other, as numpy has them.
-    padded = pc.ascii_rpad(column, dtype.itemsize, "\0")
+    # Texts of the same length lie one after the other, as numpy has them. Some that were computed are longer.
+    padded = pc.binary_slice(pc.ascii_rpad(column, dtype.itemsize, "\0").cast(pa.binary()), 0, dtype.itemsize)
     return np.frombuffer(padded.buffers()[2], dtype, len(padded))

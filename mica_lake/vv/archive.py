@@ -1,16 +1,185 @@
-"""Residuals of the observations that the lake knows."""
+"""V&V of the observations that the lake knows: reports and residuals it has, and residuals computed from the files."""
 
+import json
 import os
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mica_lake.archive import asp_l1, obspar, revisions
 from mica_lake.errors import MissingDataError
+from mica_lake.lake import open_lake
+from mica_lake.stats.structured import rows_of
 from mica_lake.vv.obi import Obi
 
-__all__ = ["get_arch_vv"]
+__all__ = ["get_arch_vv", "get_rms_data", "get_vv", "get_vv_dir", "get_vv_files", "rms_rows"]
+
+Root = str | os.PathLike[str] | None
 
 
-def get_arch_vv(obsid: int, version: Any = "last", data_root: str | os.PathLike[str] | None = None) -> Obi:
+def get_rms_data(data_root: Root = None) -> NDArray[np.void]:
+    """
+    Residuals of all slots of all observations and revisions.
+
+    Parameters
+    ----------
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    numpy.ndarray
+        A structured array, a row for each slot with data, of the type ``row_dtype("vv_rms")`` of
+        `mica_lake.stat_columns`: those of ``vv.h5`` in its order, then those that ``mica-lake vv --ingest`` computed,
+        by time.
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+
+    Examples
+    --------
+    >>> data = get_rms_data(data_root=getfixture("demo_lake"))
+    >>> data[data["obsid"] == 32448]["slot"]
+    array([0, 1, 2, 3, 4, 5, 6, 7], dtype=int32)
+    """
+    return rows_of("vv_rms", False, data_root)
+
+
+def get_vv(obsid: int, version: Any = "default", data_root: Root = None) -> dict[str, Any]:
+    """
+    V&V report of an observation.
+
+    Parameters
+    ----------
+    obsid : int
+        The observation.
+    version : {'default', 'last'} or int
+        Which revision of its aspect products, as the aspect processing table has them.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    dict
+        As of `Obi.info`.
+
+    Raises
+    ------
+    MissingDataError
+        A LookupError: if there is no such observation, revision or report.
+    ValueError
+        If the version is none.
+    mica_lake.LakeError
+        If there is no lake.
+
+    Examples
+    --------
+    >>> get_vv(32448, data_root=getfixture("demo_lake"))["slots"]["3"]["type"]
+    'GUIDE'
+    """
+    report: dict[str, Any] = json.loads(_found(obsid, version, "report", data_root))
+    return report
+
+
+def get_vv_dir(obsid: int, version: Any = "default", data_root: Root = None) -> str:
+    """
+    Folder of an observation's V&V products.
+
+    Parameters
+    ----------
+    obsid, version, data_root
+        As of `get_vv`.
+
+    Returns
+    -------
+    str
+        The folder, as ingest last saw it.
+
+    Raises
+    ------
+    MissingDataError
+        A LookupError: if there is no such observation, revision or report, or the report has no folder, as it was
+        computed here.
+    ValueError, mica_lake.LakeError
+        As of `get_vv`.
+
+    Examples
+    --------
+    >>> Path(get_vv_dir(32448, data_root=getfixture("demo_lake"))).name
+    '32448_v02'
+    """
+    folder = _found(obsid, version, "directory", data_root)
+    if folder is None:
+        raise MissingDataError(
+            f"the V&V of obsid {obsid}, version {version!r}, has no folder, as 'mica-lake vv --ingest' computed it: "
+            "get_vv gives the report, 'mica-lake vv OBSID --plots FOLDER' writes one"
+        )
+    return folder
+
+
+def get_vv_files(obsid: int, version: Any = "default", data_root: Root = None) -> list[str]:
+    """
+    Files of an observation's V&V products.
+
+    Parameters
+    ----------
+    obsid, version, data_root
+        As of `get_vv`.
+
+    Returns
+    -------
+    list of str
+        Paths of all that is in its folder now, by name.
+
+    Raises
+    ------
+    MissingDataError
+        A LookupError: as of `get_vv_dir`, or if the folder is not there any more.
+    ValueError, mica_lake.LakeError
+        As of `get_vv`.
+
+    Examples
+    --------
+    >>> [Path(path).name for path in get_vv_files(32448, data_root=getfixture("demo_lake"))]
+    ['vv_report.json']
+    """
+    folder = Path(get_vv_dir(obsid, version, data_root))
+    try:
+        return sorted(str(path) for path in folder.iterdir())
+    except OSError as error:
+        raise MissingDataError(
+            f"{folder} cannot be listed ({error.strerror}): ingest vv from where it is now"
+        ) from None
+
+
+def _found(obsid: int, version: Any, column: str, data_root: Root) -> Any:
+    """A column of the report of a version."""
+    condition, params = revisions.chosen_one(version)
+    lake = open_lake(data_root)
+    if not params:
+        rows = lake.sql("FROM asp_l1_revisions($obsid)", {"obsid": int(obsid)}).fetchall()
+        chosen = [revision for revision, isdefault, *_ in rows if isdefault or condition == "islast"]
+        if not chosen:
+            raise MissingDataError(
+                f"obsid {obsid} has no revision {version!r} of aspect products in the lake; it has "
+                f"{', '.join(str(revision) for revision, *_ in rows) or 'none'} ('mica-lake ingest asp_l1' takes them)"
+            )
+        params = {"revision": max(chosen)}
+    query = f"SELECT {column} FROM vv_report WHERE obsid = $obsid AND revision = $revision"
+    reports = lake.sql(query, {"obsid": int(obsid), **params}).fetchall()
+    if not reports:
+        raise MissingDataError(
+            f"the lake has no V&V report of obsid {obsid}, revision {params['revision']}: 'mica-lake ingest vv' takes "
+            f"that of the archive, 'mica-lake vv {obsid} --version {params['revision']} --ingest' computes one"
+        )
+    return reports[0][0]
+
+
+def get_arch_vv(obsid: int, version: Any = "last", data_root: Root = None) -> Obi:
     """
     Residuals of an observation, from the products where ingest saw them.
 
@@ -50,3 +219,46 @@ def get_arch_vv(obsid: int, version: Any = "last", data_root: str | os.PathLike[
     if file is None:
         raise MissingDataError(f"the lake has no obspar of obsid {obsid}: 'mica-lake ingest obspar' takes it")
     return Obi(file, folder)
+
+
+def rms_rows(obi: Obi, data_root: Root = None) -> list[dict[str, int | float | str]]:
+    """
+    Rows of the table ``vv_rms``, with what the lake knows of the observation.
+
+    Parameters
+    ----------
+    obi : Obi
+        The residuals.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` otherwise.
+
+    Returns
+    -------
+    list of dict
+        As of `Obi.rms_rows`. Number and date of the processing are those of the newest of this revision in the aspect
+        processing table, 0 and an empty text where it has none; the mean temperature of the CCD is that of all
+        readouts of the observation, NaN where the lake has none.
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+
+    Examples
+    --------
+    >>> rows = rms_rows(get_arch_vv(32448, data_root=getfixture("demo_lake")), getfixture("demo_lake"))
+    >>> rows[0]["aspect_1_id"], -12 < rows[0]["mean_aacccdpt"] < -5
+    (3244802, True)
+    """
+    lake, info = open_lake(data_root), obi.info()
+    query = "SELECT isdefault, aspect_1_id, ap_date FROM asp_l1_revisions($obsid) WHERE revision = $revision"
+    rows = lake.sql(query, {"obsid": info["obsid"], "revision": info["revision"]}).fetchall()
+    _, aspect_1_id, ap_date = rows[-1] if rows else (False, None, None)
+    interval = {"start": float(info["tstart"]), "stop": float(info["tstop"])}
+    (celsius,) = lake.sql("FROM mean_ccd_temp($start, $stop)", interval).fetchall()[0]
+    return obi.rms_rows(
+        isdefault=int(any(isdefault for isdefault, *_ in rows)),
+        aspect_1_id=aspect_1_id or 0,
+        ap_date=ap_date or "",
+        mean_aacccdpt=float("nan") if celsius is None else celsius,
+    )

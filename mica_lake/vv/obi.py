@@ -164,7 +164,7 @@ class Obi:
 
     def info(self) -> dict[str, Any]:
         """
-        What is known of the observation: the content of its ``vv_report.json``.
+        What is known of the observation.
 
         Returns
         -------
@@ -307,9 +307,19 @@ class Obi:
                 written.append(Path(directory, f"{name}.png"))
                 partition_file.write(written[-1], plots.png(figure))
         written.append(Path(directory, "vv_report.json"))
-        text = json.dumps(_without_nan(self.info()), indent=1, sort_keys=True, allow_nan=False)
-        partition_file.write(written[-1], text.encode())
+        partition_file.write(written[-1], self.report().encode())
         return written
+
+    def report(self) -> str:
+        """
+        Report of the observation, the content of its ``vv_report.json``.
+
+        Returns
+        -------
+        str
+            `info` as JSON, null where a number is none.
+        """
+        return json.dumps(_without_nan(self.info()), indent=1, sort_keys=True, allow_nan=False)
 
     def _plot(self, slot: int) -> plots.SlotPlot:
         return plots.SlotPlot(

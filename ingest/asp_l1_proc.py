@@ -1,0 +1,173 @@
+"""
+The aspect processing table: from ``processing_asp_l1.db3`` to table `asp_l1_proc`, done with `mica_lake.ingest.asp_l1`.
+
+It says which revision of an observation's aspect products is released, and which processing made them.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mica_lake import catalog
+from mica_lake.catalog import EPOCH, Key
+from mica_lake.ingest.source_files import Found, Rejected, derived_from, partitions
+from mica_lake.tables import ASP_L1_FILE, ASP_L1_PROC
+from mica_lake.times import cxcsec
+
+DATABASE = "processing_asp_l1.db3"
+_COLUMNS = ["obsid", "revision", "isdefault"]
+# Observation and revision -> whether it is the released one.
+Released = dict[tuple[int, int], bool]
+
+
+def read(top: Path) -> pa.Table | Rejected | None:
+    """
+    The processings that an archive lists.
+
+    Parameters
+    ----------
+    top : Path
+        Its folder of aspect products.
+
+    Returns
+    -------
+    pyarrow.Table or Rejected or None
+        Rows of `asp_l1_proc`, by observation and revision; the reason if the database is damaged; None if there is
+        none.
+    """
+    path = top / DATABASE
+    if not path.exists():
+        return None
+    query = "SELECT obsid, obi, revision, isdefault, aspect_1_id, ap_date FROM aspect_1_proc"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            rows = [
+                {
+                    "obsid": int(obsid),
+                    "obi": None if obi is None else int(obi),
+                    "revision": int(revision),
+                    "isdefault": isdefault == 1,
+                    "aspect_1_id": int(aspect_1_id),
+                    "ap_date": None if ap_date is None else str(ap_date),
+                    "time": _time(ap_date),
+                }
+                for obsid, obi, revision, isdefault, aspect_1_id, ap_date in connection.execute(query)
+            ]
+        rows.sort(key=lambda row: (row["obsid"], row["revision"], row["aspect_1_id"]))
+        return pa.Table.from_pylist(rows, schema=ASP_L1_PROC.schema)
+    except (sqlite3.Error, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+        return Rejected(Found(str(top), DATABASE), f"{error}; what the lake has of it stays")
+
+
+def _time(ap_date: object) -> float | None:
+    try:
+        return cxcsec(str(ap_date))
+    except ValueError:
+        return None
+
+
+def build(
+    root: Path, rows: pa.Table, here: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> dict[tuple[str, Key], dict[str, Any] | None]:
+    """
+    Make `asp_l1_proc`, pinned but not committed, if it is not what it would be.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    rows : pyarrow.Table
+        Its rows.
+    here : dict
+        The partitions that there are, as of `mica_lake.ingest.source_files.partitions`.
+
+    Returns
+    -------
+    dict
+        As `mica_lake.catalog.commit` takes it.
+    """
+    key = Key(EPOCH)
+    facts = derived_from([list(row.values()) for row in rows.to_pylist()])
+    so_far = here.get((ASP_L1_PROC.name, key.day_number))
+    if so_far is not None and so_far["derived_from"] == facts:
+        return {}
+    return {(ASP_L1_PROC.name, key): catalog.pin(root, ASP_L1_PROC, key, rows, [], facts)}
+
+
+def released(proc: pa.Table, of_files: Iterable[tuple[int, int, bool]]) -> Released:
+    """
+    Which revisions are released.
+
+    Parameters
+    ----------
+    proc : pyarrow.Table
+        Rows of `asp_l1_proc`.
+    of_files : iterable of (obsid, revision, isdefault)
+        The revisions of `asp_l1_file`, which decide about observations that `proc` does not know.
+
+    Returns
+    -------
+    dict
+        Observation and revision -> whether it is the released one.
+
+    Examples
+    --------
+    >>> released(ASP_L1_PROC.schema.empty_table(), [(5438, 2, True)])
+    {(5438, 2): True}
+    """
+    found: Released = {}
+    for obsid, revision, isdefault in zip(*(proc.column(n).to_pylist() for n in _COLUMNS), strict=True):
+        found[obsid, revision] = found.get((obsid, revision), False) or isdefault
+    known = {obsid for obsid, _ in found}
+    found.update({(obsid, revision): default for obsid, revision, default in of_files if obsid not in known})
+    return found
+
+
+def released_in(root: Path) -> Released:
+    """
+    Which revisions are released, as the lake knows.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+
+    Returns
+    -------
+    dict
+        As of `released`.
+    """
+    here = partitions(root, [ASP_L1_PROC.name, ASP_L1_FILE.name])
+    of_files: list[tuple[int, int, bool]] = []
+    for (table, _), row in here.items():
+        if table == ASP_L1_FILE.name:
+            rows = pq.read_table(root / row["path"], columns=_COLUMNS, partitioning=None)
+            of_files += zip(*(rows.column(name).to_pylist() for name in _COLUMNS), strict=True)
+    return released(so_far(root, here), of_files)
+
+
+def so_far(root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> pa.Table:
+    """
+    Rows of `asp_l1_proc` that the lake has.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    here : dict
+        Its partitions.
+
+    Returns
+    -------
+    pyarrow.Table
+        The rows.
+    """
+    row = here.get((ASP_L1_PROC.name, Key(EPOCH).day_number))
+    if row is None:
+        return ASP_L1_PROC.schema.empty_table()
+    return pq.read_table(root / row["path"], partitioning=None, schema=ASP_L1_PROC.schema)

@@ -1,0 +1,428 @@
+"""
+V&V: from ``vv.h5`` to table `vv_rms`, from ``OO/OOOOO_vRR/vv_report.json`` to `vv_report`, from computing to both.
+
+What ``mica-lake vv --ingest`` computed takes the place of the archive's rows and report of the same observation and
+revision, in whatever order they come, and stays. Which revision is released is what the aspect processing table says;
+only rows of ``vv.h5`` of observations without computed ones keep the file's own word for it.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.console import Console
+
+from mica_lake import catalog
+from mica_lake.catalog import EPOCH, Key
+from mica_lake.ingest import stat_table
+from mica_lake.ingest.asp_l1_proc import Released, released_in
+from mica_lake.ingest.fits_table import BadFile
+from mica_lake.ingest.report import Report, progress_bar
+from mica_lake.ingest.source_files import (
+    Found,
+    Rejected,
+    SourceFiles,
+    Taken,
+    archive_folder,
+    derived_from,
+    found_in,
+    partitions,
+    unreadable,
+)
+from mica_lake.partition_file import checksum
+from mica_lake.tables import VV_REPORT, VV_RMS
+from mica_lake.times import utc_day
+
+REPORT, TABLE = "vv_report.json", "vv.h5"
+_GROUP = re.compile(r"\d{2}", re.ASCII)
+_FOLDER = re.compile(r"(\d{5})_v(\d{2,3})", re.ASCII)
+# What is long; the other columns say what a year is made from.
+_CONTENT = ("slots", "report")
+_SLOT: pa.StructType = VV_REPORT.by_name["slots"].type.value_type
+_KEPT = [name for name in VV_REPORT.schema.names if name not in _CONTENT]
+# Observation and revision -> a row of `vv_report`, with `_CONTENT` where it is new.
+Rows = dict[tuple[int, int], dict[str, Any]]
+Written = dict[tuple[str, Key], dict[str, Any] | None]
+Here = Mapping[tuple[str, int], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """
+    The residuals of an observation as they were computed, to be stored.
+
+    Attributes
+    ----------
+    report : str
+        Its report, JSON.
+    rms_rows : sequence of dict
+        Its rows of `vv_rms`, without ``position`` and ``computed``.
+    """
+
+    report: str
+    rms_rows: Sequence[Mapping[str, int | float | str]] = field(repr=False)
+
+
+def read_report(content: bytes) -> dict[str, Any]:
+    """
+    A report as `vv_report` has it.
+
+    Parameters
+    ----------
+    content : bytes
+        JSON.
+
+    Returns
+    -------
+    dict
+        obsid, revision, tstart, tstop, checksum, slots and report.
+
+    Raises
+    ------
+    BadFile
+        If it is no report; the message is the reason.
+
+    Examples
+    --------
+    >>> row = read_report(b'{"obsid": 5438, "revision": 2, "slots": {"3": {"dz_rms": 0.1}}}')
+    >>> row["obsid"], row["slots"][0]["slot"], row["slots"][0]["dz_rms"], row["tstart"]
+    (5438, 3, 0.1, None)
+    """
+    try:
+        text = content.decode()
+        report = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadFile(f"it is no JSON: {error}") from None
+    if not isinstance(report, dict):
+        raise BadFile(f"it is no report but a JSON {type(report).__name__}")
+    row: dict[str, Any] = {
+        name: _typed(report.get(name), VV_REPORT.by_name[name].type, name)
+        for name in ("obsid", "revision", "tstart", "tstop")
+    }
+    if absent := [name for name in ("obsid", "revision") if row[name] is None]:
+        raise BadFile(f"it is no report, it lacks {' and '.join(absent)}")
+    if row["tstart"] is not None and not 0 < row["tstart"] < 6.3e9:
+        raise BadFile(f"its tstart {row['tstart']} is no time")
+    return row | {"slots": _slots(report.get("slots")), "checksum": checksum(content), "report": text}
+
+
+def _slots(slots: Any) -> list[dict[str, Any]]:
+    if not isinstance(slots, dict) or not all(isinstance(one, dict) for one in slots.values()):
+        raise BadFile("it is no report, its slots are no mapping of slots")
+    found = []
+    for key, one in slots.items():
+        row = {f.name: _typed(one.get(f.name), f.type, f"slots {key} {f.name}") for f in _SLOT}
+        if not re.fullmatch(r"\d", key, re.ASCII) or row["slot"] not in (None, int(key)):
+            raise BadFile(f"its slots have a {key!r}, whose slot is {row['slot']}")
+        found.append(row | {"slot": int(key)})
+    return sorted(found, key=lambda row: int(row["slot"]))
+
+
+def _typed(value: Any, type_: pa.DataType, what: str) -> Any:
+    """A value of JSON as a column has it."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None:
+        return None
+    if pa.types.is_string(type_) and isinstance(value, str):
+        return value
+    if pa.types.is_floating(type_) and number:
+        return float(value)
+    if pa.types.is_integer(type_) and number and abs(value) < 2**31 and value == int(value):
+        return int(value)
+    raise BadFile(f"its {what} is {value!r}, no {type_}")
+
+
+def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
+    try:
+        content = found.path.read_bytes()
+        row = read_report(content)
+        obsid, _, revision = Path(found.directory).name.partition("_v")
+        if (row["obsid"], row["revision"]) != (int(obsid), int(revision)):
+            raise BadFile(f"its folder contradicts it: it is of obsid {row['obsid']} revision {row['revision']}")
+    except BadFile as error:
+        return Rejected(found, str(error))
+    except OSError as error:
+        return unreadable(found, error)
+    facts = {name: row[name] for name in ("tstart", "tstop", "revision")} | {"rows": 1}
+    return Taken(found, row["checksum"], facts), row | {"computed": False, "directory": found.directory}
+
+
+def _discover(top: Path) -> tuple[list[Found], list[Rejected]]:
+    """The reports in an archive, and the folders that lack one."""
+    groups = sorted(entry for entry in top.iterdir() if _GROUP.fullmatch(entry.name) and entry.is_dir())
+    folders = [f for group in groups for f in sorted(group.iterdir()) if _FOLDER.fullmatch(f.name) and f.is_dir()]
+    rejected = [
+        Rejected(Found(str(f.parent), f.name), f"it has no {REPORT}") for f in folders if not (f / REPORT).exists()
+    ]
+    return [found_in(folder, REPORT) for folder in folders if (folder / REPORT).exists()], rejected
+
+
+def ingest(
+    source: str | os.PathLike[str],
+    lake: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    console: Console | None = None,
+) -> Report:
+    """
+    Take V&V reports and residuals into a lake, which is made where there is none.
+
+    Parameters
+    ----------
+    source : path
+        A ``$SKA`` root, or the folder of V&V.
+    lake : path
+        The lake.
+    jobs : int, optional
+        Has no effect: one process reads some thousand reports a second.
+    dry_run : bool
+        Plan only: files are read, the lake is left alone.
+    console : rich.console.Console, optional
+        Where to show a progress bar, if it is a terminal.
+
+    Returns
+    -------
+    Report
+        What was done.
+
+    Raises
+    ------
+    LakeError
+        If the lake is locked, damaged, or the path is something else.
+    FileNotFoundError
+        If the source is not there.
+    ImportError
+        If h5py is not installed; the reports are in the lake then.
+
+    Examples
+    --------
+    >>> report = ingest(getfixture("demo_ska"), getfixture("tmp_path") / "lake")
+    >>> report.taken, report.rows
+    (['32448_v02/vv_report.json', 'vv/vv.h5'], 9)
+    """
+    began = perf_counter()
+    top, root = archive_folder(source, "vv"), catalog.absolute(lake)
+    report = Report("vv", dry_run=dry_run)
+    with ExitStack() as stack:
+        stack.enter_context(catalog.writing(root, dry_run))
+        progress = stack.enter_context(progress_bar(console))
+        here = partitions(root, [VV_RMS.name, VV_REPORT.name])
+        released = released_in(root)
+
+        files = SourceFiles(root, VV_REPORT.name, top, report)
+        reports = _known(root, here)
+        in_archive = [row for row in reports.values() if row["directory"] is not None]
+        files.adopt({**row, "filename": REPORT} for row in in_archive)
+        in_folders, rejected = _discover(top)
+        files.note(rejected)
+        new = files.sort_out(in_folders, [f"{Path(row['directory']).name}/{REPORT}" for row in in_archive])
+        task = progress.add_task(VV_REPORT.name, total=len(new))
+        for found in new:
+            result = _judge(found)
+            if isinstance(result, Rejected):
+                files.note([result])
+            else:
+                files.note([result[0]])
+                _put(reports, result[1])
+            progress.advance(task)
+        if not dry_run:
+            files.commit(root, _build_reports(root, here, reports, released))
+
+        files = SourceFiles(root, VV_RMS.name, top, report)
+        rows, computed = _rms_so_far(root, here)
+        table = top / TABLE
+        if not table.exists():
+            files.set_aside(Found(str(top), TABLE), "it is not there; vv_rms keeps the rows that it has")
+        for found in files.sort_out([found_in(top, TABLE)] if table.exists() else [], []):
+            judged = stat_table.judge(found, VV_RMS)
+            if isinstance(judged, Rejected):
+                files.note([judged])
+                continue
+            files.rows = {name: row for name, row in files.rows.items() if name == found.name}
+            files.note([judged[0]])
+            rows = _of_archive(stat_table.columns(judged[1], np.arange(len(judged[1])), VV_RMS))
+        if not dry_run:
+            files.commit(root, _build_rms(root, here, rows, computed, released))
+    report.seconds = perf_counter() - began
+    return report
+
+
+def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: Iterable[Rejected] = ()) -> Report:
+    """
+    Take residuals that were computed into a lake.
+
+    Parameters
+    ----------
+    computed : iterable of Computed
+        The residuals; those of the same observation and revision that the lake has are replaced.
+    lake : path
+        The lake.
+    rejected : iterable of Rejected
+        Folders of aspect products that have none, and why: they are set aside until they have.
+
+    Returns
+    -------
+    Report
+        What was done.
+
+    Raises
+    ------
+    LakeError
+        If the lake is locked, damaged, or the path is something else.
+    BadFile
+        If what was computed is no report.
+    """
+    began = perf_counter()
+    root = catalog.absolute(lake)
+    report = Report("vv")
+    with catalog.writing(root):
+        here = partitions(root, [VV_RMS.name, VV_REPORT.name])
+        reports, (rows, own) = _known(root, here), _rms_so_far(root, here)
+        files = SourceFiles(root, VV_REPORT.name, root, report)
+        for one in computed:
+            row = read_report(one.report.encode()) | {"computed": True, "directory": None}
+            obsid, revision = _put(reports, row)
+            more = pa.Table.from_pylist(
+                [{**rms, "position": None, "computed": True} for rms in one.rms_rows], schema=VV_RMS.schema
+            )
+            own = pa.concat_tables([own.filter(~np.isin(_keys(own), _keys(more))), more])
+            folder = f"{obsid:05d}_v{revision:02d}"
+            files.seen.add(f"{folder[:2]}/{folder}")
+            report.taken.append(folder)
+            report.rows += 1 + len(more)
+        files.note(rejected)
+        released = released_in(root)
+        written = _build_reports(root, here, reports, released)
+        files.commit(root, written | _build_rms(root, here, rows, own, released))
+    report.seconds = perf_counter() - began
+    return report
+
+
+def stale(root: Path, released: Released) -> Written:
+    """
+    The partitions that tell otherwise of a revision whether it is released, made anew, pinned but not committed.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    released : dict
+        Observation and revision -> whether it is released.
+
+    Returns
+    -------
+    dict
+        As `mica_lake.catalog.commit` takes it.
+    """
+    here = partitions(root, [VV_RMS.name, VV_REPORT.name])
+    written = _build_reports(root, here, _known(root, here), released)
+    archived, computed = _rms_so_far(root, here)
+    return written | (_build_rms(root, here, archived, computed, released) if len(computed) else {})
+
+
+def _known(root: Path, here: Here) -> Rows:
+    """Rows of `vv_report` so far, without what is long."""
+    rows: Rows = {}
+    for (table, _), partition in sorted(here.items()):
+        if table == VV_REPORT.name:
+            for row in pq.read_table(root / partition["path"], columns=_KEPT, partitioning=None).to_pylist():
+                rows[row["obsid"], row["revision"]] = row
+    return rows
+
+
+def _put(reports: Rows, row: dict[str, Any]) -> tuple[int, int]:
+    """Know a report: of the archive, or computed, which goes first; the folder is that of the archive."""
+    key = row["obsid"], row["revision"]
+    before = reports.get(key)
+    if before is not None and before["computed"] and not row["computed"]:
+        before["directory"] = row["directory"]
+    else:
+        reports[key] = row | {"directory": row["directory"] or (before["directory"] if before else None)}
+    return key
+
+
+def _build_reports(root: Path, here: Here, reports: Rows, released: Released) -> Written:
+    """New versions of the years of `vv_report` that are not what they would be if they were made now."""
+    known = {obsid for obsid, _ in released}
+    years: dict[int, list[dict[str, Any]]] = {}
+    for key, row in sorted(reports.items()):
+        row["isdefault"] = released.get(key, False) if key[0] in known else None
+        years.setdefault(EPOCH.year if row["tstart"] is None else utc_day(row["tstart"]).year, []).append(row)
+    written: Written = {}
+    for year, rows in years.items():
+        rows.sort(key=lambda row: (row["tstart"] or 0.0, row["obsid"], row["revision"]))
+        facts = derived_from([[row[name] for name in _KEPT] for row in rows])
+        so_far = here.get((VV_REPORT.name, Key.of_year(year).day_number))
+        if so_far is not None and so_far["derived_from"] == facts:
+            continue
+        before: Rows = {}
+        if so_far is not None:
+            stored = pq.read_table(root / so_far["path"], partitioning=None, schema=VV_REPORT.schema)
+            before = {(row["obsid"], row["revision"]): row for row in stored.to_pylist()}
+        whole = [row if "report" in row else before[row["obsid"], row["revision"]] | row for row in rows]
+        table = pa.Table.from_pylist(whole, schema=VV_REPORT.schema)
+        written[VV_REPORT.name, Key.of_year(year)] = stat_table.pin_year(root, VV_REPORT, year, table, facts)
+    return _gone(here, VV_REPORT.name, years) | written
+
+
+def _rms_so_far(root: Path, here: Here) -> tuple[pa.Table, pa.Table]:
+    """Rows of `vv_rms` of the archive's table, and those that were computed."""
+    paths = [root / partition["path"] for (table, _), partition in sorted(here.items()) if table == VV_RMS.name]
+    tables = [pq.read_table(path, partitioning=None, schema=VV_RMS.schema) for path in paths]
+    rows = pa.concat_tables([VV_RMS.schema.empty_table(), *tables])
+    computed = rows.column("computed").to_numpy().astype(bool)
+    return rows.filter(~computed), rows.filter(computed)
+
+
+def _of_archive(rows: pa.Table) -> pa.Table:
+    return rows.append_column(VV_RMS.schema.field("computed"), pa.repeat(False, len(rows)))
+
+
+def _keys(rows: pa.Table) -> NDArray[np.int64]:
+    """A number for each row's observation and revision."""
+    obsid, revision = (rows.column(name).to_numpy().astype(np.int64) for name in ("obsid", "revision"))
+    return obsid * (1 << 32) + revision
+
+
+def _build_rms(root: Path, here: Here, archived: pa.Table, computed: pa.Table, released: Released) -> Written:
+    """New versions of the years of `vv_rms` that are not what they would be if they were made now."""
+    archived = archived.filter(~np.isin(_keys(archived), _keys(computed))).sort_by("position")
+    order = [(name, "ascending") for name in ("tstart", "obsid", "revision", "slot")]
+    rows = pa.concat_tables([archived, computed.sort_by(order)]).combine_chunks()
+    known = {obsid for obsid, _ in released} & set(computed.column("obsid").to_pylist())
+    obsids, revisions, flags = (rows.column(name).to_numpy() for name in ("obsid", "revision", "isdefault"))
+    flags = flags.copy()
+    for n in np.flatnonzero(np.isin(obsids, list(known))):
+        flags[n] = released.get((int(obsids[n]), int(revisions[n])), False)
+    index = VV_RMS.schema.get_field_index("isdefault")
+    rows = rows.set_column(index, VV_RMS.schema.field(index), pa.array(flags, pa.int32()))
+    year = stat_table.years(rows.column("tstart").to_numpy())
+    written: Written = {}
+    years = np.unique(year).tolist()
+    for one in years:
+        row = stat_table.pin_year(root, VV_RMS, one, rows.filter(year == one))
+        so_far = here.get((VV_RMS.name, Key.of_year(one).day_number))
+        if so_far is None or so_far["path"] != row["path"]:
+            written[VV_RMS.name, Key.of_year(one)] = row
+    return _gone(here, VV_RMS.name, years) | written
+
+
+def _gone(here: Here, name: str, years: Iterable[int]) -> Written:
+    """Years of a table that have no rows any more."""
+    stay = {Key.of_year(year) for year in years}
+    return {
+        (table, Key.of_year(row["year"])): None
+        for (table, _), row in here.items()
+        if table == name and Key.of_year(row["year"]) not in stay
+    }
