@@ -1,6 +1,8 @@
 """Fixtures of all tests and of the examples in docstrings and documents."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,17 @@ def demo_lake(demo_files: Path, demo_ska: Path, tmp_path_factory: pytest.TempPat
     for one in everything.PRODUCTS.values():
         one(demo_ska, lake, jobs=1)
     yield str(lake)
+
+
+@pytest.fixture(scope="session")
+def golden_ska(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of all but ACA L0 that mica was asked about, not to be changed."""
+    pytest.importorskip("scipy")
+    pytest.importorskip("tables")
+    ska = tmp_path_factory.mktemp("golden") / "ska"
+    command = [sys.executable, str(shared / "tools" / "make_archive.py"), str(ska), "5"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    return ska
 
 
 @pytest.fixture(scope="session")

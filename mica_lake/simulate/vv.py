@@ -28,7 +28,10 @@ def _job(ska: Path, seed: int, work: _Work) -> tuple[Path, list[dict[str, Any]]]
     """Write the report of a revision: give it and its rows of the table."""
     observation, revision = work
     products = Path(ska) / "data/mica/archive"
-    (obspar,) = _directory(products / "obspar", observation, revision).glob("axaff*_obs0a.par.gz")
+    folder = _directory(products / "obspar", observation, revision)
+    obspar = next(folder.glob("axaff*_obs0a.par.gz"), None)
+    if obspar is None:
+        raise ValueError(f"{folder} has no obspar: simulate obspars and aspect products first")
     obi = Obi(obspar, _directory(products / "asp1", observation, revision))
     time = np.arange(observation.tstart, observation.tstop, 60.0)
     rows = obi.rms_rows(
@@ -64,8 +67,8 @@ def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0, jo
 
     Raises
     ------
-    ValueError
-        If an observation's products are not there.
+    ValueError, MissingDataError
+        If an observation's obspar or aspect products are not there.
 
     Examples
     --------

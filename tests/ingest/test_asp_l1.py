@@ -736,7 +736,6 @@ def test_files_of_other_names_are_left_alone(top: Path, lake: Path) -> None:
     for name in ("pcadf545400000N001_asol1.fits.md5", "axaff20100_000N001_obs0a.par.gz", "notes.txt", ".hidden.fits"):
         (path.parent / name).write_bytes(b"something")
     (path.parent / "plots").mkdir()
-    (top / "processing_asp_l1.db3").write_bytes(b"")
     (top / "20" / "20100_v01.old").mkdir()
     report = take(release(top), lake)
     assert (report.exit_code, len(report.taken)) == (0, 6)

@@ -8,12 +8,14 @@ import pyarrow as pa
 import pytest
 
 from mica_lake.stat_columns import STAT_COLUMNS, columns_of, row_dtype
-from mica_lake.tables import ACQ_STATS, GUIDE_STATS, Table
+from mica_lake.tables import ACQ_STATS, GUIDE_STATS, VV_RMS, Table
 
-UNITS = {"", "s", "arcsec", "mag", "deg", "yr", "mas", "mas/yr", "°C", "0.01 mag", "50 mas"}
+UNITS = {"", "s", "arcsec", "mag", "deg", "yr", "mas", "mas/yr", "°C", "0.01 mag", "50 mas", "mm"}
 
 
-@pytest.mark.parametrize(("table", "key", "count"), [("acq_stats", "acq", 62), ("guide_stats", "guide", 88)])
+@pytest.mark.parametrize(
+    ("table", "key", "count"), [("acq_stats", "acq", 62), ("guide_stats", "guide", 88), ("vv_rms", "vv", 37)]
+)
 def test_names_and_types_are_those_of_the_archive(table: str, key: str, count: int, shared: Path) -> None:
     listed = json.loads((shared / "tools" / "stat_columns.json").read_text())[key]
     assert [[c.name, c.dtype] for c in columns_of(table)] == listed
@@ -21,17 +23,19 @@ def test_names_and_types_are_those_of_the_archive(table: str, key: str, count: i
 
 
 def test_each_has_a_meaning_and_a_unit_that_is_known() -> None:
-    assert {c.table for c in STAT_COLUMNS} == {"acq_stats", "guide_stats"}
+    assert {c.table for c in STAT_COLUMNS} == {"acq_stats", "guide_stats", "vv_rms"}
     assert all(c.meaning and c.unit in UNITS for c in STAT_COLUMNS)
     assert {c.unit for c in STAT_COLUMNS} == UNITS
 
 
-@pytest.mark.parametrize("table", [ACQ_STATS, GUIDE_STATS], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [ACQ_STATS, GUIDE_STATS, VV_RMS], ids=lambda table: table.name)
 def test_the_lake_has_them_after_the_position(table: Table) -> None:
     dtype = row_dtype(table.name)
-    assert table.schema.names == ["position", *(dtype.names or ())]
-    types = {"b": pa.bool_(), "i": pa.int64(), "f": pa.float64(), "S": pa.string()}
-    assert table.schema.types == [pa.int32(), *(types[dtype[name].kind] for name in dtype.names or ())]
+    more = ["computed"] if table is VV_RMS else []
+    assert table.schema.names == ["position", *(dtype.names or ()), *more]
+    types = {"b": pa.bool_(), "i4": pa.int32(), "i8": pa.int64(), "f8": pa.float64(), "S": pa.string()}
+    expected = [types[d.kind if d.kind in "bS" else d.str[1:]] for d in (dtype[name] for name in dtype.names or ())]
+    assert table.schema.types == [pa.int32(), *expected, *(pa.bool_() for _ in more)]
     assert all(dtype[name].isnative for name in dtype.names or ())
     assert table.by_name[table.time].unit == "s"
 

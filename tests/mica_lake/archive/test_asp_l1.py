@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,16 +43,11 @@ def golden(shared: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def golden_lake(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def golden_lake(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The archive that mica was asked about, and a lake of it."""
-    pytest.importorskip("scipy")
-    pytest.importorskip("tables")
-    ska = tmp_path_factory.mktemp("golden_ska")
-    command = [sys.executable, str(shared / "tools" / "make_archive.py"), str(ska), "5"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONWARNINGS": "ignore"})
     lake = tmp_path_factory.mktemp("golden_lake") / "lake"
-    assert ingest(ska, lake, jobs=1).exit_code == 0
-    return ska, lake
+    assert ingest(golden_ska, lake, jobs=1).exit_code == 0
+    return golden_ska, lake
 
 
 def argument(text: str) -> Any:

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -54,18 +52,11 @@ IMAGES = {
 
 
 @pytest.fixture(scope="module")
-def golden_archive(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def golden_archive(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The archive that the reference was asked about, and a lake of it."""
-    pytest.importorskip("scipy")
-    pytest.importorskip("tables")
-    folder = tmp_path_factory.mktemp("golden_archive")
-    tool = shared / "tools" / "make_archive.py"
-    subprocess.run(
-        [sys.executable, str(tool), str(folder / "ska"), "5"],
-        check=True, env={"PYTHONWARNINGS": "ignore"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert ingest(folder / "ska", folder / "lake", jobs=1).set_aside == {}
-    return folder / "ska", folder / "lake"
+    lake = tmp_path_factory.mktemp("golden_dark_cal") / "lake"
+    assert ingest(golden_ska, lake, jobs=1).set_aside == {}
+    return golden_ska, lake
 
 
 def plain(table: Table) -> dict[str, Any]:

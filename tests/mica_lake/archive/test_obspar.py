@@ -8,8 +8,6 @@ import os
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -66,15 +64,11 @@ ANSWERS: dict[str, Any] = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() els
 
 
 @pytest.fixture(scope="module")
-def golden_archive(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def golden_archive(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The archive that mica was asked about, and a lake of it."""
-    pytest.importorskip("scipy")
-    pytest.importorskip("tables")
-    ska = tmp_path_factory.mktemp("golden") / "ska"
-    command = [sys.executable, str(shared / "tools/make_archive.py"), str(ska), "5"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONWARNINGS": "ignore"})
-    assert ingest(ska, ska.parent / "lake", jobs=1).exit_code == 0
-    return ska, ska.parent / "lake"
+    lake = tmp_path_factory.mktemp("golden_obspar") / "lake"
+    assert ingest(golden_ska, lake, jobs=1).exit_code == 0
+    return golden_ska, lake
 
 
 def ask(lake: Path, key: str) -> Any:

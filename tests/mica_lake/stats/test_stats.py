@@ -1,8 +1,6 @@
 """Statistics as the facade answers them: as the reference did, and as the HDF5 tables say."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,17 +32,9 @@ def lake_of(ska: Path, root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def golden_lake(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def golden_lake(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of the archive that the reference was asked about."""
-    pytest.importorskip("scipy")
-    pytest.importorskip("tables")
-    folder = tmp_path_factory.mktemp("golden_stats")
-    tool = shared / "tools" / "make_archive.py"
-    subprocess.run(
-        [sys.executable, str(tool), str(folder / "ska"), "5"],
-        check=True, env={"PYTHONWARNINGS": "ignore"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    return lake_of(folder / "ska", folder / "lake")
+    return lake_of(golden_ska, tmp_path_factory.mktemp("golden_stats") / "lake")
 
 
 @pytest.mark.parametrize("filtered", [True, False])

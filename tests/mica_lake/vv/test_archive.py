@@ -1,5 +1,7 @@
 """Residuals of the observations that the lake knows, in Python and at the command line."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,11 @@ from rich.console import Console
 from mica_lake.archive import asp_l1, obspar
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest import asp_l1 as ingest_asp_l1
-from mica_lake.vv import Obi, get_arch_vv
+from mica_lake.ingest import obspar as ingest_obspar
+from mica_lake.ingest import vv as ingest_vv
+from mica_lake.lake import Lake
+from mica_lake.stat_columns import row_dtype
+from mica_lake.vv import Obi, get_arch_vv, get_rms_data, get_vv, get_vv_dir, get_vv_files
 from mica_lake.vv_output import show
 
 OBSID = 32448
@@ -80,3 +86,129 @@ def test_what_is_outside_the_limits_is_marked_and_told(demo_lake: str) -> None:
     assert "0.300?" in text
     assert "slot 3: dy_rms 0.450, limit 0.4 (bad)" in text
     assert "slot 3: dz_rms 0.300, limit 0.25 (warn)" in text
+
+
+# --- what the lake has ------------------------------------------------------------------------------------------------
+
+ANSWERS: dict[str, Any] = {}
+if (GOLDEN := Path(__file__).resolve().parents[4] / "shared" / "golden" / "archive.json").is_file():
+    ANSWERS = {key: value for key, value in json.loads(GOLDEN.read_text()).items() if key.startswith("vv.")}
+ASK = {"vv.dir": get_vv_dir, "vv.files": get_vv_files, "vv.get": get_vv}
+
+
+@pytest.fixture(scope="module")
+def golden_lake(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of the archive that mica was asked about."""
+    lake = tmp_path_factory.mktemp("golden_vv") / "lake"
+    for one in (ingest_asp_l1.ingest, ingest_obspar.ingest, ingest_vv.ingest):
+        assert one(golden_ska, lake, jobs=1).exit_code == 0
+    return lake
+
+
+@pytest.mark.parametrize("key", ANSWERS)
+def test_the_answer_is_that_of_mica(key: str, golden_lake: Path, golden_ska: Path) -> None:
+    kind, obsid, text = key.split("|")
+    version = int(text) if text.isdigit() else text
+    if ANSWERS[key] == {"raises": "LookupError"}:
+        with pytest.raises(LookupError):
+            ASK[kind](int(obsid), version, golden_lake)
+        return
+    answer: Any = ASK[kind](int(obsid), version, golden_lake)
+    if kind == "vv.dir":
+        answer = str(Path(answer).relative_to(golden_ska))
+    elif kind == "vv.files":
+        answer = [str(Path(path).relative_to(golden_ska)) for path in answer]
+    assert answer == ANSWERS[key]
+
+
+def test_the_table_is_that_of_mica(golden_lake: Path, shared: Path) -> None:
+    data = get_rms_data(golden_lake)
+    with np.load(shared / "golden" / "archive.npz") as answers:
+        names = [key.removeprefix("vv.rms/") for key in answers.files if key.startswith("vv.rms/")]
+        assert names == list(data.dtype.names or ())
+        for name in names:
+            expected = answers[f"vv.rms/{name}"]
+            assert data.dtype[name] == expected.dtype
+            np.testing.assert_array_equal(data[name], expected)
+
+
+@pytest.mark.parametrize("version", ["default", "last", None, 2])
+def test_a_report_is_that_of_each_version(version: Any, demo_lake: str) -> None:
+    report = get_vv(OBSID, version, demo_lake)
+    assert (report["obsid"], report["revision"]) == (OBSID, 2)
+    assert report == json.loads(Path(get_vv_dir(OBSID, version, demo_lake), "vv_report.json").read_text())
+    assert get_vv_files(OBSID, version, demo_lake) == [f"{get_vv_dir(OBSID, version, demo_lake)}/vv_report.json"]
+
+
+@pytest.mark.parametrize("function", ASK.values())
+@pytest.mark.parametrize(
+    ("obsid", "version", "message"),
+    [
+        (1, "default", "obsid 1 has no revision 'default' .* it has none .*ingest asp_l1"),
+        (1, 3, "no V&V report of obsid 1, revision 3: .*vv 1 --version 3 --ingest"),
+        (OBSID, 9, f"no V&V report of obsid {OBSID}, revision 9"),
+    ],
+)
+def test_a_report_that_is_not_there_is_a_lookup_error(
+    function: Any, obsid: int, version: Any, message: str, demo_lake: str
+) -> None:
+    with pytest.raises(LookupError, match=message):
+        function(obsid, version, demo_lake)
+    with pytest.raises(ValueError, match="revision"):
+        function(obsid, "newest", demo_lake)
+
+
+def test_a_text_longer_than_its_field_is_cut_as_numpy_cuts_it(demo_lake: str) -> None:
+    data = get_rms_data(demo_lake)
+    assert data.dtype == row_dtype("vv_rms")
+    assert set(data["instrument"]) == {get_vv(OBSID, data_root=demo_lake)["instrument"].encode()[:10]}
+
+
+# --- at the command line ----------------------------------------------------------------------------------------------
+
+
+def vv(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).with_name("mica-lake"), "vv", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def own_lake(demo_lake: str, tmp_path: Path) -> Path:
+    """A copy of the demo's lake, to be changed."""
+    return Path(shutil.copytree(demo_lake, tmp_path / "lake"))
+
+
+def test_ingest_stores_what_it_shows(own_lake: Path) -> None:
+    before = get_rms_data(own_lake)
+    assert not Lake(own_lake).sql("FROM vv_rms WHERE computed").fetchall()
+    done = vv(OBSID, "--ingest", "--lake", own_lake)
+    assert done.returncode == 0, done.stderr
+    assert f"obsid {OBSID}, revision 2" in done.stdout
+    after = get_rms_data(own_lake)
+    assert len(after) == len(before)
+    for name in set(after.dtype.names or ()) - {"mean_aacccdpt"}:
+        np.testing.assert_array_equal(after[name], before[name])
+    # That of the readouts, which step by 0.4 degrees, and that of the simulation at other times.
+    assert after["mean_aacccdpt"] == pytest.approx(before["mean_aacccdpt"], abs=0.3)
+    assert Lake(own_lake).sql("SELECT DISTINCT computed FROM vv_rms").fetchall() == [(True,)]
+
+
+def test_one_of_several_that_cannot_be_computed_does_not_stop_the_others(own_lake: Path) -> None:
+    done = vv(1, OBSID, "--lake", own_lake)
+    assert done.returncode == 3
+    assert "obsid 1: the lake has no aspect products of obsid 1" in done.stdout
+    assert f"obsid {OBSID}, revision 2" in done.stdout
+
+
+def test_pictures_are_of_one_observation(demo_lake: str, tmp_path: Path) -> None:
+    done = vv(1, 2, "--plots", tmp_path / "plots", "--lake", demo_lake)
+    assert done.returncode == 1
+    assert "is of one observation, 2 are named" in done.stderr
+    assert not (tmp_path / "plots").exists()
+
+
+def test_pictures_and_the_report_are_written(demo_lake: str, tmp_path: Path) -> None:
+    done = vv(OBSID, "--plots", tmp_path / "plots", "--lake", demo_lake)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "plots/vv_report.json").read_text()) == get_vv(OBSID, data_root=demo_lake)
+    assert len(list((tmp_path / "plots").glob("slot_*.png"))) == 8 * 6

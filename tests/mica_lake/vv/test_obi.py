@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -133,14 +132,9 @@ def columns(path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def archive(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(golden_ska: Path) -> Path:
     """The archive that mica was asked about."""
-    pytest.importorskip("scipy")
-    pytest.importorskip("tables")
-    ska = tmp_path_factory.mktemp("golden_ska")
-    command = [sys.executable, str(shared / "tools" / "make_archive.py"), str(ska), "5"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONWARNINGS": "ignore"})
-    return ska / "data/mica/archive"
+    return golden_ska / "data/mica/archive"
 
 
 class TestGolden:
