@@ -1,10 +1,10 @@
 """
-Acquisition and guide star statistics: the lake beside h5py reading the HDF5 tables, on simulated ones.
+Statistics and V&V: the lake beside h5py reading the HDF5 tables, and what the residuals of an observation take.
 
 usage: python benchmarks/stats.py [--jobs N] [--dir DIR]
 
-500,000 rows each, over 27 years, in chunks as PyTables makes them. Every row times two things in one run and prints
-their ratio; the best of several repetitions counts on both sides. Needs h5py.
+Simulated ones, 500,000 rows each (170,000 of V&V), over 27 years, in chunks as PyTables makes them. Every row times two
+things in one run and prints their ratio; the best of several repetitions counts on both sides. Needs h5py, matplotlib.
 """
 
 from dataclasses import replace
@@ -17,15 +17,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from mica_lake.ingest import acq_stats as ingest_acq_stats
+from mica_lake.ingest import asp_l1 as ingest_asp_l1
 from mica_lake.ingest import guide_stats as ingest_guide_stats
+from mica_lake.ingest import obspar as ingest_obspar
+from mica_lake.ingest import vv as ingest_vv
 from mica_lake.lake import Lake
-from mica_lake.simulate import stats
+from mica_lake.simulate import asp_l1, obspar, stats, vv
 from mica_lake.simulate.observations import observations
 from mica_lake.stats import acq_stats, guide_stats
 from mica_lake.times import cxcsec
+from mica_lake.vv import get_arch_vv, get_rms_data, plots
+from mica_lake.vv.obi import _Product
 from side_by_side import Rows, best, main
 
-ROWS, STARS, CHUNK_BYTES = 500_000, 60_000, 1 << 18
+ROWS, STARS, CHUNK_BYTES, VV_ROWS = 500_000, 60_000, 1 << 18, 170_000
 START, STOP = cxcsec("1999:240"), cxcsec("2026:240")
 
 
@@ -44,10 +49,24 @@ def simulate(ska: Path) -> None:
             file.create_dataset("data", data=rows, chunks=chunks, compression="gzip", compression_opts=5)
 
 
-def read(path: Path) -> NDArray[Any]:
+def simulate_vv(ska: Path) -> None:
+    """Write products of two observations, and the table of their residuals over and over."""
+    some = [o for o in observations(cxcsec("2012:001"), cxcsec("2012:010")) if o.detector != "NONE"][:2]
+    for product in (obspar, asp_l1, vv):
+        product.archive(ska, some)
+    path = ska / "data/mica/archive/vv/vv.h5"
+    rows = np.resize(read(path, "vv"), VV_ROWS)
+    rows["tstart"] = np.linspace(START, STOP, VV_ROWS)
+    rows["obsid"] = 1 + np.arange(VV_ROWS) // 8
+    with h5py.File(path, "w") as file:
+        chunks = (CHUNK_BYTES // rows.dtype.itemsize,)
+        file.create_dataset("vv", data=rows, chunks=chunks, compression="gzip", compression_opts=5)
+
+
+def read(path: Path, node: str = "data") -> NDArray[Any]:
     """The whole table, as h5py reads it."""
     with h5py.File(path) as file:
-        return file["data"][()]  # type: ignore[no-any-return]
+        return file[node][()]  # type: ignore[no-any-return]
 
 
 def success(path: Path) -> list[tuple[float, int, int]]:
@@ -65,7 +84,8 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     ska, root = folder / "ska_stats", folder / "lake_stats"
     if not ska.exists():
         simulate(ska)
-    for one in (ingest_acq_stats, ingest_guide_stats):
+        simulate_vv(ska)
+    for one in (ingest_acq_stats, ingest_guide_stats, ingest_obspar, ingest_asp_l1, ingest_vv):
         report = one.ingest(ska, root, jobs=jobs)
         if report.taken:
             size = report.bytes_out / report.bytes_in
@@ -99,6 +119,28 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
         "success by magnitude, SQL and numpy over three columns",
         best(lambda: lake.sql(query).fetchall(), 15),
         best(lambda: success(path), 5),
+    )
+    path = ska / "data/mica/archive/vv/vv.h5"
+    assert get_rms_data(root).tobytes() == read(path, "vv").tobytes()
+    table.add(
+        f"get_rms_data, {VV_ROWS:,} rows, and reading them all",
+        best(lambda: get_rms_data(root), 5),
+        best(lambda: read(path, "vv"), 5),
+    )
+    ((obsid,), *_) = lake.sql("SELECT DISTINCT obsid FROM asp_l1_file ORDER BY obsid").fetchall()
+    files = sorted((ska / "data/mica/archive/asp1").glob(f"*/{obsid:05d}_v*/*.fits.gz"))
+    folder = files[-1].parent
+    obi = get_arch_vv(obsid, "last", root)
+    seconds = (obi.obspar["tstop"] - obi.obspar["tstart"]) / 1000
+    table.add(
+        f"Obi of {seconds:.0f} ks, {len(obi.intervals)} interval(s), and only reading its files (of it)",
+        best(lambda: get_arch_vv(obsid, "last", root), 5),
+        best(lambda: [_Product(path) for path in files if path.parent == folder], 5),
+    )
+    table.add(
+        "all pictures of a slot, and only the one with all panels (of it)",
+        best(lambda: [plots.png(figure) for figure in (obi.plot_slot(3), *obi.plot_slot(3, singles=True).values())], 1),
+        best(lambda: plots.png(obi.plot_slot(3)), 1),
     )
     table.show(console)
 

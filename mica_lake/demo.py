@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mica_lake import per_file
 from mica_lake.archive import aca_l0
 from mica_lake.ingest import everything
 from mica_lake.lake import Lake
-from mica_lake.simulate import asp_l1, dark_cal, obspar
+from mica_lake.simulate import asp_l1, dark_cal, obspar, stats, vv
 from mica_lake.simulate.aca_l0 import archive as aca_l0_files
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
@@ -64,8 +65,8 @@ def run(directory: Path, jobs: int, console: Console) -> None:
         raise ValueError(f"{directory} holds other things: name a new directory, as in 'mica-lake demo /tmp/demo'")
     ska, root = directory / "ska", directory / "lake"
     console.print(
-        f"[bold]1. An archive, simulated[/] in {ska}: a day of eight slots, its observations and aspect solutions, "
-        "and a dark current calibration a year"
+        f"[bold]1. An archive, simulated[/] in {ska}: a day of eight slots, its observations with aspect solutions, "
+        "V&V and statistics, and a dark current calibration a year"
     )
     began = time.perf_counter()
     paths = _simulate(ska, jobs, console)
@@ -112,6 +113,10 @@ def _simulate(ska: Path, jobs: int, console: Console) -> list[Path]:
         task = progress.add_task("aspect products", total=sum(len(o.revisions) for o in of_the_day))
         paths += obspar.archive(ska, of_the_day)
         paths += asp_l1.archive(ska, of_the_day, jobs=jobs, progress=lambda done: progress.update(task, completed=done))
+        if find_spec("h5py") is not None:
+            paths += stats.archive(ska, of_the_day) + vv.archive(ska, of_the_day, jobs=jobs)
+        else:
+            console.print("without V&V and statistics, as h5py is absent: pip install 'mica-lake[stats]'")
         return paths + dark_cal.archive(ska, cxcsec(_FIRST_DARK_CAL), stop)
 
 

@@ -76,7 +76,13 @@ def test_the_python_examples_of_a_document_run(name: str, demo_lake: str, monkey
 
 @pytest.mark.parametrize(
     "query",
-    [query for name in PRODUCTS for block in blocks(name, "sql") for query in block.split(";") if query.strip()],
+    [
+        query
+        for name in [*PRODUCTS, "vv"]
+        for block in blocks(name, "sql")
+        for query in block.split(";")
+        if query.strip()
+    ],
 )
 def test_the_sql_examples_of_a_document_have_answers(query: str, demo_lake: str) -> None:
     assert Lake(demo_lake).sql(query).fetchall()

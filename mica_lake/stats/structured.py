@@ -107,6 +107,9 @@ def _values(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Values of a column, of which none is null."""
     if dtype.kind != "S":
         return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    # Texts of the same length lie one after the other, as numpy has them. Some that were computed are longer.
-    padded = pc.binary_slice(pc.ascii_rpad(column, dtype.itemsize, "\0").cast(pa.binary()), 0, dtype.itemsize)
+    # Texts filled up to the same length lie one after the other, as numpy has them.
+    padded = pc.ascii_rpad(column, dtype.itemsize, "\0")
+    if pc.any(pc.greater(pc.binary_length(padded), dtype.itemsize)).as_py():
+        # What was computed here may be longer than the field of the HDF5 table.
+        padded = pc.binary_slice(padded.cast(pa.binary()), 0, dtype.itemsize)
     return np.frombuffer(padded.buffers()[2], dtype, len(padded))
