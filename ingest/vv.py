@@ -392,7 +392,8 @@ def _of_archive(rows: pa.Table) -> pa.Table:
 def _keys(rows: pa.Table) -> NDArray[np.int64]:
     """A number for each row's observation and revision."""
     obsid, revision = (rows.column(name).to_numpy().astype(np.int64) for name in ("obsid", "revision"))
-    return obsid * (1 << 32) + revision
+    keys: NDArray[np.int64] = obsid * (1 << 32) + revision
+    return keys
 
 
 def _build_rms(root: Path, here: Here, archived: pa.Table, computed: pa.Table, released: Released) -> Written:

@@ -112,7 +112,7 @@ def get_vv_dir(obsid: int, version: Any = "default", data_root: Root = None) -> 
     >>> Path(get_vv_dir(32448, data_root=getfixture("demo_lake"))).name
     '32448_v02'
     """
-    folder = _found(obsid, version, "directory", data_root)
+    folder: str | None = _found(obsid, version, "directory", data_root)
     if folder is None:
         raise MissingDataError(
             f"the V&V of obsid {obsid}, version {version!r}, has no folder, as 'mica-lake vv --ingest' computed it: "
