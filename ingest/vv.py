@@ -154,6 +154,8 @@ def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
     except OSError as error:
         return unreadable(found, error)
     facts = {name: row[name] for name in ("tstart", "tstop", "revision")} | {"rows": 1}
+    # Slots are taken from the report again when its year is made: those of a whole archive would fill the memory.
+    del row["slots"]
     return Taken(found, row["checksum"], facts), row | {"computed": False, "directory": found.directory}
 
 
@@ -370,7 +372,12 @@ def _build_reports(root: Path, here: Here, reports: Rows, released: Released) ->
         if so_far is not None:
             stored = pq.read_table(root / so_far["path"], partitioning=None, schema=VV_REPORT.schema)
             before = {(row["obsid"], row["revision"]): row for row in stored.to_pylist()}
-        whole = [row if "report" in row else before[row["obsid"], row["revision"]] | row for row in rows]
+        whole = [
+            {"slots": _slots(json.loads(row["report"])["slots"]), **row}
+            if "report" in row
+            else before[row["obsid"], row["revision"]] | row
+            for row in rows
+        ]
         table = pa.Table.from_pylist(whole, schema=VV_REPORT.schema)
         written[VV_REPORT.name, Key.of_year(year)] = stat_table.pin_year(root, VV_REPORT, year, table, facts)
     return _gone(here, VV_REPORT.name, years) | written
