@@ -36,7 +36,7 @@ from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revisions import Verdict, judge
 from mica_lake.ingest.source_files import Found, Rejected, archive_folder, unreadable
 from mica_lake.partition_file import Source, checksum, read_sources
-from mica_lake.tables import ACA_L0, HDR3, SOURCE_FILE
+from mica_lake.tables import ACA_L0, HDR3, SAME_READOUT, SOURCE_FILE
 from mica_lake.times import day_start, utc_day
 
 NAME = re.compile(r"acaf(?P<seconds>\d{8,10})N(?P<revision>\d{3})_(?P<slot>[0-7])_img0\.fits(\.gz)?", re.ASCII)
@@ -47,8 +47,6 @@ MARGIN = 10.0
 SLACK = 3600.0
 # Files are of 1.8 h; one of days is a mistake in its header.
 LONGEST = 5 * 86400.0
-# Readouts of a slot are at least 1.025 s apart; the same one has the same time in every file but for the clock's fit.
-SAME_READOUT = 0.1
 _FORMS = {
     pa.float64(): "D", pa.float32(): "E", pa.int32(): "J", pa.int16(): "I", pa.uint16(): "I", pa.uint8(): "B",
     pa.string(): "A", pa.list_(pa.float32()): "E",

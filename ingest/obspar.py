@@ -162,8 +162,24 @@ def _judge(found: Found) -> Taken | Rejected:
     return Taken(found, checksum(content), facts)
 
 
-def _discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
-    """Revisions, the file of each, and what is wrong."""
+def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
+    """
+    The observation parameters in an archive.
+
+    Parameters
+    ----------
+    top : Path
+        Its folder.
+
+    Returns
+    -------
+    list of Revision
+        The revisions, by observation.
+    list of Found
+        Their files.
+    list of Rejected
+        What is wrong with the database, links and folders.
+    """
     revisions, rejected = revision_folders.discover(top)
     found = []
     for revision in revisions:
@@ -351,7 +367,7 @@ def ingest(
         here = partitions(root, [OBSPAR.name, OBSPAR_KV.name])
         known = _known(root, here)
         files.adopt(known)
-        revisions, found, rejected = _discover(top)
+        revisions, found, rejected = discover(top)
         new = files.sort_out(found, [f"{Path(row['directory']).name}/{row['filename']}" for row in known])
         task = progress.add_task(OBSPAR.name, total=len(new))
         files.note(rejected)

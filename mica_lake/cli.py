@@ -244,6 +244,53 @@ def reindex(lake: LakeOption = None) -> None:
 
 
 @app.command()
+def verify(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Compare with these files, too: a $SKA root, a product's folder, or a file."),
+    ] = None,
+    lake: LakeOption = None,
+    sample: Annotated[float, typer.Option("--sample", help="This fraction of the partitions and files only.")] = 1.0,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+) -> None:
+    """
+    Look for what is wrong in the lake: lost, damaged or misplaced rows. Nothing is changed.
+
+    Exit code 4 if anything is wrong; what, and the command that mends it, is printed.
+
+    Example: mica-lake verify --from $SKA --sample 0.01 --lake /data/mica_lake
+    """
+    from contextlib import ExitStack
+
+    from mica_lake import catalog
+    from mica_lake import verify as of_lake
+    from mica_lake.ingest import compare
+    from mica_lake.ingest.processes import executor
+    from mica_lake.ingest.report import progress_bar
+    from mica_lake.lake import default_root
+
+    console = Console()
+    root = catalog.absolute(lake or default_root())
+    with ExitStack() as stack:
+        pool = executor(stack, jobs)
+        bar = stack.enter_context(progress_bar(console))
+        task = bar.add_task("partitions", total=None)
+        verified = of_lake.verify(
+            root, sample=sample, pool=pool, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        if verified.readable:
+            verified.findings += compare.stale(root)
+            if sources:
+                of_files = bar.add_task("files", total=None)
+                compare.compare(
+                    sources, root, verified, sample=sample, pool=pool,
+                    progress=lambda done, total: bar.update(of_files, completed=done, total=total),
+                )  # fmt: skip
+    verified.show(console)
+    raise typer.Exit(verified.exit_code)
+
+
+@app.command()
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where to leave the files, the lake and a plot.")] = Path(
         "mica-lake-demo"

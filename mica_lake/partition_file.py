@@ -3,18 +3,20 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from isal import isal_zlib
 
 from mica_lake.errors import LakeError
 from mica_lake.tables import Column, Table
 
-FORMAT = "1"
+FORMAT = "2"
 # Measured, see docs/performance.md.
 PAGE_BYTES = 1 << 18
 _PREFIX = "mica_lake."
@@ -80,11 +82,12 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     metadata = {"format": FORMAT, "table": table.name, "sources": json.dumps(listed, separators=(",", ":"))}
     if derived_from is not None:
         metadata["derived_from"] = derived_from
-    paths = {f.name: f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in rows.schema}
+    metadata["values"] = values_checksum(rows, metadata)
+    paths = {f.name: list(_leaves(f.name, f.type)) for f in rows.schema}
     split = {
-        path: "BYTE_STREAM_SPLIT"
-        for name, path in paths.items()
-        if (column := table.by_name.get(name)) is not None and _split(rows, column, path)
+        leaves[0]: "BYTE_STREAM_SPLIT"
+        for name, leaves in paths.items()
+        if (column := table.by_name.get(name)) is not None and len(leaves) == 1 and _split(rows, column, leaves[0])
     }
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
@@ -92,7 +95,7 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
         rows.schema,
         compression="zstd",
         compression_level=3,
-        use_dictionary=[path for path in paths.values() if path not in split],
+        use_dictionary=[path for leaves in paths.values() for path in leaves if path not in split],
         column_encoding=split or None,
         # Statistics cost footer bytes in every column.
         write_statistics=list(table.searched) or False,
@@ -102,6 +105,80 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
         writer.write_table(rows, row_group_size=table.row_group_rows)
         writer.add_key_value_metadata({_PREFIX + key: value for key, value in metadata.items()})
     return bytes(sink.getvalue())
+
+
+def _leaves(path: str, type_: pa.DataType) -> Iterator[str]:
+    """Give what Parquet calls the values of a column."""
+    if pa.types.is_list(type_):
+        yield from _leaves(f"{path}.list.element", type_.value_type)
+    elif pa.types.is_struct(type_):
+        for child in type_.fields:
+            yield from _leaves(f"{path}.{child.name}", child.type)
+    else:
+        yield path
+
+
+def values_checksum(rows: pa.Table, metadata: Mapping[str, str]) -> str:
+    """
+    Checksum of the values in a partition, and of what it says of itself.
+
+    It depends on nothing but the values: not on how they are encoded, cut into chunks, or on what is stored under a null.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Its rows.
+    metadata : mapping of str to str
+        What it says of itself, without this checksum.
+
+    Returns
+    -------
+    str
+        CRC-32, eight hexadecimal digits.
+
+    Raises
+    ------
+    TypeError
+        If a column is of a type that no table has.
+
+    Examples
+    --------
+    >>> values_checksum(pa.table({"TIME": [1.0, 2.0]}), {})
+    'f72a3387'
+    """
+    crc = isal_zlib.crc32(json.dumps(sorted(metadata.items())).encode())
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        crc = _crc(values, isal_zlib.crc32(name.encode(), crc))
+    return f"{crc:08x}"
+
+
+def _crc(values: pa.Array, crc: int) -> int:
+    """CRC-32 of an array's values, after that of what is before it."""
+    crc = isal_zlib.crc32(len(values).to_bytes(8, "little"), crc)
+    if values.null_count:
+        crc = isal_zlib.crc32(np.packbits(values.is_valid().to_numpy(zero_copy_only=False)), crc)
+        values = values.drop_null()
+    type_ = values.type
+    if pa.types.is_list(type_):
+        lengths = pc.list_value_length(values).to_numpy()
+        return _crc(values.flatten(), isal_zlib.crc32(lengths, crc))
+    if pa.types.is_struct(type_):
+        for child in values.flatten():
+            crc = _crc(child, crc)
+        return crc
+    if pa.types.is_string(type_):
+        crc = isal_zlib.crc32(pc.binary_length(values).to_numpy(), crc)
+        _, offsets, text = values.buffers()
+        if not len(values) or text is None:
+            return crc
+        ends = np.frombuffer(offsets, np.int32, len(values) + 1, 4 * values.offset)
+        return isal_zlib.crc32(memoryview(text)[ends[0] : ends[-1]], crc)
+    if pa.types.is_boolean(type_):
+        return isal_zlib.crc32(np.packbits(values.to_numpy(zero_copy_only=False)), crc)
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_):
+        return isal_zlib.crc32(values.to_numpy(), crc)
+    raise TypeError(f"no checksum is defined of {type_}")
 
 
 def _split(rows: pa.Table, column: Column, path: str) -> bool:
@@ -197,7 +274,7 @@ def read_sources(path: Path, table: Table) -> tuple[list[Source], pq.FileMetaDat
         if metadata[_PREFIX + "format"] != FORMAT:
             raise ValueError(f"its format is {metadata[_PREFIX + 'format']}, this mica-lake writes {FORMAT}")
         return [Source(**source) for source in json.loads(metadata[_PREFIX + "sources"])], footer
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise LakeError(f"{path}: {error}") from error
 
 
@@ -217,3 +294,31 @@ def read_derived_from(footer: pq.FileMetaData) -> str | None:
     """
     found = (footer.metadata or {}).get(f"{_PREFIX}derived_from".encode())
     return found.decode() if found is not None else None
+
+
+def read_values_checksum(footer: pq.FileMetaData) -> tuple[str, dict[str, str]]:
+    """
+    What `values_checksum` gave when a partition was written.
+
+    Parameters
+    ----------
+    footer : pyarrow.parquet.FileMetaData
+        Its footer.
+
+    Returns
+    -------
+    str
+        The checksum.
+    dict
+        The metadata that it covers.
+
+    Raises
+    ------
+    ValueError
+        If the partition has none.
+    """
+    found = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
+    metadata = {key.removeprefix(_PREFIX): value for key, value in found.items() if key.startswith(_PREFIX)}
+    if "values" not in metadata:
+        raise ValueError("it has no checksum of its values")
+    return metadata.pop("values"), metadata

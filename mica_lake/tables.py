@@ -9,6 +9,9 @@ from mica_lake.hdr3_msids import PSEUDO_MSIDS
 from mica_lake.stat_columns import columns_of
 
 ALL_SIZES = (4, 6, 8)
+# Seconds. Readouts of a slot are at least 1.025 s apart; the same one has the same time in every file but for the
+# clock's fit.
+SAME_READOUT = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,12 @@ class Table:
         Whether a partition's metadata lists its source files.
     wide : bool
         Whether it has a column for each key that is met in its sources. All its partitions have the same columns.
+    order : tuple of str
+        Columns by which its rows are sorted.
+    order_within : tuple of str
+        Columns within whose equal values they are; in all of a partition by default.
+    product : str
+        What `mica-lake ingest` takes to make it, if that is not its name.
     """
 
     name: str
@@ -73,6 +82,14 @@ class Table:
     searched: tuple[str, ...] = ("TIME",)
     names_sources: bool = False
     wide: bool = False
+    order: tuple[str, ...] = ()
+    order_within: tuple[str, ...] = ()
+    product: str = ""
+
+    @property
+    def ingested_as(self) -> str:
+        """What `mica-lake ingest` takes to make it."""
+        return self.product or self.name
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -137,7 +154,7 @@ def _aca_l0() -> tuple[Column, ...]:
     )
 
 
-ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0(), row_group_rows=16384, names_sources=True)
+ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0(), row_group_rows=16384, names_sources=True, order=("TIME",))
 HDR3 = Table(
     "hdr3",
     ("year", "doy"),
@@ -163,6 +180,7 @@ HDR3 = Table(
         ),
     ),
     row_group_rows=32768,
+    order=("TIME",),
 )
 DARK_CAL = Table(
     "dark_cal",
@@ -181,6 +199,7 @@ DARK_CAL = Table(
     time="time",
     searched=(),
     wide=True,
+    order=("dark_id",),
 )
 DARK_CAL_IMAGE = Table(
     "dark_cal_image",
@@ -195,6 +214,8 @@ DARK_CAL_IMAGE = Table(
     row_group_rows=1 << 18,
     time="time",
     searched=("value",),
+    order=("row", "col"),
+    product="dark_cal",
 )
 DARK_CAL_DISTRIBUTION = Table(
     "dark_cal_distribution",
@@ -208,6 +229,8 @@ DARK_CAL_DISTRIBUTION = Table(
     row_group_rows=8192,
     time="time",
     searched=("value",),
+    order=("value", "time"),
+    product="dark_cal",
 )
 _REVISION = (
     Column("obsid", pa.int32(), "", "the observation", "name of its folder"),
@@ -236,6 +259,8 @@ OBSPAR_KV = Table(
     row_group_rows=8192,
     time="tstart",
     searched=("obsid",),
+    order=("tstart", "obsid", "revision"),
+    product="obspar",
 )
 OBSPAR = Table(
     "obspar",
@@ -251,6 +276,7 @@ OBSPAR = Table(
     time="tstart",
     searched=("obsid", "tstart"),
     wide=True,
+    order=("tstart", "obsid", "revision"),
 )
 ASP_L1_FILE = Table(
     "asp_l1_file",
@@ -270,6 +296,8 @@ ASP_L1_FILE = Table(
     row_group_rows=8192,
     time="tstart",
     searched=("obsid", "tstart", "tstop"),
+    order=("tstart", "obsid", "revision", "filename"),
+    product="asp_l1",
 )
 
 
@@ -298,6 +326,9 @@ ASP_SOL = Table(
     row_group_rows=32768,
     time="time",
     searched=("time", "obsid"),
+    order=("time",),
+    order_within=("obsid", "revision", "filename"),
+    product="asp_l1",
 )
 ACA_CENT = Table(
     "aca_cent",
@@ -317,6 +348,9 @@ ACA_CENT = Table(
     row_group_rows=32768,
     time="time",
     searched=("time", "obsid"),
+    order=("time", "slot", "alg"),
+    order_within=("obsid", "revision", "filename"),
+    product="asp_l1",
 )
 
 
@@ -332,6 +366,7 @@ def _stats(name: str, time: str) -> Table:
         row_group_rows=8192,
         time=time,
         searched=(time, "agasc_id", "obsid"),
+        order=("agasc_id", "position"),
     )
 
 
