@@ -396,7 +396,10 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | Non
 
 def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) -> None:
     catalog = root / "_catalog"
-    name = f"{int(current_generation(root) or 0) + 1:08d}"
+    current = current_generation(root) or "0"
+    # Where somebody has spoilt the name, any that was not used yet will do.
+    used = [current] if current.isdecimal() else [entry.name for entry in catalog.iterdir() if entry.name.isdecimal()]
+    name = f"{max(map(int, used), default=0) + 1:08d}"
     directory = catalog / name
     shutil.rmtree(directory, ignore_errors=True)
     order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]

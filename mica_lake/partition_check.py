@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mica_lake.errors import LakeError
-from mica_lake.partition_file import Source, read_sources, read_values_checksum, values_checksum
+from mica_lake.partition_file import Source, read_checked, read_sources
 from mica_lake.tables import ACA_L0, SAME_READOUT, Table
 from mica_lake.times import day_start
 
@@ -27,9 +25,9 @@ def damage(path: Path, table: Table, key: "Key") -> str:
     """
     Why a partition's file is not as it should be.
 
-    All its rows are read: their checksum must be that recorded when they were written, their columns those of the
-    table, their order that of the table, each must be of this day and slot, and there once; its sources must add up,
-    and the statistics by which queries skip row groups must be true.
+    All its rows are read: its bytes and its values must have the checksums that it had when it was written, its columns
+    and their order must be those of the table, each row must be of this day and slot, and there once, and its sources
+    must add up.
 
     Parameters
     ----------
@@ -46,23 +44,16 @@ def damage(path: Path, table: Table, key: "Key") -> str:
         The reason; empty if nothing is wrong.
     """
     try:
-        sources, footer = read_sources(path, table)
-        rows = pq.read_table(path, partitioning=None)
-        recorded, metadata = read_values_checksum(footer)
-        if values_checksum(rows, metadata) != recorded:
-            return f"its values are not those that were written: their checksum should be {recorded}"
-        if reason := _columns(rows, table):
-            return reason
+        sources, _ = read_sources(path, table)
+        rows = read_checked(path)
         return (
-            _statistics(rows, table, footer)
+            _columns(rows, table)
             or _place(rows.column(table.time), table, key)
             or _order(rows, table)
             or _of_sources(rows, table, key, sources)
         )
-    except LakeError as error:
+    except (LakeError, OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
         return str(error)
-    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        return f"it cannot be read: {error}"
 
 
 def _columns(rows: pa.Table, table: Table) -> str:
@@ -73,25 +64,6 @@ def _columns(rows: pa.Table, table: Table) -> str:
     for field, found in zip(declared, rows.schema, strict=False):
         if (found.name, found.type) != (field.name, field.type):
             return f"column {found.name} is {found.type} where {field.name} {field.type} should be"
-    return ""
-
-
-def _statistics(rows: pa.Table, table: Table, footer: pq.FileMetaData) -> str:
-    """Whether queries skip the right row groups."""
-    leaves = {footer.schema.column(i).path: i for i in range(footer.num_columns)}
-    for name in table.searched:
-        first = 0
-        for number in range(footer.num_row_groups):
-            group = footer.row_group(number)
-            values = rows.column(name).slice(first, group.num_rows)
-            first += group.num_rows
-            stated = group.column(leaves[name]).statistics
-            found = pc.min_max(values)
-            low, high = found["min"].as_py(), found["max"].as_py()
-            if low is None or low != low or stated is None or not stated.has_min_max:
-                continue
-            if stated.min > low or stated.max < high:
-                return f"its statistics say that {name} is {stated.min} to {stated.max}, it is {low} to {high}"
     return ""
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +20,10 @@ FORMAT = "2"
 # Measured, see docs/performance.md.
 PAGE_BYTES = 1 << 18
 _PREFIX = "mica_lake."
+_VALUES, _BYTES = _PREFIX + "values", _PREFIX + "bytes"
+_ZEROS = b"00000000"
+# A key and value of eight letters in a Parquet footer.
+_MARK = _BYTES.encode() + b"\x18\x08"
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     metadata = {"format": FORMAT, "table": table.name, "sources": json.dumps(listed, separators=(",", ":"))}
     if derived_from is not None:
         metadata["derived_from"] = derived_from
-    metadata["values"] = values_checksum(rows, metadata)
+    metadata["values"] = values_checksum(rows)
+    metadata["bytes"] = _ZEROS.decode()
     paths = {f.name: list(_leaves(f.name, f.type)) for f in rows.schema}
     split = {
         leaves[0]: "BYTE_STREAM_SPLIT"
@@ -104,7 +109,22 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     ) as writer:
         writer.write_table(rows, row_group_size=table.row_group_rows)
         writer.add_key_value_metadata({_PREFIX + key: value for key, value in metadata.items()})
-    return bytes(sink.getvalue())
+    content = bytearray(sink.getvalue())
+    place = _digits(content)
+    content[place : place + 8] = b"%08x" % _crc_without(content, place)
+    return bytes(content)
+
+
+def _digits(content: bytes | bytearray) -> int:
+    """Where the checksum of a file's bytes is in it; -1 if it has none."""
+    place = content.rfind(_MARK)
+    return place + len(_MARK) if place >= 0 else -1
+
+
+def _crc_without(content: bytes | bytearray, place: int) -> int:
+    """CRC-32 of a file's bytes, with zeros where it is written itself."""
+    view = memoryview(content)
+    return isal_zlib.crc32(view[place + 8 :], isal_zlib.crc32(_ZEROS, isal_zlib.crc32(view[:place])))
 
 
 def _leaves(path: str, type_: pa.DataType) -> Iterator[str]:
@@ -118,18 +138,17 @@ def _leaves(path: str, type_: pa.DataType) -> Iterator[str]:
         yield path
 
 
-def values_checksum(rows: pa.Table, metadata: Mapping[str, str]) -> str:
+def values_checksum(rows: pa.Table) -> str:
     """
-    Checksum of the values in a partition, and of what it says of itself.
+    Checksum of the values in a partition.
 
-    It depends on nothing but the values: not on how they are encoded, cut into chunks, or on what is stored under a null.
+    It depends on nothing but the values: not on how they are encoded or cut into chunks, nor on what is stored under a
+    null.
 
     Parameters
     ----------
     rows : pyarrow.Table
         Its rows.
-    metadata : mapping of str to str
-        What it says of itself, without this checksum.
 
     Returns
     -------
@@ -143,10 +162,10 @@ def values_checksum(rows: pa.Table, metadata: Mapping[str, str]) -> str:
 
     Examples
     --------
-    >>> values_checksum(pa.table({"TIME": [1.0, 2.0]}), {})
-    'f72a3387'
+    >>> values_checksum(pa.table({"TIME": [1.0, 2.0]}))
+    '0968460c'
     """
-    crc = isal_zlib.crc32(json.dumps(sorted(metadata.items())).encode())
+    crc = 0
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         crc = _crc(values, isal_zlib.crc32(name.encode(), crc))
@@ -296,29 +315,33 @@ def read_derived_from(footer: pq.FileMetaData) -> str | None:
     return found.decode() if found is not None else None
 
 
-def read_values_checksum(footer: pq.FileMetaData) -> tuple[str, dict[str, str]]:
+def read_checked(path: Path) -> pa.Table:
     """
-    What `values_checksum` gave when a partition was written.
+    Rows of a partition, if they are those that were written.
 
     Parameters
     ----------
-    footer : pyarrow.parquet.FileMetaData
-        Its footer.
+    path : Path
+        Its file.
 
     Returns
     -------
-    str
-        The checksum.
-    dict
-        The metadata that it covers.
+    pyarrow.Table
+        All its rows.
 
     Raises
     ------
     ValueError
-        If the partition has none.
+        If a bit of the file, or a value, is not what it was.
     """
-    found = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
-    metadata = {key.removeprefix(_PREFIX): value for key, value in found.items() if key.startswith(_PREFIX)}
-    if "values" not in metadata:
-        raise ValueError("it has no checksum of its values")
-    return metadata.pop("values"), metadata
+    content = path.read_bytes()
+    place = _digits(content)
+    if place < 0:
+        raise ValueError("it has no checksum")
+    if content[place : place + 8] != b"%08x" % _crc_without(content, place):
+        raise ValueError("its bytes are not those that were written")
+    rows = pq.read_table(pa.BufferReader(content), partitioning=None)
+    metadata = pq.read_metadata(pa.BufferReader(content)).metadata
+    if metadata[_VALUES.encode()] != values_checksum(rows).encode():
+        raise ValueError("its values are not those that were written")
+    return rows

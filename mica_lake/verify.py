@@ -109,8 +109,8 @@ class Verified:
             if len(alike) > most:
                 listed.add_row("…", f"and {len(alike) - most:,} more that the same command mends")
             console.print(listed)
-            console.print(f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {command}\n", soft_wrap=True, markup=False,
-                          highlight=False)  # fmt: skip
+            line = f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {command}\n"
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
         table = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("table", no_wrap=True)
         for name in ("partitions", "rows", *(("files", "left out") if self.files else ()), "wrong"):
@@ -149,7 +149,7 @@ def chosen(name: str, sample: float) -> bool:
     Examples
     --------
     >>> sum(chosen(f"{n}.fits", 0.1) for n in range(1000))
-    101
+    96
     """
     if not 0 < sample <= 1:
         raise ValueError(f"sample {sample} is no fraction: give a number above 0, up to 1")
@@ -279,7 +279,7 @@ def verify(
     >>> with ThreadPoolExecutor() as threads:
     ...     verified = verify(Path(getfixture("demo_lake")), pool=lambda tasks: threads)
     >>> verified.findings, verified.counts["aca_l0"]
-    ([], [8, 30146])
+    ([], [8, 22828])
     """
     chosen("", sample)
     verified = Verified()
@@ -422,7 +422,8 @@ def _wide(root: Path, rows: Iterable[_Row], looked: Mapping[str, _Looked], state
         for names, paths in columns.items():
             if names != usual:
                 mend = f"{reindexing(root)}; {ingesting(root, table, state.source_file)}"
-                findings += [Finding(table.name, path, "it has other columns than the other years", mend) for path in paths]
+                what = "it has other columns than the other partitions"
+                findings += [Finding(table.name, path, what, mend) for path in paths]
     return findings
 
 
@@ -458,7 +459,7 @@ def _sources(
             if row["table_name"] != table.name:
                 continue
             one = looked[row["path"]]
-            damaged |= bool(one.content)
+            damaged |= not one.sources
             for name, digest, file_rows, day_rows in one.sources:
                 so_far = found.setdefault(name, [digest, file_rows, 0])
                 so_far[2] += day_rows
@@ -470,7 +471,7 @@ def _sources(
                 continue
             name = known["filename"]
             digest, file_rows, here = found.pop(name, ("", known["rows"], 0))
-            # Of a damaged partition nobody knows which files it has rows of: it is named itself.
+            # Of a damaged partition nobody knows which files it has rows of; it is named itself.
             if known["status"] == "current" and (damaged or (here == file_rows and digest == known["checksum"])):
                 continue
             what = known["reason"] or f"{max(here, 0):,} of its {file_rows:,} rows are in the lake, of this content"
