@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,9 +28,10 @@ from rich.progress import Progress
 
 from mica_lake import catalog
 from mica_lake.catalog import Key, source_row
-from mica_lake.errors import LakeError
+from mica_lake.errors import BadFile, LakeError
+from mica_lake.gunzip import decompress
 from mica_lake.ingest import fits_table, hdr3
-from mica_lake.ingest.fits_table import BadFile, BinTable
+from mica_lake.ingest.fits_table import BinTable
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revisions import Verdict, judge
@@ -189,8 +190,8 @@ def _listed(database: Path) -> list[str] | None:
     if not database.exists():
         return None
     try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            return [row[0] for row in connection.execute("SELECT filename FROM archfiles")]
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return [str(row[0]) for row in connection.execute("SELECT filename FROM archfiles")]
     except sqlite3.Error as error:
         raise ValueError(f"{database}: {error}; it should have a table archfiles with a column filename") from error
 
@@ -648,7 +649,7 @@ class _Batch:
     @staticmethod
     def _content(f: Found) -> bytes | None:
         try:
-            return fits_table.decompress(f.path.read_bytes())
+            return decompress(f.path.read_bytes())
         except (OSError, BadFile):
             return None
 

@@ -24,8 +24,9 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from mica_lake.catalog import EPOCH, Key, path_of
+from mica_lake.errors import BadFile
+from mica_lake.gunzip import decompress
 from mica_lake.ingest import aca_l0, asp_l1, dark_cal, hdr3, obspar, stat_table
-from mica_lake.ingest.fits_table import BadFile, decompress
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import Found, archive_folder
 from mica_lake.partition_file import checksum
@@ -302,9 +303,8 @@ def _where(rows: pa.Table, **values: Any) -> pa.Table:
 def _table(content: bytes) -> tuple[fits.Header, dict[str, NDArray[Any]]]:
     """The first table of a FITS file, as astropy reads it: its header, and its columns by lower-case name."""
     try:
-        with fits.open(BytesIO(decompress(content)), memmap=False) as hdus:
-            data = hdus[1].data
-            return hdus[1].header, {name.lower(): np.asarray(data[name]) for name in data.names}
+        hdu = fits.HDUList.fromstring(decompress(content))[1]
+        return hdu.header, {name.lower(): np.asarray(hdu.data[name]) for name in hdu.data.names}
     except Exception as error:  # astropy raises many kinds for damaged files
         raise BadFile(f"astropy cannot read it: {type(error).__name__}: {error}") from None
 
@@ -394,8 +394,7 @@ def _dark_cal(root: Path, job: _Job, content: bytes) -> str:
                 return f"{name} is {kept!r} in the lake, {value!r} in the file"
         return ""
     try:
-        with fits.open(BytesIO(decompress(content)), memmap=False) as hdus:
-            image = np.asarray(hdus[0].data)
+        image = np.asarray(fits.HDUList.fromstring(decompress(content))[0].data)
     except Exception as error:  # astropy raises many kinds for damaged files
         raise BadFile(f"astropy cannot read it: {type(error).__name__}: {error}") from None
     pixels = _rows(root, job, DARK_CAL_IMAGE)

@@ -25,8 +25,9 @@ from rich.console import Console
 
 from mica_lake import catalog
 from mica_lake.catalog import Key
+from mica_lake.errors import BadFile
+from mica_lake.gunzip import decompress
 from mica_lake.ingest import revision_folders
-from mica_lake.ingest.fits_table import BadFile, decompress
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revision_folders import Revision

@@ -24,7 +24,7 @@ from rich.progress import Progress
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
-from mica_lake.ingest.fits_table import BadFile
+from mica_lake.errors import BadFile
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
     Found,
@@ -42,6 +42,8 @@ from mica_lake.tables import Table
 from mica_lake.times import day_start
 
 NODE = "data"
+# All guide stars of 27 years are a tenth of this.
+LARGEST = 1 << 32
 _LAST_YEAR = 2199
 # CXC seconds beyond any calendar; a time that is not known is NaN.
 _NO_TIME = 1e10
@@ -115,6 +117,8 @@ def read(content: bytes, table: Table) -> Rows:
             node = file.get(NODE)
             if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
                 raise BadFile(f"it has no table /{NODE}")
+            if node.size * node.dtype.itemsize > LARGEST:
+                raise BadFile(f"its {node.size} rows expand to more than {LARGEST} bytes")
             _check_columns(h5py, node, table)
             rows = _declared(node[()], table)
     except BadFile:

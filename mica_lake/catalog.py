@@ -166,8 +166,8 @@ def absolute(root: str | os.PathLike[str]) -> Path:
         If DuckDB would take it for a pattern.
     """
     path = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - links in it are the user's
-    if set(path) & set("*?["):
-        raise LakeError(f"{path}: a lake's path may not have *, ? or [ in it, DuckDB would take it for a pattern")
+    if set(path) & set("*?[\n"):
+        raise LakeError(f"{path!r}: DuckDB would take *, ? and [ for a pattern, and a line break for the end of a path")
     return Path(path)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mica_lake import __version__
@@ -215,7 +216,7 @@ def status(
         for name in ("file", "status", "reason"):
             listed.add_column(name, overflow="fold")
         for filename, state, reason, directory in aside if files else aside[:20]:
-            listed.add_row(f"{directory or ''}/{filename}", state, reason)
+            listed.add_row(*map(escape, (f"{directory or ''}/{filename}", state, reason)))
         console.print(listed)
         if len(aside) > 20 and not files:
             console.print(f"… and {len(aside) - 20:,} more: mica-lake status --files")
@@ -237,7 +238,7 @@ def reindex(lake: LakeOption = None) -> None:
     root = catalog.absolute(lake or default_root())
     trouble = catalog.rebuild(root)
     for line in trouble:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     partition = catalog.read_table(root, "partition")
     console.print(f"{root}: {len(partition):,} partitions, {len(trouble):,} troubles")
     raise typer.Exit(3 if trouble else 0)
@@ -308,7 +309,7 @@ def demo(
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]mica-lake:[/] {message}", soft_wrap=True, highlight=False)
+    Console(stderr=True).print(f"[bold red]mica-lake:[/] {escape(message)}", soft_wrap=True, highlight=False)
     sys.exit(1)
 
 

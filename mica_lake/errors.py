@@ -7,3 +7,7 @@ class LakeError(Exception):
 
 class MissingDataError(Exception):
     """The lake has no such data, for example no pseudo-MSID of that name."""
+
+
+class BadFile(ValueError):  # noqa: N818 - it is the file that is bad
+    """A source file that cannot be taken; the message is its reason."""

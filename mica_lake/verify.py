@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as Shown
 
 from mica_lake import catalog
@@ -105,7 +106,7 @@ class Verified:
             listed.add_column("partition or file", overflow="fold")
             listed.add_column("what is wrong", overflow="fold")
             for finding in alike[:most]:
-                listed.add_row(finding.where, finding.what)
+                listed.add_row(escape(finding.where), escape(finding.what))
             if len(alike) > most:
                 listed.add_row("…", f"and {len(alike) - most:,} more that the same command mends")
             console.print(listed)
