@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,15 +28,16 @@ from rich.progress import Progress
 
 from mica_lake import catalog
 from mica_lake.catalog import Key, source_row
-from mica_lake.errors import LakeError
+from mica_lake.errors import BadFile, LakeError
+from mica_lake.gunzip import decompress
 from mica_lake.ingest import fits_table, hdr3
-from mica_lake.ingest.fits_table import BadFile, BinTable
+from mica_lake.ingest.fits_table import BinTable
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revisions import Verdict, judge
 from mica_lake.ingest.source_files import Found, Rejected, archive_folder, unreadable
 from mica_lake.partition_file import Source, checksum, read_sources
-from mica_lake.tables import ACA_L0, HDR3, SOURCE_FILE
+from mica_lake.tables import ACA_L0, HDR3, SAME_READOUT, SOURCE_FILE
 from mica_lake.times import day_start, utc_day
 
 NAME = re.compile(r"acaf(?P<seconds>\d{8,10})N(?P<revision>\d{3})_(?P<slot>[0-7])_img0\.fits(\.gz)?", re.ASCII)
@@ -47,8 +48,6 @@ MARGIN = 10.0
 SLACK = 3600.0
 # Files are of 1.8 h; one of days is a mistake in its header.
 LONGEST = 5 * 86400.0
-# Readouts of a slot are at least 1.025 s apart; the same one has the same time in every file but for the clock's fit.
-SAME_READOUT = 0.1
 _FORMS = {
     pa.float64(): "D", pa.float32(): "E", pa.int32(): "J", pa.int16(): "I", pa.uint16(): "I", pa.uint8(): "B",
     pa.string(): "A", pa.list_(pa.float32()): "E",
@@ -191,8 +190,8 @@ def _listed(database: Path) -> list[str] | None:
     if not database.exists():
         return None
     try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            return [row[0] for row in connection.execute("SELECT filename FROM archfiles")]
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return [str(row[0]) for row in connection.execute("SELECT filename FROM archfiles")]
     except sqlite3.Error as error:
         raise ValueError(f"{database}: {error}; it should have a table archfiles with a column filename") from error
 
@@ -650,7 +649,7 @@ class _Batch:
     @staticmethod
     def _content(f: Found) -> bytes | None:
         try:
-            return fits_table.decompress(f.path.read_bytes())
+            return decompress(f.path.read_bytes())
         except (OSError, BadFile):
             return None
 

@@ -25,8 +25,9 @@ from rich.console import Console
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
+from mica_lake.errors import BadFile
+from mica_lake.gunzip import decompress
 from mica_lake.ingest import asp_l1_proc, fits_table, revision_folders, vv
-from mica_lake.ingest.fits_table import BadFile
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revision_folders import Revision
@@ -137,7 +138,7 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
         "rows": count,
     }
     # Read to its end whatever it is, as a truncated file should not be handed out.
-    content = fits_table.decompress(content, LARGEST)
+    content = decompress(content, LARGEST)
     if kind == SOLUTION:
         row["header"] = header.tostring(sep="\n", endcard=False, padding=False)
         _columns(ASP_SOL, content, tstart, tstop)
@@ -448,7 +449,7 @@ def _read(found: Found, digest: str) -> bytes:
     content = found.path.read_bytes()
     if checksum(content) != digest:
         raise BadFile("its rows are to be read again, but it is another file now")
-    return fits_table.decompress(content)
+    return decompress(content)
 
 
 def ingest(

@@ -13,7 +13,6 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
-from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,7 +27,8 @@ from rich.console import Console
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
-from mica_lake.ingest.fits_table import BadFile
+from mica_lake.errors import BadFile
+from mica_lake.gunzip import decompress
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
@@ -49,6 +49,7 @@ from mica_lake.times import cxcsec, utc
 
 NAME = re.compile(r"\d{7}", re.ASCII)
 SIDE = 1024
+LARGEST = 1 << 26
 _IMAGE, _PROPERTIES = "image.fits", "properties.json"
 # Close enough that a query finds a level of each calibration a little below any threshold; see sql/dark_cal.sql.
 GRID = np.exp2(np.arange(-80, 161) / 8).astype(np.float32)
@@ -151,8 +152,10 @@ def read_image(content: bytes) -> NDArray[np.float32]:
         If it is no such image.
     """
     try:
-        with fits.open(BytesIO(content), memmap=False) as hdus:
-            image = hdus[0].data
+        # Not fits.open, which unpacks whatever is packed, however much that is.
+        image = fits.HDUList.fromstring(decompress(content, LARGEST))[0].data
+    except BadFile:
+        raise
     except Exception as error:  # astropy raises many kinds for damaged files
         raise BadFile(f"it is no FITS image ({type(error).__name__}: {error})") from None
     if image is None or image.shape != (SIDE, SIDE):

@@ -1,29 +1,23 @@
-"""The first binary table of a FITS file: its header by astropy, its gzip by isal, its rows as they lie in the file."""
+"""The first binary table of a FITS file: its header by astropy, its rows as they lie in the file."""
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
 import numpy as np
 from astropy.io import fits
-from isal import isal_zlib
 from numpy.typing import NDArray
 
-MAX_BYTES = 1 << 28
+from mica_lake.errors import BadFile
+from mica_lake.gunzip import MAX_BYTES, decompress
+
 _BLOCK = 2880
-# The stubs of isal declare an instance, it is a class.
-_DAMAGED = cast("type[Exception]", isal_zlib.error)
 _HEADER_BYTES = 40 * _BLOCK
 _END = b"END" + b" " * 77
 _OF_COLUMNS = np.array([b"TTYPE", b"TFORM", b"TDIM", b"TZERO", b"TSCAL"])
 _OF_TABLE = (b"TFIELDS", b"NAXIS1", b"NAXIS2")
 _TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "B": "u1", "A": "S", "K": ">i8", "L": "i1"}
-
-
-class BadFile(ValueError):  # noqa: N818 - it is the file that is bad
-    """A source file that cannot be taken; the message is its reason."""
 
 
 @dataclass(frozen=True)
@@ -64,55 +58,6 @@ class BinTable:
     header: fits.Header
     layout: Layout
     rows: NDArray[np.void] | None
-
-
-def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = False) -> bytes:
-    """
-    Bytes of a file that may be gzipped.
-
-    Parameters
-    ----------
-    content : bytes
-        The file as it is stored.
-    limit : int
-        How many bytes it may expand to.
-    start_only : bool
-        Whether the first `limit` bytes are enough.
-
-    Returns
-    -------
-    bytes
-        What is in it.
-
-    Raises
-    ------
-    BadFile
-        If it is empty, damaged, truncated or larger than `limit`.
-    """
-    if not content:
-        raise BadFile("the file is empty")
-    if not content.startswith(b"\x1f\x8b"):
-        if len(content) > limit and not start_only:
-            raise BadFile(f"it is larger than {limit} bytes")
-        return content
-    parts: list[bytes] = []
-    left = limit
-    while content:
-        stream = isal_zlib.decompressobj(31)
-        try:
-            part = stream.decompress(content, left + 1)
-        except _DAMAGED as error:
-            raise BadFile(f"the gzip data are damaged ({error})") from None
-        parts.append(part)
-        left -= len(part)
-        if left < 0:
-            if start_only:
-                break
-            raise BadFile(f"it expands to more than {limit} bytes")
-        if not stream.eof:
-            raise BadFile("the gzip data are truncated")
-        content = stream.unused_data.lstrip(b"\0")
-    return b"".join(parts)
 
 
 def read(content: bytes, keywords: Collection[str], *, header_only: bool = False) -> BinTable:

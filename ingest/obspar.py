@@ -25,8 +25,9 @@ from rich.console import Console
 
 from mica_lake import catalog
 from mica_lake.catalog import Key
+from mica_lake.errors import BadFile
+from mica_lake.gunzip import decompress
 from mica_lake.ingest import revision_folders
-from mica_lake.ingest.fits_table import BadFile, decompress
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revision_folders import Revision
@@ -162,8 +163,24 @@ def _judge(found: Found) -> Taken | Rejected:
     return Taken(found, checksum(content), facts)
 
 
-def _discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
-    """Revisions, the file of each, and what is wrong."""
+def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
+    """
+    The observation parameters in an archive.
+
+    Parameters
+    ----------
+    top : Path
+        Its folder.
+
+    Returns
+    -------
+    list of Revision
+        The revisions, by observation.
+    list of Found
+        Their files.
+    list of Rejected
+        What is wrong with the database, links and folders.
+    """
     revisions, rejected = revision_folders.discover(top)
     found = []
     for revision in revisions:
@@ -351,7 +368,7 @@ def ingest(
         here = partitions(root, [OBSPAR.name, OBSPAR_KV.name])
         known = _known(root, here)
         files.adopt(known)
-        revisions, found, rejected = _discover(top)
+        revisions, found, rejected = discover(top)
         new = files.sort_out(found, [f"{Path(row['directory']).name}/{row['filename']}" for row in known])
         task = progress.add_task(OBSPAR.name, total=len(new))
         files.note(rejected)

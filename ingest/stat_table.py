@@ -24,7 +24,7 @@ from rich.progress import Progress
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
-from mica_lake.ingest.fits_table import BadFile
+from mica_lake.errors import BadFile
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
     Found,
@@ -42,7 +42,9 @@ from mica_lake.tables import ACQ_STATS, GUIDE_STATS, VV_RMS, Table
 from mica_lake.times import day_start
 
 # Node of the table in its file.
-_NODES = {ACQ_STATS.name: "data", GUIDE_STATS.name: "data", VV_RMS.name: "vv"}
+NODES = {ACQ_STATS.name: "data", GUIDE_STATS.name: "data", VV_RMS.name: "vv"}
+# All guide stars of 27 years are a tenth of this.
+LARGEST = 1 << 32
 _LAST_YEAR = 2199
 # CXC seconds beyond any calendar; a time that is not known is NaN.
 _NO_TIME = 1e10
@@ -113,9 +115,11 @@ def read(content: bytes, table: Table) -> Rows:
     h5py = _h5py()
     try:
         with h5py.File(h5py.h5f.open_file_image(content), "r") as file:
-            node = file.get(_NODES[table.name])
+            node = file.get(NODES[table.name])
             if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
-                raise BadFile(f"it has no table /{_NODES[table.name]}")
+                raise BadFile(f"it has no table /{NODES[table.name]}")
+            if node.size * node.dtype.itemsize > LARGEST:
+                raise BadFile(f"its {node.size} rows expand to more than {LARGEST} bytes")
             _check_columns(h5py, node, table)
             rows = _declared(node[()], table)
     except BadFile:
@@ -139,9 +143,9 @@ def _check_columns(h5py: ModuleType, node: Any, table: Table) -> None:
     expected = {c.name: np.dtype(c.dtype) for c in columns_of(table.name)}
     found: tuple[str, ...] = node.dtype.names
     if missing := [name for name in expected if name not in found]:
-        raise BadFile(f"its table /{_NODES[table.name]} has no {' and no '.join(missing)}")
+        raise BadFile(f"its table /{NODES[table.name]} has no {' and no '.join(missing)}")
     if extra := [name for name in found if name not in expected]:
-        raise BadFile(f"its table /{_NODES[table.name]} has columns that are not known: {', '.join(extra)}")
+        raise BadFile(f"its table /{NODES[table.name]} has columns that are not known: {', '.join(extra)}")
     stored = node.id.get_type()
     for index, name in enumerate(found):
         dtype = node.dtype[name]

@@ -24,9 +24,9 @@ from rich.console import Console
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
+from mica_lake.errors import BadFile
 from mica_lake.ingest import stat_table
 from mica_lake.ingest.asp_l1_proc import Released, released_in
-from mica_lake.ingest.fits_table import BadFile
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
     Found,
@@ -159,8 +159,22 @@ def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
     return Taken(found, row["checksum"], facts), row | {"computed": False, "directory": found.directory}
 
 
-def _discover(top: Path) -> tuple[list[Found], list[Rejected]]:
-    """The reports in an archive, and the folders that lack one."""
+def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
+    """
+    The reports in an archive.
+
+    Parameters
+    ----------
+    top : Path
+        Its folder.
+
+    Returns
+    -------
+    list of Found
+        The reports.
+    list of Rejected
+        The folders that lack one.
+    """
     groups = sorted(entry for entry in top.iterdir() if _GROUP.fullmatch(entry.name) and entry.is_dir())
     folders = [f for group in groups for f in sorted(group.iterdir()) if _FOLDER.fullmatch(f.name) and f.is_dir()]
     rejected = [
@@ -226,7 +240,7 @@ def ingest(
         reports = _known(root, here)
         in_archive = [row for row in reports.values() if row["directory"] is not None]
         files.adopt({**row, "filename": REPORT} for row in in_archive)
-        in_folders, rejected = _discover(top)
+        in_folders, rejected = discover(top)
         files.note(rejected)
         new = files.sort_out(in_folders, [f"{Path(row['directory']).name}/{REPORT}" for row in in_archive])
         task = progress.add_task(VV_REPORT.name, total=len(new))

@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 from mica_lake.errors import LakeError
 from mica_lake.lock import writer_lock
+from mica_lake.partition_check import damage
 from mica_lake.partition_file import Source, checksum, encode, read_derived_from, read_sources, write
 from mica_lake.tables import HDR3_MSID, PARTITION, SOURCE_FILE, TABLES, Table
 
@@ -145,7 +146,7 @@ def mend(root: Path) -> None:
         The lake, whose writer's lock is held.
     """
     if (root / "_catalog" / "interrupted").exists():
-        reindex(root)
+        reindex(root, thorough=False)
     if current_generation(root) is not None:
         collect_garbage(root)
 
@@ -170,8 +171,8 @@ def absolute(root: str | os.PathLike[str]) -> Path:
         If DuckDB would take it for a pattern.
     """
     path = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - links in it are the user's
-    if set(path) & set("*?["):
-        raise LakeError(f"{path}: a lake's path may not have *, ? or [ in it, DuckDB would take it for a pattern")
+    if set(path) & set("*?[\n"):
+        raise LakeError(f"{path!r}: DuckDB would take *, ? and [ for a pattern, and a line break for the end of a path")
     return Path(path)
 
 
@@ -400,7 +401,10 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | Non
 
 def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) -> None:
     catalog = root / "_catalog"
-    name = f"{int(current_generation(root) or 0) + 1:08d}"
+    current = current_generation(root) or "0"
+    # Where somebody has spoilt the name, any that was not used yet will do.
+    used = [current] if current.isdecimal() else [entry.name for entry in catalog.iterdir() if entry.name.isdecimal()]
+    name = f"{max(map(int, used), default=0) + 1:08d}"
     directory = catalog / name
     shutil.rmtree(directory, ignore_errors=True)
     order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
@@ -509,34 +513,41 @@ def collect_garbage(root: Path) -> None:
             pinned.unlink()
 
 
-def reindex(root: Path) -> list[str]:
+def reindex(root: Path, *, thorough: bool = True) -> list[str]:
     """
     Derive the catalog again from the partitions themselves.
 
-    What only ingest knows (files superseded or set aside, where files were seen) is kept from the catalog that was
-    there, as far as it can be read; without it, the next ingest finds it again.
+    A partition whose file is damaged or lost comes back from its pinned version, if that is good. What only ingest
+    knows (files superseded or set aside, where files were seen) is kept from the catalog that was there, as far as it
+    can be read; without it, the next ingest finds it again.
 
     Parameters
     ----------
     root : Path
         The lake, whose writer's lock is held.
+    thorough : bool
+        Whether to read the rows of each partition, too, and see that they are those that were written. Else that is
+        done where its pinned version is not there: the name of that has the checksum of the file.
 
     Returns
     -------
     list of str
-        What was wrong: a line for each damaged partition, which the catalog now leaves out, and for each source file
-        that is not whole in the lake. Ingesting the source files again mends both.
+        What was wrong: a line for each damaged partition, which the catalog now leaves out, for each that was brought
+        back, and for each source file that is not whole in the lake. Ingesting the source files again mends all.
     """
     trouble: list[str] = []
     partitions: list[dict[str, Any]] = []
     found: dict[tuple[str, str], list[Source]] = {}
+    pinned = _pinned_versions(root)
     for table in TABLES.values():
-        pattern = "/".join([*(f"{key}=*" for key in table.keys), "data.parquet"])
-        paths = sorted((root / table.name).glob(pattern))
+        paths = {*partition_paths(root, table), *(path for path in pinned if path.startswith(f"{table.name}/"))}
         with ThreadPoolExecutor() as pool:
-            for row, sources, problem in pool.map(lambda path, table=table: _read_partition(root, table, path), paths):
-                if row is None:
+            for row, sources, problem in pool.map(
+                lambda path, table=table: _read_partition(root, table, path, pinned.get(path), thorough), sorted(paths)
+            ):
+                if problem:
                     trouble.append(problem)
+                if row is None:
                     continue
                 partitions.append(row)
                 for source in sources:
@@ -602,26 +613,163 @@ def rebuild(root: Path) -> list[str]:
         return reindex(root)
 
 
-def _read_partition(root: Path, table: Table, path: Path) -> tuple[dict[str, Any] | None, list[Source], str]:
-    relative = path.relative_to(root).as_posix()
+def partition_paths(root: Path, table: Table) -> list[str]:
+    """
+    The files of a table's partitions that are on the disk.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    table : Table
+        The table.
+
+    Returns
+    -------
+    list of str
+        Their paths, relative to the lake; also of those whose folder has no date or slot in its name.
+    """
+    pattern = "/".join([*(f"{key}=*" for key in table.keys), "data.parquet"])
+    return [path.relative_to(root).as_posix() for path in (root / table.name).glob(pattern)]
+
+
+def key_of(table: Table, path: str) -> Key:
+    """
+    Which partition a file is.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    path : str
+        Its path, relative to the lake.
+
+    Returns
+    -------
+    Key
+        Which partition.
+
+    Raises
+    ------
+    ValueError
+        If no partition has this path.
+
+    Examples
+    --------
+    >>> key_of(TABLES["hdr3"], "hdr3/year=2015/doy=181/data.parquet")
+    Key(day=datetime.date(2015, 6, 30), slot=None)
+    """
+    values = dict(part.split("=") for part in path.split("/")[1:-1])
+    year = int(values.get("year", EPOCH.year))
+    day = date(year, 1, 1) + timedelta(days=int(values.get("doy", 1)) - 1)
+    key = Key(day, int(values["slot"]) if "slot" in values else None)
+    if key.path(table) != path:
+        raise ValueError(f"no partition of {table.name} has this path")
+    return key
+
+
+def _pinned_versions(root: Path) -> dict[str, str]:
+    """Path of each partition that the catalog knows -> path of its version; none while a commit is not finished."""
+    if (root / "_catalog" / "interrupted").exists():
+        return {}
     try:
-        values = dict(part.split("=") for part in relative.split("/")[1:-1])
-        year = int(values.get("year", EPOCH.year))
-        day = date(year, 1, 1) + timedelta(days=int(values.get("doy", 1)) - 1)
-        key = Key(day, int(values["slot"]) if "slot" in values else None)
-        sources, footer = read_sources(path, table)
-        content = path.read_bytes()
-        pinned = root / key.pinned(table, checksum(content))
-        if not (pinned.exists() and pinned.samefile(path)):
-            _publish(root, path, pinned)
-        tstart, tstop = _covered(path, table, footer)
-        row = _partition_row(
-            table, key, pinned.relative_to(root).as_posix(), footer.num_rows, len(content), tstart, tstop,
-            len(sources), read_derived_from(footer),
-        )  # fmt: skip
+        return {path_of(row): row["path"] for row in read_table(root, "partition").to_pylist()}
+    except LakeError:
+        return {}
+
+
+def path_of(row: Mapping[str, Any]) -> str:
+    """
+    Path of the partition that a row of the catalog is of.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of ``partition``.
+
+    Returns
+    -------
+    str
+        Its path, relative to the lake.
+    """
+    return Key(EPOCH + timedelta(days=row["day_number"]), row["slot"]).path(TABLES[row["table_name"]])
+
+
+def _read_partition(
+    root: Path, table: Table, path: str, version: str | None, thorough: bool
+) -> tuple[dict[str, Any] | None, list[Source], str]:
+    """
+    A partition's row in the catalog and its sources, or what is wrong with it.
+
+    Of a file that is lost or damaged, those of `version`, its pinned version, if it is good; then both are given.
+    """
+    try:
+        key = key_of(table, path)
+        reason = _reason(root, table, key, root / path, thorough)
+        if reason and version is not None and not _reason(root, table, key, root / version, True):
+            _publish(root, root / version, root / path)
+            reason = f"{path}: {reason}; its pinned version took its place"
+        elif reason:
+            return None, [], f"{path} is damaged: {reason}" if (root / path).exists() else ""
+        row, sources = describe(root, table, key, root / path)
+        if not _is_version(root / path, root / row["path"]):
+            _publish(root, root / path, root / row["path"])
     except (LakeError, OSError, ValueError) as error:
-        return None, [], f"{relative} is damaged: {error}"
-    return row, sources, ""
+        return None, [], f"{path} is damaged: {error}"
+    return row, sources, reason
+
+
+def _is_version(path: Path, version: Path) -> bool:
+    return version.exists() and (version.samefile(path) or version.read_bytes() == path.read_bytes())
+
+
+def _reason(root: Path, table: Table, key: Key, path: Path, thorough: bool) -> str:
+    """Why a file should not be a partition; a pinned version must be what its name says."""
+    try:
+        version = root / key.pinned(table, checksum(path.read_bytes()))
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    if path.is_relative_to(root / "_catalog") and path != version:
+        return "its bytes are not those that were written"
+    return damage(path, table, key) if thorough or not version.exists() else ""
+
+
+def describe(root: Path, table: Table, key: Key, path: Path) -> tuple[dict[str, Any], list[Source]]:
+    """
+    What the catalog should say of a partition.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    table : Table
+        The table.
+    key : Key
+        Which partition.
+    path : Path
+        Its file.
+
+    Returns
+    -------
+    dict
+        Its row in ``partition``.
+    list of Source
+        Its sources.
+
+    Raises
+    ------
+    LakeError
+        If it is no partition of this table.
+    """
+    sources, footer = read_sources(path, table)
+    content = path.read_bytes()
+    tstart, tstop = _covered(path, table, footer)
+    pinned = key.pinned(table, checksum(content))
+    derived_from = read_derived_from(footer)
+    row = _partition_row(
+        table, key, pinned, footer.num_rows, len(content), tstart, tstop, len(sources), derived_from
+    )  # fmt: skip
+    return row, sources
 
 
 def _covered(path: Path, table: Table, footer: pq.FileMetaData) -> tuple[float | None, float | None]:

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mica_lake import __version__
@@ -221,7 +222,7 @@ def status(
         for name in ("file", "status", "reason"):
             listed.add_column(name, overflow="fold")
         for filename, state, reason, directory in aside if files else aside[:20]:
-            listed.add_row(f"{directory or ''}/{filename}", state, reason)
+            listed.add_row(*map(escape, (f"{directory or ''}/{filename}", state, reason)))
         console.print(listed)
         if len(aside) > 20 and not files:
             console.print(f"… and {len(aside) - 20:,} more: mica-lake status --files")
@@ -243,10 +244,57 @@ def reindex(lake: LakeOption = None) -> None:
     root = catalog.absolute(lake or default_root())
     trouble = catalog.rebuild(root)
     for line in trouble:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     partition = catalog.read_table(root, "partition")
     console.print(f"{root}: {len(partition):,} partitions, {len(trouble):,} troubles")
     raise typer.Exit(3 if trouble else 0)
+
+
+@app.command()
+def verify(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Compare with these files, too: a $SKA root, a product's folder, or a file."),
+    ] = None,
+    lake: LakeOption = None,
+    sample: Annotated[float, typer.Option("--sample", help="This fraction of the partitions and files only.")] = 1.0,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+) -> None:
+    """
+    Look for what is wrong in the lake: lost, damaged or misplaced rows. Nothing is changed.
+
+    Exit code 4 if anything is wrong; what, and the command that mends it, is printed.
+
+    Example: mica-lake verify --from $SKA --sample 0.01 --lake /data/mica_lake
+    """
+    from contextlib import ExitStack
+
+    from mica_lake import catalog
+    from mica_lake import verify as of_lake
+    from mica_lake.ingest import compare
+    from mica_lake.ingest.processes import executor
+    from mica_lake.ingest.report import progress_bar
+    from mica_lake.lake import default_root
+
+    console = Console()
+    root = catalog.absolute(lake or default_root())
+    with ExitStack() as stack:
+        pool = executor(stack, jobs)
+        bar = stack.enter_context(progress_bar(console))
+        task = bar.add_task("partitions", total=None)
+        verified = of_lake.verify(
+            root, sample=sample, pool=pool, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        if verified.readable:
+            verified.findings += compare.stale(root)
+            if sources:
+                of_files = bar.add_task("files", total=None)
+                compare.compare(
+                    sources, root, verified, sample=sample, pool=pool,
+                    progress=lambda done, total: bar.update(of_files, completed=done, total=total),
+                )  # fmt: skip
+    verified.show(console)
+    raise typer.Exit(verified.exit_code)
 
 
 @app.command()
@@ -267,7 +315,7 @@ def demo(
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]mica-lake:[/] {message}", soft_wrap=True, highlight=False)
+    Console(stderr=True).print(f"[bold red]mica-lake:[/] {escape(message)}", soft_wrap=True, highlight=False)
     sys.exit(1)
 
 

@@ -7,3 +7,7 @@ class LakeError(Exception):
 
 class MissingDataError(LookupError):
     """The lake has no such data, for example no pseudo-MSID of that name, or no V&V report of an observation."""
+
+
+class BadFile(ValueError):  # noqa: N818 - it is the file that is bad
+    """A source file that cannot be taken; the message is its reason."""

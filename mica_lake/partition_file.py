@@ -3,21 +3,27 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from isal import isal_zlib
 
 from mica_lake.errors import LakeError
 from mica_lake.tables import Column, Table
 
-FORMAT = "1"
+FORMAT = "2"
 # Measured, see docs/performance.md.
 PAGE_BYTES = 1 << 18
 _PREFIX = "mica_lake."
+_VALUES, _BYTES = _PREFIX + "values", _PREFIX + "bytes"
+_ZEROS = b"00000000"
+# A key and value of eight letters in a Parquet footer.
+_MARK = _BYTES.encode() + b"\x18\x08"
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,13 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     metadata = {"format": FORMAT, "table": table.name, "sources": json.dumps(listed, separators=(",", ":"))}
     if derived_from is not None:
         metadata["derived_from"] = derived_from
-    paths = {f.name: _leaves(f) for f in rows.schema}
+    metadata["values"] = values_checksum(rows)
+    metadata["bytes"] = _ZEROS.decode()
+    paths = {f.name: list(_leaves(f.name, f.type)) for f in rows.schema}
     split = {
-        path: "BYTE_STREAM_SPLIT"
-        for name, (path, *others) in paths.items()
-        if not others and (column := table.by_name.get(name)) is not None and _split(rows, column, path)
+        leaves[0]: "BYTE_STREAM_SPLIT"
+        for name, leaves in paths.items()
+        if (column := table.by_name.get(name)) is not None and len(leaves) == 1 and _split(rows, column, leaves[0])
     }
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
@@ -101,16 +109,95 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     ) as writer:
         writer.write_table(rows, row_group_size=table.row_group_rows)
         writer.add_key_value_metadata({_PREFIX + key: value for key, value in metadata.items()})
-    return bytes(sink.getvalue())
+    content = bytearray(sink.getvalue())
+    place = _digits(content)
+    content[place : place + 8] = b"%08x" % _crc_without(content, place)
+    return bytes(content)
 
 
-def _leaves(field: pa.Field) -> list[str]:
-    """Paths of a column's values in a Parquet file."""
-    if pa.types.is_list(field.type):
-        return [f"{field.name}.list.{path}" for path in _leaves(field.type.value_field.with_name("element"))]
-    if pa.types.is_struct(field.type):
-        return [f"{field.name}.{path}" for child in field.type.fields for path in _leaves(child)]
-    return [field.name]
+def _digits(content: bytes | bytearray) -> int:
+    """Where the checksum of a file's bytes is in it; -1 if it has none."""
+    place = content.rfind(_MARK)
+    return place + len(_MARK) if place >= 0 else -1
+
+
+def _crc_without(content: bytes | bytearray, place: int) -> int:
+    """CRC-32 of a file's bytes, with zeros where it is written itself."""
+    view = memoryview(content)
+    return isal_zlib.crc32(view[place + 8 :], isal_zlib.crc32(_ZEROS, isal_zlib.crc32(view[:place])))
+
+
+def _leaves(path: str, type_: pa.DataType) -> Iterator[str]:
+    """Give what Parquet calls the values of a column."""
+    if pa.types.is_list(type_):
+        yield from _leaves(f"{path}.list.element", type_.value_type)
+    elif pa.types.is_struct(type_):
+        for child in type_.fields:
+            yield from _leaves(f"{path}.{child.name}", child.type)
+    else:
+        yield path
+
+
+def values_checksum(rows: pa.Table) -> str:
+    """
+    Checksum of the values in a partition.
+
+    It depends on nothing but the values: not on how they are encoded or cut into chunks, nor on what is stored under a
+    null.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Its rows.
+
+    Returns
+    -------
+    str
+        CRC-32, eight hexadecimal digits.
+
+    Raises
+    ------
+    TypeError
+        If a column is of a type that no table has.
+
+    Examples
+    --------
+    >>> values_checksum(pa.table({"TIME": [1.0, 2.0]}))
+    '0968460c'
+    """
+    crc = 0
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        crc = _crc(values, isal_zlib.crc32(name.encode(), crc))
+    return f"{crc:08x}"
+
+
+def _crc(values: pa.Array, crc: int) -> int:
+    """CRC-32 of an array's values, after that of what is before it."""
+    crc = isal_zlib.crc32(len(values).to_bytes(8, "little"), crc)
+    if values.null_count:
+        crc = isal_zlib.crc32(np.packbits(values.is_valid().to_numpy(zero_copy_only=False)), crc)
+        values = values.drop_null()
+    type_ = values.type
+    if pa.types.is_list(type_):
+        lengths = pc.list_value_length(values).to_numpy()
+        return _crc(values.flatten(), isal_zlib.crc32(lengths, crc))
+    if pa.types.is_struct(type_):
+        for child in values.flatten():
+            crc = _crc(child, crc)
+        return crc
+    if pa.types.is_string(type_):
+        crc = isal_zlib.crc32(pc.binary_length(values).to_numpy(), crc)
+        _, offsets, text = values.buffers()
+        if not len(values) or text is None:
+            return crc
+        ends = np.frombuffer(offsets, np.int32, len(values) + 1, 4 * values.offset)
+        return isal_zlib.crc32(memoryview(text)[ends[0] : ends[-1]], crc)
+    if pa.types.is_boolean(type_):
+        return isal_zlib.crc32(np.packbits(values.to_numpy(zero_copy_only=False)), crc)
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_):
+        return isal_zlib.crc32(values.to_numpy(), crc)
+    raise TypeError(f"no checksum is defined of {type_}")
 
 
 def _split(rows: pa.Table, column: Column, path: str) -> bool:
@@ -206,7 +293,7 @@ def read_sources(path: Path, table: Table) -> tuple[list[Source], pq.FileMetaDat
         if metadata[_PREFIX + "format"] != FORMAT:
             raise ValueError(f"its format is {metadata[_PREFIX + 'format']}, this mica-lake writes {FORMAT}")
         return [Source(**source) for source in json.loads(metadata[_PREFIX + "sources"])], footer
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise LakeError(f"{path}: {error}") from error
 
 
@@ -226,3 +313,35 @@ def read_derived_from(footer: pq.FileMetaData) -> str | None:
     """
     found = (footer.metadata or {}).get(f"{_PREFIX}derived_from".encode())
     return found.decode() if found is not None else None
+
+
+def read_checked(path: Path) -> pa.Table:
+    """
+    Rows of a partition, if they are those that were written.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+
+    Returns
+    -------
+    pyarrow.Table
+        All its rows.
+
+    Raises
+    ------
+    ValueError
+        If a bit of the file, or a value, is not what it was.
+    """
+    content = path.read_bytes()
+    place = _digits(content)
+    if place < 0:
+        raise ValueError("it has no checksum")
+    if content[place : place + 8] != b"%08x" % _crc_without(content, place):
+        raise ValueError("its bytes are not those that were written")
+    rows = pq.read_table(pa.BufferReader(content), partitioning=None)
+    metadata = pq.read_metadata(pa.BufferReader(content)).metadata
+    if metadata[_VALUES.encode()] != values_checksum(rows).encode():
+        raise ValueError("its values are not those that were written")
+    return rows

@@ -6,8 +6,8 @@ against it.
 """
 
 import csv
-import gzip
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mica_lake.aca_image import ACAImage
 from mica_lake.archive.aca_l0 import ACA_DTYPE
+from mica_lake.gunzip import decompress
 
 
 def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
@@ -230,7 +231,7 @@ def obspar(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        Its obspar file, gzipped.
+        Its obspar file, gzipped or not.
 
     Returns
     -------
@@ -239,9 +240,8 @@ def obspar(path: Path) -> dict[str, Any]:
     """
     kinds: dict[str, Any] = {"s": str, "i": int, "r": float}
     found: dict[str, Any] = {}
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
-        for name, kind, _, value, *_ in csv.reader(lines):
-            found[name.replace("-", "_")] = kinds[kind](value) if value or kind == "s" else None
+    for name, kind, _, value, *_ in csv.reader(StringIO(decompress(path.read_bytes()).decode(), newline="")):
+        found[name.replace("-", "_")] = kinds[kind](value) if value or kind == "s" else None
     found["num_ccd_on"] = sum(value == "Y" for name, value in found.items() if name[:3] == "ccd" and name[5:] == "_on")
     return found
 

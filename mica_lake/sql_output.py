@@ -1,6 +1,7 @@
 """An answer of SQL that anyone may type: read-only, written where it was asked for and nowhere else."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,12 +11,23 @@ import duckdb
 
 from mica_lake.lake import Lake, message
 
-_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+_EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
 _OPTIONS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY", "parquet": "FORMAT parquet, COMPRESSION zstd"}
 
 
 def _quoted(text: str | os.PathLike[str]) -> str:
     return "'" + os.fspath(text).replace("'", "''") + "'"
+
+
+def _only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
+    """Give the one statement of a query; EXPLAIN ANALYZE would carry out one that writes."""
+    statements = connection.extract_statements(query)
+    if len(statements) == 1:
+        explained = _EXPLAIN.fullmatch(query) if statements[0].type is duckdb.StatementType.EXPLAIN else None
+        reading = connection.extract_statements(explained["of"]) if explained else statements
+        if len(reading) == 1 and reading[0].type is duckdb.StatementType.SELECT:
+            return statements[0]
+    raise ValueError("one SELECT (or FROM …) is taken, nothing that writes")
 
 
 def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None:
@@ -57,19 +69,19 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         target = Path(folder, "answer")
         connection = lake.private_connection()
         try:
-            statements = connection.extract_statements(query)
-            if len(statements) != 1 or statements[0].type not in _READING:
-                raise ValueError("one SELECT (or FROM …) is taken, nothing that writes")
+            statement = _only_reads(connection, query)
+            # Where a large query puts what has no room in memory; by default, that is the working directory.
+            connection.execute(f"SET temp_directory = {_quoted(Path(folder, 'spilt'))}")
             connection.execute(f"SET allowed_directories = [{_quoted(lake.root)}]")
             connection.execute(f"SET allowed_paths = [{_quoted(target)}]")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
-            if form != "table" and statements[0].type is not duckdb.StatementType.SELECT:
+            if form != "table" and statement.type is not duckdb.StatementType.SELECT:
                 raise ValueError("a query plan goes to the terminal, as a table")
             if form == "table":
                 connection.sql(query).show()
                 return
-            text = statements[0].query.rstrip().rstrip(";")
+            text = statement.query.rstrip().rstrip(";")
             connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error

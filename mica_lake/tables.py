@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -9,6 +10,9 @@ from mica_lake.hdr3_msids import PSEUDO_MSIDS
 from mica_lake.stat_columns import columns_of
 
 ALL_SIZES = (4, 6, 8)
+# Seconds. Readouts of a slot are at least 1.025 s apart; the same one has the same time in every file but for the
+# clock's fit.
+SAME_READOUT = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class Table:
         Whether a partition's metadata lists its source files.
     wide : bool
         Whether it has a column for each key that is met in its sources. All its partitions have the same columns.
+    order : tuple of str
+        Columns by which its rows are sorted.
+    order_within : tuple of str
+        Columns within whose equal values they are; in all of a partition by default.
+    product : str
+        What `mica-lake ingest` takes to make it, if that is not its name.
     """
 
     name: str
@@ -73,6 +83,14 @@ class Table:
     searched: tuple[str, ...] = ("TIME",)
     names_sources: bool = False
     wide: bool = False
+    order: tuple[str, ...] = ()
+    order_within: tuple[str, ...] = ()
+    product: str = ""
+
+    @property
+    def ingested_as(self) -> str:
+        """What `mica-lake ingest` takes to make it."""
+        return self.product or self.name
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -137,7 +155,7 @@ def _aca_l0() -> tuple[Column, ...]:
     )
 
 
-ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0(), row_group_rows=16384, names_sources=True)
+ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0(), row_group_rows=16384, names_sources=True, order=("TIME",))
 HDR3 = Table(
     "hdr3",
     ("year", "doy"),
@@ -163,6 +181,7 @@ HDR3 = Table(
         ),
     ),
     row_group_rows=32768,
+    order=("TIME",),
 )
 DARK_CAL = Table(
     "dark_cal",
@@ -181,6 +200,7 @@ DARK_CAL = Table(
     time="time",
     searched=(),
     wide=True,
+    order=("dark_id",),
 )
 DARK_CAL_IMAGE = Table(
     "dark_cal_image",
@@ -195,6 +215,8 @@ DARK_CAL_IMAGE = Table(
     row_group_rows=1 << 18,
     time="time",
     searched=("value",),
+    order=("row", "col"),
+    product="dark_cal",
 )
 DARK_CAL_DISTRIBUTION = Table(
     "dark_cal_distribution",
@@ -208,6 +230,8 @@ DARK_CAL_DISTRIBUTION = Table(
     row_group_rows=8192,
     time="time",
     searched=("value",),
+    order=("value", "time"),
+    product="dark_cal",
 )
 _REVISION = (
     Column("obsid", pa.int32(), "", "the observation", "name of its folder"),
@@ -236,6 +260,8 @@ OBSPAR_KV = Table(
     row_group_rows=8192,
     time="tstart",
     searched=("obsid",),
+    order=("tstart", "obsid", "revision"),
+    product="obspar",
 )
 OBSPAR = Table(
     "obspar",
@@ -251,6 +277,7 @@ OBSPAR = Table(
     time="tstart",
     searched=("obsid", "tstart"),
     wide=True,
+    order=("tstart", "obsid", "revision"),
 )
 ASP_L1_FILE = Table(
     "asp_l1_file",
@@ -270,6 +297,8 @@ ASP_L1_FILE = Table(
     row_group_rows=8192,
     time="tstart",
     searched=("obsid", "tstart", "tstop"),
+    order=("tstart", "obsid", "revision", "filename"),
+    product="asp_l1",
 )
 
 
@@ -298,6 +327,9 @@ ASP_SOL = Table(
     row_group_rows=32768,
     time="time",
     searched=("time", "obsid"),
+    order=("time",),
+    order_within=("obsid", "revision", "filename"),
+    product="asp_l1",
 )
 ACA_CENT = Table(
     "aca_cent",
@@ -317,6 +349,9 @@ ACA_CENT = Table(
     row_group_rows=32768,
     time="time",
     searched=("time", "obsid"),
+    order=("time", "slot", "alg"),
+    order_within=("obsid", "revision", "filename"),
+    product="asp_l1",
 )
 ASP_L1_PROC = Table(
     "asp_l1_proc",
@@ -333,10 +368,14 @@ ASP_L1_PROC = Table(
     row_group_rows=8192,
     time="time",
     searched=("obsid",),
+    order=("obsid", "revision", "aspect_1_id"),
+    product="asp_l1",
 )
 
 
-def _stats(name: str, source: str, time: str, searched: tuple[str, ...], more: tuple[Column, ...] = ()) -> Table:
+def _stats(
+    name: str, source: str, time: str, searched: tuple[str, ...], more: tuple[Column, ...] = (), **others: Any
+) -> Table:
     return Table(
         name,
         ("year",),
@@ -348,13 +387,15 @@ def _stats(name: str, source: str, time: str, searched: tuple[str, ...], more: t
         row_group_rows=8192,
         time=time,
         searched=(time, *searched),
+        **others,
     )
 
 
-ACQ_STATS = _stats("acq_stats", "acq_stats.h5", "guide_tstart", ("agasc_id", "obsid"))
-GUIDE_STATS = _stats("guide_stats", "guide_stats.h5", "kalman_tstart", ("agasc_id", "obsid"))
+_BY_STAR: dict[str, Any] = {"searched": ("agasc_id", "obsid"), "order": ("agasc_id", "position")}
+ACQ_STATS = _stats("acq_stats", "acq_stats.h5", "guide_tstart", **_BY_STAR)
+GUIDE_STATS = _stats("guide_stats", "guide_stats.h5", "kalman_tstart", **_BY_STAR)
 _COMPUTED = Column("computed", pa.bool_(), "", "whether 'mica-lake vv --ingest' computed it", "null position, or not")
-VV_RMS = _stats("vv_rms", "vv.h5", "tstart", ("obsid",), (_COMPUTED,))
+VV_RMS = _stats("vv_rms", "vv.h5", "tstart", ("obsid",), (_COMPUTED,), product="vv")
 
 
 def _vv_slot() -> pa.DataType:
@@ -397,6 +438,8 @@ VV_REPORT = Table(
     row_group_rows=1024,
     time="tstart",
     searched=("obsid",),
+    order=("tstart", "obsid", "revision"),
+    product="vv",
 )
 TABLES = {
     table.name: table

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
-from isal import igzip
 from numpy.typing import NDArray
 
 from mica_lake import partition_file, per_file
 from mica_lake.errors import MissingDataError
+from mica_lake.gunzip import decompress
 from mica_lake.vv import plots
 
 if TYPE_CHECKING:
@@ -461,9 +461,7 @@ class _Product:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            content = path.read_bytes()
-            if content.startswith(b"\x1f\x8b"):
-                content = bytes(igzip.decompress(content))  # type: ignore[no-untyped-call]
+            content = decompress(path.read_bytes())
             with warnings.catch_warnings():
                 # To astropy that is no error.
                 warnings.filterwarnings("error", message=".*truncated")
@@ -505,9 +503,7 @@ def _read_obspar(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except Exception as error:  # of gzip, of decoding, of numbers
-        raise ValueError(
-            f"{path}: it is no gzipped obspar, or damaged ({error}): give an axaff*_obs0a.par.gz"
-        ) from error
+        raise ValueError(f"{path}: it is no obspar, or damaged ({error}): give an axaff*_obs0a.par.gz") from error
     names = ("obs_id", "tstart", "tstop", "sim_z", "sim_z_offset", "ra_pnt", "dec_pnt", "roll_pnt", "detnam")
     if absent := [name for name in names if obspar.get(name) is None]:
         raise ValueError(f"{path}: it lacks {', '.join(absent)}, so it is no obspar of an observation that was made")

@@ -31,9 +31,10 @@ from numpy.typing import NDArray
 
 from mica_lake import catalog
 from mica_lake.archive import asp_l1 as facade
+from mica_lake.errors import BadFile
 from mica_lake.ingest import aca_l0
 from mica_lake.ingest.asp_l1 import Day, Product, build_day, discover, ingest, status_of
-from mica_lake.ingest.fits_table import BadFile, read_header
+from mica_lake.ingest.fits_table import read_header
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import Found

@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from mica_lake.ingest.fits_table import BadFile, decompress, read
+from mica_lake.errors import BadFile
+from mica_lake.gunzip import decompress
+from mica_lake.ingest.fits_table import read
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 
 KEYWORDS = (

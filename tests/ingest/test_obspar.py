@@ -21,8 +21,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mica_lake import catalog
+from mica_lake.errors import BadFile
 from mica_lake.ingest import aca_l0
-from mica_lake.ingest.fits_table import BadFile
 from mica_lake.ingest.obspar import Parameter, ingest, read
 from mica_lake.ingest.report import Report
 from mica_lake.lake import Lake

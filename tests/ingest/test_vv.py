@@ -16,9 +16,8 @@ import pytest
 from rich.console import Console
 
 from mica_lake import catalog
-from mica_lake.errors import MissingDataError
+from mica_lake.errors import BadFile, MissingDataError
 from mica_lake.ingest import asp_l1, obspar, vv
-from mica_lake.ingest.fits_table import BadFile
 from mica_lake.ingest.vv import Computed, read_report, store
 from mica_lake.lake import Lake
 from mica_lake.simulate import asp_l1 as simulate_asp_l1
@@ -230,6 +229,7 @@ def test_after_a_lost_partition_the_archive_brings_it_back(lake: Path, ska: Path
     for name in ("vv_rms", "vv_report"):
         (path,) = lake.glob(f"{name}/*/data.parquet")
         path.unlink()
+        shutil.rmtree(lake / "_catalog/pinned" / name)
     assert catalog.rebuild(lake) == []
     assert vv.ingest(ska, lake).partitions == 2
     assert contents(lake) == before

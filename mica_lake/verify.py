@@ -1,0 +1,509 @@
+"""Whether a lake is what its own record says: each partition, the catalog, and what is on the disk beside them."""
+
+import json
+import os
+import re
+import shlex
+import socket
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Shown
+
+from mica_lake import catalog
+from mica_lake.catalog import key_of, path_of
+from mica_lake.errors import LakeError
+from mica_lake.partition_check import damage
+from mica_lake.partition_file import checksum
+from mica_lake.tables import TABLES, VV_REPORT, VV_RMS, Table
+
+WRONG = 4
+_SCRIPT = "mica_lake.sql"
+# How often to begin again with what was committed meanwhile.
+_ROUNDS = 5
+# What folders below that of a product are called: OO, OOOOO_vRR, YYYYDOY.
+_BELOW = re.compile(r"\d{2}|\d{5}_v\d{2,3}|\d{7}", re.ASCII)
+_Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    Something that is wrong.
+
+    Attributes
+    ----------
+    table : str
+        The table, or the product, that it counts for.
+    where : str
+        The partition, or file.
+    what : str
+        What is wrong with it.
+    mend : str
+        The commands that mend it.
+    """
+
+    table: str
+    where: str
+    what: str
+    mend: str
+
+
+@dataclass
+class Verified:
+    """
+    What came of looking at a lake.
+
+    Attributes
+    ----------
+    counts : dict of str -> list of int
+        Table -> partitions and rows looked at.
+    files : dict of str -> list of int
+        Product -> source files compared, and those left out: set aside, or given up for newer ones.
+    findings : list of Finding
+        What is wrong.
+    """
+
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    files: dict[str, list[int]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the catalog can be read, without which nothing can be looked at."""
+        return not any(finding.where == "_catalog" for finding in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """4 if anything is wrong, else 0."""
+        return WRONG if self.findings else 0
+
+    def show(self, console: Console, most: int = 20) -> None:
+        """
+        Print what is wrong with the commands that mend it, and a short table of what was looked at.
+
+        Parameters
+        ----------
+        console : rich.console.Console
+            Where.
+        most : int
+            How many findings for each command.
+        """
+        by_command: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            by_command.setdefault(finding.mend, []).append(finding)
+        for command, alike in by_command.items():
+            listed = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+            listed.add_column("partition or file", overflow="fold")
+            listed.add_column("what is wrong", overflow="fold")
+            for finding in alike[:most]:
+                listed.add_row(escape(finding.where), escape(finding.what))
+            if len(alike) > most:
+                listed.add_row("…", f"and {len(alike) - most:,} more that the same command mends")
+            console.print(listed)
+            line = f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {command}\n"
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        table = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table.add_column("table", no_wrap=True)
+        for name in ("partitions", "rows", *(("files", "left out") if self.files else ()), "wrong"):
+            table.add_column(name, justify="right", no_wrap=True)
+        wrong = {name: sum(f.table == name for f in self.findings) for name in {f.table for f in self.findings}}
+        for name in [*self.counts, *(name for name in {**self.files, **wrong} if name not in self.counts)]:
+            numbers = [*self.counts.get(name, ["", ""])]
+            if self.files:
+                numbers += self.files.get(name, ["", ""])
+            table.add_row(name, *(f"{n:,}" if n != "" else "" for n in [*numbers, wrong.get(name, 0)]))
+        console.print(table)
+        console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")
+
+
+def chosen(name: str, sample: float) -> bool:
+    """
+    Whether a partition or file belongs to a sample, always the same of the same size.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    sample : float
+        Which fraction of all is wanted, above 0 and up to 1.
+
+    Returns
+    -------
+    bool
+        Whether it does; of a larger sample, all of a smaller one do.
+
+    Raises
+    ------
+    ValueError
+        If `sample` is no such fraction.
+
+    Examples
+    --------
+    >>> sum(chosen(f"{n}.fits", 0.1) for n in range(1000))
+    96
+    """
+    if not 0 < sample <= 1:
+        raise ValueError(f"sample {sample} is no fraction: give a number above 0, up to 1")
+    return zlib.crc32(name.encode()) < sample * 2**32
+
+
+@dataclass(frozen=True)
+class _State:
+    """What one generation of the catalog says."""
+
+    generation: str
+    partition: dict[str, _Row]
+    source_file: pa.Table
+
+
+def read_state(root: Path) -> _State:
+    """
+    Partitions and source files of one generation.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+
+    Returns
+    -------
+    _State
+        ``generation``; ``partition``, path relative to the lake -> row; ``source_file``.
+
+    Raises
+    ------
+    LakeError
+        If the catalog is not there, or damaged.
+    """
+    for _ in range(_ROUNDS):
+        generation = catalog.current_generation(root)
+        if generation is None:
+            raise LakeError("it is not there")
+        partition, source_file = (catalog.read_table(root, name) for name in ("partition", "source_file"))
+        if catalog.current_generation(root) == generation:
+            break
+    return _State(generation, {path_of(row): row for row in partition.to_pylist()}, source_file)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What came of looking at one partition."""
+
+    content: str = ""  # what is wrong with its rows
+    record: str = ""  # what is wrong with what the catalog says of it
+    link: str = ""  # how its file differs from the version that queries read
+    rows: int = 0
+    columns: str = ""
+    sources: tuple[tuple[str, str, int, int], ...] = ()  # name, checksum, rows of the file, rows of this day
+
+
+def _look(root: Path, row: _Row) -> _Looked:
+    """Look at a partition."""
+    table, path = TABLES[row["table_name"]], path_of(row)
+    key, data, pinned = key_of(table, path), root / path, root / row["path"]
+    try:
+        content = pinned.read_bytes()
+    except OSError as error:
+        reason = f"its pinned version cannot be read: {error.strerror}"
+        if not data.exists():
+            return _Looked(content=f"its file is not there, nor its pinned version {row['path']}")
+        rotten = damage(data, table, key)
+        return _Looked(content=f"{reason}, and its file: {rotten}") if rotten else _Looked(record=reason)
+    if key.pinned(table, checksum(content)) != row["path"]:
+        reason = f"the bytes of {row['path']} are not those that were written"
+        apart = data.exists() and not data.samefile(pinned)
+        return _Looked(record=reason) if apart and not damage(data, table, key) else _Looked(content=reason)
+    if reason := damage(pinned, table, key):
+        return _Looked(content=reason)
+    found, sources = catalog.describe(root, table, key, pinned)
+    wrong = [f"{name} is {row[name]!r}, not {value!r}" for name, value in found.items() if row[name] != value]
+    record = f"the catalog is wrong about it: {', '.join(wrong)}" if wrong else ""
+    link = ""
+    if not data.exists():
+        link = "it is not there; its pinned version is"
+    elif not (data.samefile(pinned) or data.read_bytes() == content):
+        link = "it is not the version that queries read"
+    columns = str(pq.read_schema(pinned).remove_metadata()) if table.wide else ""
+    listed = tuple((s.filename, s.checksum, s.file_rows, s.day_rows) for s in sources)
+    return _Looked("", record, link, row["rows"], columns, listed)
+
+
+def verify(
+    root: Path,
+    *,
+    sample: float = 1.0,
+    pool: Callable[[int], Executor],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verified:
+    """
+    Look at each partition of a lake: whether it, the catalog, and what is on the disk say the same.
+
+    Nothing is changed and no lock is taken. It reads one state of the lake; what was committed meanwhile is looked at,
+    too, before it is called wrong.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    sample : float
+        Which fraction of the partitions to look at, as of `chosen`.
+    pool : callable
+        Gives an executor for a number of partitions.
+    progress : callable
+        Is told how many partitions were looked at, and of how many.
+
+    Returns
+    -------
+    Verified
+        What is wrong.
+
+    Raises
+    ------
+    LakeError
+        If there is no lake.
+    ValueError
+        If `sample` is no fraction.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor() as threads:
+    ...     verified = verify(Path(getfixture("demo_lake")), pool=lambda tasks: threads)
+    >>> verified.findings, verified.counts["aca_l0"]
+    ([], [8, 22828])
+    """
+    chosen("", sample)
+    verified = Verified()
+    if catalog.current_generation(root) is None and not any((root / name).is_dir() for name in TABLES):
+        catalog.existing(root)
+    looked: dict[str, _Looked] = {}
+    try:
+        for _ in range(_ROUNDS):
+            state = read_state(root)
+            wanted = {row["path"]: row for path, row in state.partition.items() if chosen(path, sample)}
+            todo = [row for path, row in wanted.items() if path not in looked]
+            done = len(wanted) - len(todo)
+            for row, one in zip(todo, pool(len(todo)).map(partial(_look, root), todo, chunksize=8), strict=True):
+                looked[row["path"]] = one
+                done += 1
+                progress(done, len(wanted))
+            if catalog.current_generation(root) == state.generation:
+                break
+        on_disk = [path for table in TABLES.values() for path in catalog.partition_paths(root, table)]
+        latest = read_state(root)
+    except LakeError as error:
+        verified.findings.append(Finding("_catalog", "_catalog", str(error), reindexing(root)))
+        return verified
+    committing = (root / "_catalog" / "interrupted").exists()
+    for name in TABLES:
+        ours = [row for row in wanted.values() if row["table_name"] == name]
+        if ours:
+            verified.counts[name] = [len(ours), sum(looked[row["path"]].rows for row in ours)]
+    for row in wanted.values():
+        path, one = path_of(row), looked[row["path"]]
+        # What a writer replaced or is replacing just now is not wrong.
+        if latest.partition.get(path, {}).get("path") != row["path"]:
+            continue
+        table = TABLES[row["table_name"]]
+        if one.content:
+            mend = f"{reindexing(root)}; {ingesting(root, table, latest.source_file)}"
+            verified.findings.append(Finding(table.name, path, one.content, mend))
+        elif one.record or (one.link and not committing):
+            verified.findings.append(Finding(table.name, path, one.record or one.link, reindexing(root)))
+    if not committing:
+        verified.findings += _unknown(root, on_disk, latest.partition)
+    elif reason := _interrupted(root):
+        verified.findings.append(Finding("_catalog", "_catalog/interrupted", reason, reindexing(root)))
+    verified.findings += _wide(root, wanted.values(), looked, latest)
+    verified.findings += _beside(root, latest.generation)
+    verified.findings += _sources(root, wanted.values() if sample == 1 else None, looked, state.source_file)
+    return verified
+
+
+def reindexing(root: Path) -> str:
+    """
+    The command that derives the catalog again.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+
+    Returns
+    -------
+    str
+        It.
+    """
+    return f"mica-lake reindex --lake {shlex.quote(str(root))}"
+
+
+def ingesting(root: Path, table: Table, source_file: pa.Table, folders: Iterable[str] | None = None) -> str:
+    """
+    The command that reads the source files of a table again.
+
+    Parameters
+    ----------
+    root : Path
+        The lake.
+    table : Table
+        The table.
+    source_file : pyarrow.Table
+        What is known of source files, to name their folder.
+    folders : iterable of str, optional
+        Where the files are, if that is known better.
+
+    Returns
+    -------
+    str
+        It; ``SOURCE`` stands for a folder that is not known.
+    """
+    product = table.ingested_as
+    options = f"--lake {shlex.quote(str(root))}"
+    if product == "hdr3":
+        return f"mica-lake ingest hdr3 {options}"
+    if folders is None:
+        of_product = {t.name for t in TABLES.values() if t.ingested_as == product}
+        rows = zip(source_file.column("product").to_pylist(), source_file.column("directory").to_pylist(), strict=True)
+        folders = {directory for name, directory in rows if name in of_product and directory}
+    tops = {str(_top(Path(folder))) if product != "aca_l0" else folder for folder in folders}
+    common = os.path.commonpath(tops) if tops else ""
+    source = shlex.quote(common) if len(Path(common).parts) > 1 else "SOURCE"
+    commands = [f"mica-lake ingest {product} --from {source} {options}"]
+    if product == "vv":
+        by_revision: dict[int, list[str]] = {}
+        for obsid, revision in sorted(_computed(root)):
+            by_revision.setdefault(revision, []).append(str(obsid))
+        for revision, obsids in by_revision.items():
+            commands.append(f"mica-lake vv {' '.join(obsids)} --version {revision} --ingest {options}")
+    return "; ".join(commands)
+
+
+def _computed(root: Path) -> set[tuple[int, int]]:
+    """Observations and revisions whose residuals were computed here, which no source file has, as far as is known."""
+    found: set[tuple[int, int]] = set()
+    for path in (path for table in (VV_RMS, VV_REPORT) for path in catalog.partition_paths(root, table)):
+        try:
+            rows = pq.read_table(root / path, columns=["obsid", "revision", "computed"], partitioning=None)
+        except (OSError, ValueError, pa.ArrowException):
+            continue
+        found.update((row["obsid"], row["revision"]) for row in rows.to_pylist() if row["computed"])
+    return found
+
+
+def _top(folder: Path) -> Path:
+    return _top(folder.parent) if _BELOW.fullmatch(folder.name) else folder
+
+
+def _unknown(root: Path, on_disk: Sequence[str], known: Mapping[str, _Row]) -> list[Finding]:
+    """Partitions that the catalog does not know."""
+    findings = []
+    for path in sorted(set(on_disk) - known.keys()):
+        table = TABLES[path.split("/")[0]]
+        try:
+            reason = damage(root / path, table, key_of(table, path))
+            what = f"the catalog does not know it, and {reason}" if reason else "the catalog does not know it"
+        except ValueError as error:
+            reason = what = str(error)
+        mend = f"rm {shlex.quote(str(root / path))}" if reason else reindexing(root)
+        findings.append(Finding(table.name, path, what, mend))
+    return findings
+
+
+def _interrupted(root: Path) -> str:
+    """Why an unfinished commit will not be finished; empty if its writer may be at it."""
+    try:
+        owner = json.loads((root / "_catalog" / "lock").read_text())
+        if owner["host"] != socket.gethostname():
+            return ""
+        os.kill(int(owner["pid"]), 0)
+    except PermissionError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return "a writer died between the partitions and the catalog"
+    return ""
+
+
+def _wide(root: Path, rows: Iterable[_Row], looked: Mapping[str, _Looked], state: _State) -> list[Finding]:
+    """Partitions of a wide table whose columns are not those of the others."""
+    findings = []
+    for table in (table for table in TABLES.values() if table.wide):
+        columns: dict[str, list[str]] = {}
+        for row in rows:
+            if row["table_name"] == table.name and looked[row["path"]].columns:
+                columns.setdefault(looked[row["path"]].columns, []).append(path_of(row))
+        usual = max(columns, key=lambda names: len(columns[names]), default="")
+        for names, paths in columns.items():
+            if names != usual:
+                mend = f"{reindexing(root)}; {ingesting(root, table, state.source_file)}"
+                what = "it has other columns than the other partitions"
+                findings += [Finding(table.name, path, what, mend) for path in paths]
+    return findings
+
+
+def _beside(root: Path, generation: str) -> list[Finding]:
+    """What else queries need and is not as it should be."""
+    findings = []
+    for table in TABLES.values():
+        path = f"_catalog/{generation}/no_rows/{table.name}.parquet"
+        try:
+            empty = pq.read_table(root / path, partitioning=None)
+            good = not len(empty) and empty.schema.names[: len(table.columns)] == table.schema.names
+            reason = "" if good else f"it is no empty partition of {table.name}"
+        except (OSError, ValueError, pa.ArrowException) as error:
+            reason = f"it cannot be read: {error}"
+        if reason:
+            findings.append(Finding("_catalog", path, reason, reindexing(root)))
+    try:
+        reason = "" if (root / _SCRIPT).read_text() == catalog.sql_script() else "it is not that of this mica-lake"
+    except (OSError, ValueError) as error:
+        reason = f"it cannot be read: {error}"
+    return findings + ([Finding("_catalog", _SCRIPT, reason, reindexing(root))] if reason else [])
+
+
+def _sources(
+    root: Path, rows: Iterable[_Row] | None, looked: Mapping[str, _Looked], source_file: pa.Table
+) -> list[Finding]:
+    """Source files whose rows are not all in the lake, or that the catalog has another opinion of, if it is known."""
+    findings = []
+    for table in (table for table in TABLES.values() if table.names_sources):
+        found: dict[str, list[Any]] = {}
+        damaged = rows is None
+        for row in rows or ():
+            if row["table_name"] != table.name:
+                continue
+            one = looked[row["path"]]
+            damaged |= not one.sources
+            for name, digest, file_rows, day_rows in one.sources:
+                so_far = found.setdefault(name, [digest, file_rows, 0])
+                so_far[2] += day_rows
+                if so_far[:2] != [digest, file_rows]:
+                    so_far[2] = -1 << 62
+        columns = ["product", "filename", "status", "reason", "checksum", "directory", "rows"]
+        for known in source_file.select(columns).to_pylist():
+            if known["product"] != table.name or known["status"] not in ("current", "incomplete", "wanted"):
+                continue
+            name = known["filename"]
+            digest, file_rows, here = found.pop(name, ("", known["rows"], 0))
+            # Of a damaged partition nobody knows which files it has rows of; it is named itself.
+            if known["status"] == "current" and (damaged or (here == file_rows and digest == known["checksum"])):
+                continue
+            what = known["reason"] or f"{max(here, 0):,} of its {file_rows:,} rows are in the lake, of this content"
+            folders = [known["directory"]] if known["directory"] else None
+            mend = f"{reindexing(root)}; {ingesting(root, table, source_file, folders)}"
+            findings.append(Finding(table.name, name, what, mend))
+        findings += [
+            Finding(table.name, name, "rows of it are in the lake, which does not know it", reindexing(root))
+            for name in sorted(found)
+        ]
+    return findings
