@@ -25,8 +25,8 @@ EXAMPLES = sorted(set(SIMULATED_LAKE.parent.glob("*.py")) - {SIMULATED_LAKE})
 MOST_BYTES = 60_000
 GALLERY = """# Gallery
 
-Each picture is made by a [marimo](https://marimo.io) notebook of the folder `examples` when this site is built, from
-a lake of **simulated** files: no number in them was measured. To run one, on that lake or on yours (then with times that
+Each picture is made by a [marimo](https://marimo.io) notebook of the folder `examples` when this site is built, from a
+lake of **simulated** files: no number in them was measured. To run one, on that lake or on yours (then with times that
 it has):
 
 ```text

@@ -1,9 +1,9 @@
 """
 The documents are true: their blocks run from top to bottom on the demo's lake, and what they show is what comes.
 
-A block is ``python``, ``sql`` (statements), ``bash`` (commands) or ``text`` (which is only read). A block ``output`` after
-one of the first three is what it prints, with ``...`` for what is not the same each time. Blocks of the README behind a
-mark (``<!-- demo -->``) are run by .ci/run instead.
+A block is ``python``, ``sql`` (statements), ``bash`` (commands) or ``text`` (which is only read). A block ``output``
+after one of the first three is what it prints, with ``...`` for what is not the same each time. Blocks of the README
+behind a mark (``<!-- demo -->``) are run by .ci/run instead.
 """
 
 import contextlib
@@ -121,6 +121,13 @@ def test_the_blocks_of_a_document_run_and_print_what_it_shows(
             )
 
 
+def test_all_kinds_of_blocks_are_found() -> None:
+    found = [block for document in DOCUMENTS for block in blocks(document)]
+    assert {block.language for block in found} == {"python", "sql", "bash"}
+    assert any(block.output for block in found)
+    assert [block.language for block in blocks(ROOT / "README.md")] == ["python", "bash", "python", "bash"]
+
+
 MIGRATION = ROOT / "docs" / "migration.md"
 
 
@@ -133,17 +140,21 @@ def rows_of_the_migration() -> Iterator[tuple[str, str, str]]:
             yield new if "(" in new else old, sql, polars
 
 
-@pytest.fixture
-def names(demo_lake: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def names(demo_lake: str) -> dict[str, Any]:
     """What the calls of the migration's tables use, as its first block defines it."""
-    monkeypatch.setenv("MICA_LAKE", demo_lake)
     names: dict[str, Any] = {}
-    run(blocks(MIGRATION)[0], names)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("MICA_LAKE", demo_lake)
+        run(blocks(MIGRATION)[0], names)
     return names
 
 
 @pytest.mark.parametrize(("call", "sql", "polars"), list(rows_of_the_migration()))
-def test_a_call_and_what_it_becomes_have_answers(call: str, sql: str, polars: str, names: dict[str, Any]) -> None:
+def test_a_call_and_what_it_becomes_have_answers(
+    call: str, sql: str, polars: str, names: dict[str, Any], demo_lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICA_LAKE", demo_lake)
     if call:
         assert eval(call, names) is not None
     if sql:
