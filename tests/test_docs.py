@@ -81,6 +81,7 @@ def lake(tmp_path: Path, demo_lake: str, ska: Path, monkeypatch: pytest.MonkeyPa
     shutil.copytree(demo_lake, lake)
     monkeypatch.setenv("MICA_LAKE", str(lake))
     monkeypatch.setenv("SKA", str(ska))
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "100")
     return lake
