@@ -15,7 +15,7 @@ from mica_lake import per_file
 from mica_lake.archive import aca_l0
 from mica_lake.ingest import everything
 from mica_lake.lake import Lake
-from mica_lake.simulate import asp_l1, dark_cal, obspar, stats
+from mica_lake.simulate import asp_l1, dark_cal, obspar
 from mica_lake.simulate.aca_l0 import archive as aca_l0_files
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
@@ -112,10 +112,6 @@ def _simulate(ska: Path, jobs: int, console: Console) -> list[Path]:
         task = progress.add_task("aspect products", total=sum(len(o.revisions) for o in of_the_day))
         paths += obspar.archive(ska, of_the_day)
         paths += asp_l1.archive(ska, of_the_day, jobs=jobs, progress=lambda done: progress.update(task, completed=done))
-        try:
-            paths += stats.archive(ska, of_the_day)
-        except ImportError:
-            console.print("without star statistics, as h5py is absent: pip install 'mica-lake[stats]'")
         return paths + dark_cal.archive(ska, cxcsec(_FIRST_DARK_CAL), stop)
 
 
