@@ -230,7 +230,7 @@ def obspar(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        Its obspar file, gzipped.
+        Its obspar file, gzipped if its name ends in ``.gz``.
 
     Returns
     -------
@@ -239,7 +239,8 @@ def obspar(path: Path) -> dict[str, Any]:
     """
     kinds: dict[str, Any] = {"s": str, "i": int, "r": float}
     found: dict[str, Any] = {}
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+    content = gzip.open if path.suffix == ".gz" else open
+    with content(path, "rt", encoding="utf-8", newline="") as lines:
         for name, kind, _, value, *_ in csv.reader(lines):
             found[name.replace("-", "_")] = kinds[kind](value) if value or kind == "s" else None
     found["num_ccd_on"] = sum(value == "Y" for name, value in found.items() if name[:3] == "ccd" and name[5:] == "_on")

@@ -540,9 +540,9 @@ class TestBadFiles:
             Obi(tmp_path / "none.par.gz", own[1])
         text = gzip.decompress(own[0].read_bytes()).decode()
         for content, message in [
-            (text.encode(), "it is no gzipped obspar, or damaged"),
-            (gzip.compress(b"a,b\n"), "it is no gzipped obspar, or damaged"),
-            (gzip.compress(b"tstart,r,h,one,,,\n"), "it is no gzipped obspar, or damaged .*'one'"),
+            (text.encode(), "it is no obspar, or damaged"),
+            (gzip.compress(b"a,b\n"), "it is no obspar, or damaged"),
+            (gzip.compress(b"tstart,r,h,one,,,\n"), "it is no obspar, or damaged .*'one'"),
             (gzip.compress(text.replace("detnam", "other").replace("sim_z,", "x,").encode()), "it lacks sim_z, detnam"),
         ]:
             path = tmp_path / "spoilt.par.gz"
