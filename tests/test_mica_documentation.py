@@ -9,7 +9,6 @@ import gzip
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +27,12 @@ from mica_lake.simulate import asp_l1 as asp_l1_files
 from mica_lake.simulate import dark_cal as dark_cal_files
 from mica_lake.simulate import obspar as obspar_files
 from mica_lake.simulate import stats as stats_files
+from mica_lake.simulate import vv as vv_files
 from mica_lake.simulate.observations import Observation, observations
 from mica_lake.stats.acq_stats import get_stats
 from mica_lake.times import cxcsec
 
 FIDS = 98585849.0  # of slot 2, when the fid lights shifted
-# The residuals of V&V as tables of the lake come with mica_lake.simulate.vv.
-tables_of_vv = pytest.mark.skipif(not hasattr(vv, "get_vv"), reason="the lake has no tables of V&V yet")
 
 
 def an_observation(date: str, obsid: int, revisions: tuple[int, ...] = (1,), **changes: object) -> Observation:
@@ -75,10 +73,7 @@ def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for date, slot, imgsize in (("2012:001", 6, 8), ("2012:130", 6, 8), ("2012:130", 7, 8), ("2012:001", 0, 4)):
         times = aca_l0_files.times(cxcsec(date), cxcsec(date) + 300, imgsize)
         aca_l0_files.write_file(folder, slot, aca_l0_files.readouts(slot, imgsize, times))
-    if find_spec("mica_lake.simulate.vv") is not None:
-        from mica_lake.simulate import vv as vv_files
-
-        vv_files.archive(ska, with_products)
+    vv_files.archive(ska, with_products)
     lake = ska / "data" / "mica_lake"
     ingest([ska, folder], lake, jobs=1)
     for one in everything.PRODUCTS.values():
@@ -270,7 +265,6 @@ def test_the_whole_table_of_acquisitions() -> None:
 # Mica.VV
 
 
-@tables_of_vv
 def test_files_of_residuals(ska: Path) -> None:
     assert vv.get_vv_dir(16504) == str(ska / "data/mica/archive/vv/16/16504_v01")
     files = vv.get_vv_files(16504)
@@ -278,7 +272,6 @@ def test_files_of_residuals(ska: Path) -> None:
     assert str(ska / "data/mica/archive/vv/16/16504_v01/vv_report.json") in files
 
 
-@tables_of_vv
 def test_the_residuals_of_all_observations() -> None:
     data = vv.get_rms_data()
     found = data[data["obsid"] == 16505]["dz_rms"]
@@ -287,7 +280,6 @@ def test_the_residuals_of_all_observations() -> None:
     assert len(found) > 0
 
 
-@tables_of_vv
 def test_the_residuals_of_an_observation() -> None:
     obs = vv.get_vv(16504)
     assert isinstance(obs["slots"]["7"]["dz_rms"], float)
