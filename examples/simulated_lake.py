@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from rich.console import Console
+
 from mica_lake.ingest import aca_l0, everything
 from mica_lake.simulate import aca_l0 as aca_l0_files
 from mica_lake.simulate import asp_l1, dark_cal, obspar, stats
@@ -14,7 +16,7 @@ DAY, HOUR = 86400.0, 3600.0
 
 
 def simulate(ska: Path, jobs: int) -> None:
-    """Write twenty days of which the fourth is whole, statistics of four years, and a dark calibration a year."""
+    """Write twenty days of which the fourth is whole, statistics of four years, a dark calibration every two."""
     start, stop = cxcsec("2024:001"), cxcsec("2024:021")
     fourth = start + 3 * DAY
     aca_l0_files.archive(ska, fourth, fourth + DAY, slots=[6, 7], ska=True, jobs=jobs)
@@ -32,18 +34,18 @@ def simulate(ska: Path, jobs: int) -> None:
     obspar.archive(ska, of_the_day)
     asp_l1.archive(ska, of_the_day, jobs=jobs)
     stats.archive(ska, observations(cxcsec("2020:001"), stop))
-    dark_cal.archive(ska, cxcsec("2000:001"), stop)
+    dark_cal.archive(ska, cxcsec("2000:001"), stop, every=730.5 * DAY)
 
 
-def main(folder: Path) -> None:
-    """Simulate files in ska/ and take them into lake/."""
+def main(folder: Path) -> int:
+    """Simulate files in ska/, take them into lake/, and give the exit code."""
     ska, lake, jobs = folder / "ska", folder / "lake", os.cpu_count() or 1
     simulate(ska, jobs)
-    aca_l0.ingest([ska, ska / "8x8"], lake, jobs=jobs)
-    for ingest in everything.PRODUCTS.values():
-        ingest(ska, lake, jobs=jobs)
+    aca_l0.ingest([ska / "8x8"], lake, jobs=jobs)
+    code = everything.ingest([ska], lake, jobs=jobs, console=Console())
     print(f"export MICA_LAKE={lake.resolve()}")
+    return code
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])))
