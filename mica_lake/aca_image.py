@@ -140,8 +140,8 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
     np.float64(8.0)
     >>> image.aca[-9:-7, 22:]
     <ACAImage row0=-9 col0=22
-    [[ 8  9 10 11]
-     [14 15 16 17]]>
+    array([[ 8,  9, 10, 11],
+           [14, 15, 16, 17]])>
     >>> image.TIME
     1.5
     >>> ccd = ACAImage(shape=(1024, 1024), row0=-512, col0=-512)
@@ -277,4 +277,4 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
             # A NaN fails this too, and neither it nor what is larger fits an int64.
             if (np.abs(values) < 2**63).all():
                 values = values.astype(np.int64)
-        return f"<{type(self).__name__} row0={self.row0} col0={self.col0}\n{values}>"
+        return f"<{type(self).__name__} row0={self.row0} col0={self.col0}\n{values!r}>"

@@ -218,9 +218,9 @@ def _plot_warm_pixels(lake: Lake, path: Path) -> Path:
     times, observed, scaled = zip(*rows, strict=True)
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    years = Time(times, format="cxcsec").utc.decimalyear
-    axes.plot(years, np.array(observed) * 100, "o-", ms=3, lw=0.8, color="#0072B2", label="as observed")
-    axes.plot(years, np.array(scaled) * 100, "s-", ms=3, lw=0.8, color="#D55E00", label="scaled to -19 °C")
+    dates = Time(times, format="cxcsec").utc.to_datetime()
+    axes.plot(dates, np.array(observed) * 100, "o-", ms=3, lw=0.8, color="#0072B2", label="as observed")
+    axes.plot(dates, np.array(scaled) * 100, "s-", ms=3, lw=0.8, color="#D55E00", label="scaled to -19 °C")
     axes.set(ylabel="pixels above 100 e-/s (%)", title="Warm pixels of the simulated calibrations")
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -150,8 +151,10 @@ class Lake:
         >>> lake.sql("SELECT cxcsec($day) AS secs", {"day": "2012:001"}).fetchall()
         [(441763266.184,)]
         """
+        # DuckDB takes no numpy scalars, and an obsid or a time often is one.
+        values = {k: v.item() if isinstance(v, np.generic) else v for k, v in (params or {}).items()}
         try:
-            return self.connection.sql(query, params=dict(params) if params else None)
+            return self.connection.sql(query, params=values or None)
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error
 

@@ -1,88 +1,172 @@
-"""The documents agree with the declarations, and their examples run."""
+"""
+The documents are true: their blocks run from top to bottom on the demo's lake, and what they show is what comes.
 
+A block is ``python``, ``sql`` (statements), ``bash`` (commands) or ``text`` (which is only read). A block ``output``
+after one of the first three is what it prints, with ``...`` for what is not the same each time. Blocks of the README
+behind a mark (``<!-- demo -->``) are run by .ci/run instead.
+"""
+
+import contextlib
+import doctest
+import io
+import os
 import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
-from mica_lake.hdr3_msids import PSEUDO_MSIDS
+from mica_lake import vv
+from mica_lake.archive import aca_hdr3, aca_l0, asp_l1, obspar
+from mica_lake.archive.aca_dark import dark_cal
 from mica_lake.lake import Lake
-from mica_lake.tables import (
-    ACA_CENT,
-    ACA_L0,
-    ACQ_STATS,
-    ASP_L1_FILE,
-    ASP_SOL,
-    DARK_CAL,
-    DARK_CAL_DISTRIBUTION,
-    DARK_CAL_IMAGE,
-    GUIDE_STATS,
-    OBSPAR,
-    OBSPAR_KV,
-    Table,
-)
+from mica_lake.stats import acq_stats, guide_stats
 
-DOCS = Path(__file__).parent.parent / "docs"
-PRODUCTS = {
-    "dark_cal": (DARK_CAL, DARK_CAL_IMAGE, DARK_CAL_DISTRIBUTION),
-    "obspar": (OBSPAR, OBSPAR_KV),
-    "asp_l1": (ASP_L1_FILE, ASP_SOL, ACA_CENT),
-    "stats": (ACQ_STATS, GUIDE_STATS),
-}
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-def blocks(name: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (DOCS / f"{name}.md").read_text(encoding="utf-8"), re.DOTALL)
+@dataclass
+class Block:
+    """A block of a document that is run, and the output that the document shows for it."""
+
+    where: str
+    language: str
+    text: str
+    output: str | None = None
 
 
-def test_the_columns_of_aca_l0_in_the_document_are_those_declared() -> None:
-    rows = [line for line in (DOCS / "aca_l0.md").read_text(encoding="utf-8").splitlines() if line.count("|") == 6]
-    declared = [
-        f"| {c.name} | {c.type} | {c.unit} | {c.meaning} | {', '.join(map(str, c.imgsizes))} |" for c in ACA_L0.columns
-    ]
-    assert rows[2:] == declared
+def blocks(document: Path) -> list[Block]:
+    found: list[Block] = []
+    mark = False
+    for token in MarkdownIt("commonmark").parse(document.read_text(encoding="utf-8")):
+        if token.type not in ("fence", "code_block", "html_block"):
+            continue
+        where = f"{document.name}:{token.map[0] + 1 if token.map else 0}"
+        if token.type == "html_block":
+            mark = re.fullmatch(r"<!-- \w+ -->", token.content.strip()) is not None
+            continue
+        assert token.info in ("python", "sql", "bash", "text", "output"), (
+            f"{where}: a block of {token.info or 'nothing'}"
+        )
+        if token.info == "output":
+            found[-1].output = token.content
+        elif token.info != "text" and not mark:
+            found.append(Block(where, token.info, token.content))
+        mark = False
+    return found
 
 
-@pytest.mark.parametrize(
-    ("name", "table"),
-    [(name, table) for name, tables in PRODUCTS.items() for table in tables],
-    ids=[table.name for tables in PRODUCTS.values() for table in tables],
-)
-def test_the_columns_of_each_table_in_the_document_are_those_declared(name: str, table: Table) -> None:
-    section = (DOCS / f"{name}.md").read_text(encoding="utf-8").split(f"### `{table.name}`\n")[1].split("###")[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")]
-    assert rows[2:] == [f"| {c.name} | {c.type} | {c.unit} | {c.meaning} | {c.source} |" for c in table.columns]
+@pytest.fixture
+def ska(tmp_path: Path, demo_ska: Path, demo_files: Path) -> Path:
+    """The demo's archive, with its ACA level 0 files."""
+    ska = tmp_path / "ska"
+    shutil.copytree(demo_ska, ska, symlinks=True)
+    (ska / "data/mica/archive/aca0").symlink_to(demo_files)
+    return ska
 
 
-def test_the_pseudo_msids_in_the_document_are_those_declared() -> None:
-    rows = [line for line in (DOCS / "hdr3.md").read_text(encoding="utf-8").splitlines() if line.count("|") == 9]
-    declared = [
-        f"| {m.name} | {m.id} | {' '.join(f'{s}:{w}' for s, w in m.bytes)} | {'signed' if m.signed else 'unsigned'} "
-        f"| {f'{m.scale:g}' if m.kind == 'linear' else m.kind} | {m.unit} | {m.type} | {m.description} |"
-        for m in PSEUDO_MSIDS
-    ]
-    assert rows[2:] == declared
-    assert all(
-        f"| {m.name} | {m.id} | {m.differs} |" in (DOCS / "hdr3.md").read_text() for m in PSEUDO_MSIDS if m.differs
-    )
+@pytest.fixture
+def lake(tmp_path: Path, demo_lake: str, ska: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lake that commands may write to."""
+    lake = tmp_path / "lake"
+    shutil.copytree(demo_lake, lake)
+    monkeypatch.setenv("MICA_LAKE", str(lake))
+    monkeypatch.setenv("SKA", str(ska))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("COLUMNS", "100")
+    return lake
 
 
-@pytest.mark.parametrize("name", [*PRODUCTS, "vv"])
-def test_the_python_examples_of_a_document_run(name: str, demo_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def run(block: Block, names: dict[str, Any]) -> str:
+    """Run a block; what it prints."""
+    if block.language == "bash":
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block.text], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{block.where}: {done.stdout}{done.stderr}"
+        return done.stdout
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        if block.language == "python":
+            exec(compile(block.text, block.where, "exec"), names)
+        else:
+            for statement in block.text.split(";\n"):
+                if statement.strip():
+                    answer = Lake().sql(statement)
+                    assert answer.limit(1).fetchall(), f"{block.where}: no rows of {statement}"
+                    print(answer)
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_the_blocks_of_a_document_run_and_print_what_it_shows(
+    document: Path, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks(document):
+        printed = run(block, names)
+        if block.output is not None:
+            assert doctest.OutputChecker().check_output(block.output, printed, OPTIONS), (
+                f"{block.where} prints\n{printed}"
+            )
+
+
+def test_all_kinds_of_blocks_are_found() -> None:
+    found = [block for document in DOCUMENTS for block in blocks(document)]
+    assert {block.language for block in found} == {"python", "sql", "bash"}
+    assert any(block.output for block in found)
+    assert [block.language for block in blocks(ROOT / "README.md")] == ["python", "bash", "python", "bash"]
+
+
+MIGRATION = ROOT / "docs" / "migration.md"
+
+
+def rows_of_the_migration() -> Iterator[tuple[str, str, str]]:
+    """The call, the SQL and the Polars of each row of its tables; empty where there is none."""
+    for line in MIGRATION.read_text(encoding="utf-8").splitlines():
+        cells = [re.match(r" `(.*?)`", cell) for cell in line.split("|")]
+        if len(cells) == 6 and any(cells):
+            old, new, sql, polars = (cell[1] if cell else "" for cell in cells[1:-1])
+            yield new if "(" in new else old, sql, polars
+
+
+@pytest.fixture(scope="module")
+def names(demo_lake: str) -> dict[str, Any]:
+    """What the calls of the migration's tables use, as its first block defines it."""
+    names: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("MICA_LAKE", demo_lake)
+        run(blocks(MIGRATION)[0], names)
+    return names
+
+
+@pytest.mark.parametrize(("call", "sql", "polars"), list(rows_of_the_migration()))
+def test_a_call_and_what_it_becomes_have_answers(
+    call: str, sql: str, polars: str, names: dict[str, Any], demo_lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MICA_LAKE", demo_lake)
-    (code,) = blocks(name, "python")
-    exec(compile(code, name, "exec"), {})
+    if call:
+        assert eval(call, names) is not None
+    if sql:
+        params = {name: names[name] for name in re.findall(r"\$(\w+)", sql)}
+        assert names["lake"].sql(sql, params).limit(1).fetchall()
+    if polars:
+        assert len(eval(polars, names).collect())
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        query
-        for name in [*PRODUCTS, "vv"]
-        for block in blocks(name, "sql")
-        for query in block.split(";")
-        if query.strip()
-    ],
-)
-def test_the_sql_examples_of_a_document_have_answers(query: str, demo_lake: str) -> None:
-    assert Lake(demo_lake).sql(query).fetchall()
+@pytest.mark.parametrize("module", [aca_l0, aca_hdr3, dark_cal, obspar, asp_l1, acq_stats, guide_stats, vv])
+def test_the_migration_has_a_row_for_each_function(module: ModuleType) -> None:
+    text = MIGRATION.read_text(encoding="utf-8")
+    short = module.__name__.rpartition(".")[2]
+    assert [name for name in module.__all__ if name != "ACA_DTYPE" and f"{short}.{name}(" not in text] == []

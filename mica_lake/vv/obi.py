@@ -503,7 +503,9 @@ def _read_obspar(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except Exception as error:  # of gzip, of decoding, of numbers
-        raise ValueError(f"{path}: it is no obspar, or damaged ({error}): give an axaff*_obs0a.par.gz") from error
+        raise ValueError(
+            f"{path}: it is no obspar, or damaged ({error}): give an axaff*_obs0a.par or .par.gz"
+        ) from error
     names = ("obs_id", "tstart", "tstop", "sim_z", "sim_z_offset", "ra_pnt", "dec_pnt", "roll_pnt", "detnam")
     if absent := [name for name in names if obspar.get(name) is None]:
         raise ValueError(f"{path}: it lacks {', '.join(absent)}, so it is no obspar of an observation that was made")

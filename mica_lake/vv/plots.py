@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SlotPlot", "png"]
 
-GOOD_COLOR, BAD_COLOR, ANGLE_COLOR = "tab:green", "tab:red", "cornflowerblue"
+# A green and a red that are told apart by those who confuse the two (Okabe and Ito).
+GOOD_COLOR, BAD_COLOR, ANGLE_COLOR = "#009E73", "#D55E00", "cornflowerblue"
 # Radius of the circle (arcsec), of fid lights (True) and of stars (False).
 CIRCLE = {True: 0.05, False: 0.7}
 _DPI = 100

@@ -497,7 +497,7 @@ class TestRepr:
     def test_rounded(self):
         """Pixels show as integers under the place."""
         image = ACAImage([[-0.2, 1.6], [10.4, -3]], -183, -169)
-        assert repr(image) == "<ACAImage row0=-183 col0=-169\n[[ 0  2]\n [10 -3]]>"
+        assert repr(image) == "<ACAImage row0=-183 col0=-169\narray([[ 0,  2],\n       [10, -3]])>"
         assert repr(image.aca) == f"{image!r}.aca"
 
     def test_not_finite(self):

@@ -195,8 +195,9 @@ def get_dark_cal_id(
 
     Parameters
     ----------
-    date : time or array of times
+    date : time, id, or array of them
         The date. That of a calibration is the start of its day; one on that very day is taken whatever `select` says.
+        The id of one of them is taken for itself.
     select : {'before', 'after', 'nearest'}
         Which one.
     dark_cal_ids : mapping of date to id, or iterable of ids, optional
@@ -225,7 +226,7 @@ def get_dark_cal_id(
 
 
 def _choose(date: Any, select: str, ids: list[str], starts: NDArray[np.float64]) -> str:
-    exact = _id_of(date)
+    exact = date if isinstance(date, str) and date in ids else _id_of(date)
     if exact in ids:
         return exact
     time = cxcsec(date)

@@ -458,7 +458,7 @@ def test_arrays_of_times_have_an_array_of_calibrations(times: list[float], selec
 
 @pytest.mark.parametrize("select", ["before", "after", "nearest"])
 def test_one_of_that_very_day_is_taken_whatever_is_selected(select: str, lake: Path) -> None:
-    for time in ("2005:123", "2005:123:12:00:00", "2005:123:23:59:59.999"):
+    for time in ("2005:123", "2005:123:12:00:00", "2005:123:23:59:59.999", OLD):
         assert get_dark_cal_id(time, select, data_root=lake) == OLD
 
 

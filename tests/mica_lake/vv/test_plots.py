@@ -11,7 +11,7 @@ pytest.importorskip("matplotlib")
 from mica_lake.vv import plots
 from mica_lake.vv.plots import SlotPlot, png
 
-GREEN, RED = "tab:green", "tab:red"
+GREEN, RED = "#009E73", "#D55E00"
 START = 441763266.184
 PANELS = ["yz", "yzf", "y", "z", "m"]
 
