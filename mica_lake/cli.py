@@ -24,6 +24,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+_START, _ASK, _KEEP = "Start here", "Ask", "Look after it"
+
 LakeOption = Annotated[
     Path | None,
     typer.Option("--lake", help="The lake; [cyan]$MICA_LAKE[/cyan] or [cyan]$SKA/data/mica_lake[/cyan] by default."),
@@ -67,7 +69,7 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def ingest(
     product: Annotated[
         Product, typer.Argument(help="What to take; hdr3 is derived from aca_l0 and has no files of its own.")
@@ -112,7 +114,7 @@ def ingest(
     raise typer.Exit(max(report.exit_code for report in reports))
 
 
-@app.command()
+@app.command(rich_help_panel=_ASK)
 def msid(
     names: Annotated[list[str], typer.Argument(help="Header-3 pseudo-MSIDs, by name or id.")],
     start: Annotated[str, typer.Option("--start", help="YYYY:DDD[:hh:mm[:ss]], YYYY-MM-DD[Thh:mm[:ss]].")],
@@ -138,7 +140,7 @@ def msid(
         print(output)
 
 
-@app.command()
+@app.command(rich_help_panel=_ASK)
 def vv(
     obsid: Annotated[int, typer.Argument(help="The observation.")],
     version: Annotated[str, typer.Option("--version", help="default, last, or a number.")] = "last",
@@ -163,7 +165,7 @@ def vv(
         print(obi.save(plots)[-1])
 
 
-@app.command()
+@app.command(rich_help_panel=_ASK)
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT (or FROM …) over the lake's views and macros.")],
     lake: LakeOption = None,
@@ -188,7 +190,25 @@ def sql(
     write_answer(Lake(lake), query, form.value, output)
 
 
-@app.command()
+@app.command(rich_help_panel=_ASK)
+def explore(
+    lake: LakeOption = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of 127.0.0.1; 0 for any.")] = 2718,
+) -> None:
+    """
+    Show the lake as a page in the browser: what is in it, plots, star images, V&V.
+
+    It is served to this machine and to whoever has the address printed, until Ctrl-C.
+
+    Example: mica-lake explore --lake /data/mica_lake
+    """
+    from mica_lake.explore import serve
+    from mica_lake.lake import Lake
+
+    serve(Lake(lake), port, lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True))
+
+
+@app.command(rich_help_panel=_START)
 def status(
     lake: LakeOption = None,
     files: Annotated[bool, typer.Option("--files", help="List all files that need a look, not the first 20.")] = False,
@@ -221,7 +241,7 @@ def status(
             console.print(f"… and {len(aside) - 20:,} more: mica-lake status --files")
 
 
-@app.command()
+@app.command(rich_help_panel=_KEEP)
 def reindex(lake: LakeOption = None) -> None:
     """
     Derive the catalog again from the partitions, for instance after some were copied in or lost.
@@ -243,7 +263,7 @@ def reindex(lake: LakeOption = None) -> None:
     raise typer.Exit(3 if trouble else 0)
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where to leave the files, the lake and a plot.")] = Path(
         "mica-lake-demo"
