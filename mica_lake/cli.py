@@ -4,21 +4,20 @@ import enum
 import errno
 import os
 import sys
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-from mica_lake import __version__
 from mica_lake.errors import LakeError, MissingDataError
 
 app = typer.Typer(
     name="mica-lake",
     help="A columnar data lake of the Chandra aspect camera: ingest the archive's files, ask them questions in SQL.",
+    epilog="New here? [cyan]mica-lake demo[/] shows what it does, on a simulated archive. Your own files: "
+    "[cyan]mica-lake ingest all --from $SKA --lake /data/mica_lake[/], then [cyan]mica-lake status[/].",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -56,6 +55,8 @@ class Format(enum.StrEnum):
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from mica_lake import __version__
+
         print(f"mica-lake {__version__}")
         raise typer.Exit
 
@@ -214,31 +215,14 @@ def status(
     files: Annotated[bool, typer.Option("--files", help="List all files that need a look, not the first 20.")] = False,
 ) -> None:
     """
-    Show what is in the lake, and the source files that were set aside.
+    Show what is in the lake: from when to when, days, rows, size, last ingest, files that were set aside.
 
     Example: mica-lake status --lake /data/mica_lake
     """
     from mica_lake.lake import Lake
+    from mica_lake.status_output import show
 
-    console = Console()
-    opened = Lake(lake)
-    table = Table(title=str(opened.root), title_justify="left", box=SIMPLE_HEAD)
-    for name in ("table", "partitions", "files", "rows", "MB", "from", "to"):
-        table.add_column(name, justify="right" if name not in ("table", "from", "to") else "left", no_wrap=True)
-    for name, partitions, sources, rows, size, start, stop in opened.status().rows():
-        numbers = (f"{partitions:,}", f"{sources or 0:,}", f"{rows:,}", f"{size / 1e6:,.1f}")
-        table.add_row(name, *numbers, (start or "")[:8], (stop or "")[:8])
-    console.print(table)
-    aside = opened.sql("FROM file_to_look_at").fetchall()
-    if aside:
-        listed = Table(title=f"{len(aside):,} files need a look", title_justify="left")
-        for name in ("file", "status", "reason"):
-            listed.add_column(name, overflow="fold")
-        for filename, state, reason, directory in aside if files else aside[:20]:
-            listed.add_row(f"{directory or ''}/{filename}", state, reason)
-        console.print(listed)
-        if len(aside) > 20 and not files:
-            console.print(f"… and {len(aside) - 20:,} more: mica-lake status --files")
+    show(Lake(lake), Console(), files)
 
 
 @app.command(rich_help_panel=_KEEP)
@@ -291,7 +275,7 @@ def main() -> None:
         app()
     except (LakeError, MissingDataError, ValueError, ImportError) as error:
         _fail(str(error))
-    except BrokenProcessPool:
+    except BrokenExecutor:
         _fail("a process of the ingest died (out of memory?). The lake is as before: run it again, with fewer --jobs")
     except BrokenPipeError:
         sys.exit(0)
