@@ -110,6 +110,9 @@ def ingest(
     else:
         one = everything.PRODUCTS[product.value]
         reports = [one(source, root, jobs=jobs, dry_run=dry_run, console=console) for source in sources]
+    if all(report.found_none for report in reports):
+        where = ", ".join(map(str, sources))
+        raise ValueError(f"{where}: there are no files of {product.value}; they are called {everything.FILES[product.value]}")
     for report in reports:
         report.show(console)
     raise typer.Exit(max(report.exit_code for report in reports))
@@ -207,6 +210,8 @@ def explore(
     from mica_lake.lake import Lake
 
     serve(Lake(lake), port, lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True))
+    # Python would wait for marimo's threads, which wait for browsers to come back.
+    os._exit(0)
 
 
 @app.command(rich_help_panel=_START)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from mica_lake import catalog
 from mica_lake.errors import LakeError, near
 from mica_lake.tables import TABLES
-from mica_lake.times import cxcsec
+from mica_lake.times import cxcsec, utc
 
 if TYPE_CHECKING:
     import polars as pl
@@ -308,6 +308,11 @@ def message(error: duckdb.Error) -> str:
         Its message, without the class of error in front of it.
     """
     text = str(error).split("Error: ", 1)[-1]
+    # In SQL a date takes longer to write than the query to plan.
+    if order := re.fullmatch(r"stop (\S+) is before start (\S+)", text):
+        stop, start = map(float, order.groups())
+        if 0 <= stop < start < 6.4e9:
+            return f"stop {utc(stop)} is before start {utc(start)}"
     absent = re.match(r"Table with name (\w+) does not exist", text)
     macro = _MACROS.get(absent[1].lower()) if absent else None
     return f"the rows of table {absent[1]} come with FROM {macro}" if absent and macro else text

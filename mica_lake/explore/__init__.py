@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def serve(lake: Lake, port: int, tell: Callable[[str], None]) -> None:
     """
     Serve the page until it is interrupted.
 
+    Threads of marimo may outlive it; they only read.
+
     Parameters
     ----------
     lake : Lake
@@ -104,4 +107,5 @@ def serve(lake: Lake, port: int, tell: Callable[[str], None]) -> None:
 
         listening.listen()
         tell(f"http://{HOST}:{number}/?access_token={token}")
-        uvicorn.Server(uvicorn.Config(page, log_level="error")).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config(page, log_level="error", timeout_graceful_shutdown=1)).run(sockets=[listening])
