@@ -112,7 +112,7 @@ def ingest(
         report.show_reasons(console)
     console.print(table)
     for failure in failures:
-        console.print(f"failed: {failure}", soft_wrap=True, highlight=False)
+        console.print(f"failed: {failure}", soft_wrap=True, highlight=False, markup=False)
     return FAILED if failures else max((report.exit_code for report in reports), default=0)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -128,7 +129,7 @@ class Report:
             if reasons:
                 listed = Table(title=f"{self.product}: {title}", title_justify="left", show_header=False, box=None)
                 for name, reason in list(reasons.items())[:most]:
-                    listed.add_row(name, reason)
+                    listed.add_row(escape(name), escape(reason))
                 if len(reasons) > most:
                     listed.add_row("…", f"and {len(reasons) - most} more: mica-lake status --files")
                 console.print(listed, soft_wrap=True)

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from mica_lake.errors import LakeError, MissingDataError
 
@@ -112,7 +113,9 @@ def ingest(
         reports = [one(source, root, jobs=jobs, dry_run=dry_run, console=console) for source in sources]
     if all(report.found_none for report in reports):
         where = ", ".join(map(str, sources))
-        raise ValueError(f"{where}: there are no files of {product.value}; they are called {everything.FILES[product.value]}")
+        raise ValueError(
+            f"{where}: there are no files of {product.value}; they are called {everything.FILES[product.value]}"
+        )
     for report in reports:
         report.show(console)
     raise typer.Exit(max(report.exit_code for report in reports))
@@ -246,7 +249,7 @@ def reindex(lake: LakeOption = None) -> None:
     root = catalog.absolute(lake or default_root())
     trouble = catalog.rebuild(root)
     for line in trouble:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     partition = catalog.read_table(root, "partition")
     console.print(f"{root}: {len(partition):,} partitions, {len(trouble):,} troubles")
     raise typer.Exit(3 if trouble else 0)
@@ -270,7 +273,7 @@ def demo(
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]mica-lake:[/] {message}", soft_wrap=True, highlight=False)
+    Console(stderr=True).print(f"[bold red]mica-lake:[/] {escape(message)}", soft_wrap=True, highlight=False)
     sys.exit(1)
 
 

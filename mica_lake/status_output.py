@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mica_lake import catalog
@@ -35,7 +36,7 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
         )
     )
     aside = connection.execute("FROM file_to_look_at").fetchall()
-    console.print(f"[bold]{lake.root}[/]", soft_wrap=True, highlight=False)
+    console.print(f"[bold]{escape(str(lake.root))}[/]", soft_wrap=True, highlight=False)
     if not tables:
         console.print("It is empty: 'mica-lake ingest' takes files into it.", soft_wrap=True)
     else:
@@ -50,7 +51,7 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
         for name in ("file", "status", "reason"):
             listed.add_column(name, overflow="fold")
         for filename, state, reason, directory in aside if all_files else aside[:MOST_FILES]:
-            listed.add_row(f"{directory or ''}/{filename}", state, reason)
+            listed.add_row(escape(f"{directory or ''}/{filename}"), state, escape(reason or ""))
         console.print(listed)
         if len(aside) > MOST_FILES and not all_files:
             console.print(f"… and {len(aside) - MOST_FILES:,} more: mica-lake status --files")

@@ -108,4 +108,6 @@ def serve(lake: Lake, port: int, tell: Callable[[str], None]) -> None:
         listening.listen()
         tell(f"http://{HOST}:{number}/?access_token={token}")
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(uvicorn.Config(page, log_level="error", timeout_graceful_shutdown=1)).run(sockets=[listening])
+            uvicorn.Server(uvicorn.Config(page, log_level="error", timeout_graceful_shutdown=1)).run(
+                sockets=[listening]
+            )

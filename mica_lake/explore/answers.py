@@ -13,7 +13,7 @@ from mica_lake.explore import pictures
 from mica_lake.explore.question import MOST_ROWS, Question, fields
 from mica_lake.lake import Lake, message
 from mica_lake.tables import TABLES
-from mica_lake.times import utc
+from mica_lake.times import cxcsec, utc
 from mica_lake.vv import get_arch_vv
 from mica_lake.vv.limits import limits
 
@@ -187,9 +187,7 @@ def form(lake: Lake, table: str) -> Any:
     return mo.md(line).batch(**elements).form(submit_button_label="Show", bordered=True)
 
 
-def answer(
-    lake: Lake, table: str, start: str, stop: str, columns: list[str], slot: int | None = None
-) -> list[Any]:
+def answer(lake: Lake, table: str, start: str, stop: str, columns: list[str], slot: int | None = None) -> list[Any]:
     """
     What is shown of the rows of a table.
 
@@ -222,7 +220,10 @@ def answer(
             shown += [mo.image(pictures.png(picture), alt="values against time"), mo.md(f"Drawn: {how}{more}.")]
         note = f"The first {MOST_ROWS:,} rows; the SQL below gives all:" if asked.count > MOST_ROWS else "The rows:"
         shown += [mo.md(note), _first_rows(asked.rows())]
-    shown += [mo.md(f"The same in SQL:\n```sql\n{asked.sql}\n```"), mo.md(f"and in Python:\n```python\n{asked.python}\n```")]
+    shown += [
+        mo.md(f"The same in SQL:\n```sql\n{asked.sql}\n```"),
+        mo.md(f"and in Python:\n```python\n{asked.python}\n```"),
+    ]
     return shown
 
 
@@ -259,13 +260,16 @@ def star_form(lake: Lake) -> Any:
     marimo.ui.form
         Its value has ``start``, ``minutes`` and ``slot``.
     """
-    start = _last_day(lake, "aca_l0")[0] if "aca_l0" in tables(lake) else ""
+    stops = lake.status().filter(table_name="aca_l0")["stop"].to_list()
+    start = utc(cxcsec(stops[0]) - 600)[:17] if stops else ""
     return (
         mo.md("{start} {minutes} {slot}")
         .batch(
-            start=mo.ui.text(f"{start}:12:00:00" if start else "", label="start"),
+            start=mo.ui.text(start, label="start"),
             minutes=mo.ui.number(1, 30, value=10, label="minutes"),
-            slot=mo.ui.dropdown({str(slot): slot for slot in range(8)}, value="3", label="slot", allow_select_none=False),
+            slot=mo.ui.dropdown(
+                {str(slot): slot for slot in range(8)}, value="3", label="slot", allow_select_none=False
+            ),
         )
         .form(submit_button_label="Show", bordered=True)
     )

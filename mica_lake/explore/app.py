@@ -19,7 +19,7 @@ def _():
 
 @app.cell
 def _(lake, mo):
-    tabs = mo.ui.tabs({name: "" for name in ("What is in it", "Ask", "Star images", "V&V")})
+    tabs = mo.ui.tabs(dict.fromkeys(("What is in it", "Ask", "Star images", "V&V"), ""))
     mo.vstack([mo.md(f"### mica-lake: {lake.root}"), tabs])
     return (tabs,)
 

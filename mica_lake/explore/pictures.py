@@ -50,6 +50,7 @@ def calendar(days: Sequence[tuple[int, int, int]]) -> Figure:
     ----------
     days : sequence of (int, int, int)
         Year, day of year, and rows of each day that has any.
+
     Returns
     -------
     matplotlib.figure.Figure
@@ -86,6 +87,7 @@ def bars(years: Sequence[tuple[int, int]]) -> Figure:
     ----------
     years : sequence of (int, int)
         Year and rows of each.
+
     Returns
     -------
     matplotlib.figure.Figure
@@ -118,7 +120,9 @@ def against_time(drawn: Iterable[tuple[Field, Points]], start: float, stop: floa
     """
     panels = list(drawn)
     figure = Figure(figsize=(_WIDTH, 0.7 + 2.1 * len(panels)), layout="constrained")
-    for axes, (field, points) in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels, strict=True):
+    for axes, (field, points) in zip(
+        figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels, strict=True
+    ):
         when = _dates(points.time.to_numpy())
         low, high = points.low.to_numpy(), points.high.to_numpy()
         single = low == high
@@ -164,7 +168,11 @@ def star_image(readout: "pa.Table") -> Figure:
     axes: Axes = figure.subplots()
     left, bottom = (row[name] - 0.5 for name in ("IMGCOL0", "IMGROW0"))
     shown = axes.imshow(
-        image, origin="lower", cmap="cividis", extent=(left, left + size, bottom, bottom + size), interpolation="nearest"
+        image,
+        origin="lower",
+        cmap="cividis",
+        extent=(left, left + size, bottom, bottom + size),
+        interpolation="nearest",
     )
     axes.set(xlabel="CCD column (pixel)", ylabel="CCD row (pixel)", title=utc(row["TIME"]))
     axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[attr-defined]

@@ -214,7 +214,13 @@ class Question:
     @property
     def python(self) -> str:
         """The same in Python; for readouts of a slot also with the function that people know."""
-        lines = ["from mica_lake import Lake", "", f'rows = Lake({str(self.lake.root)!r}).sql("""', self.sql, '""").pl()']
+        lines = [
+            "from mica_lake import Lake",
+            "",
+            f'rows = Lake({str(self.lake.root)!r}).sql("""',
+            self.sql,
+            '""").pl()',
+        ]
         if self.table == "aca_l0":
             names = [self.time, *(name for name in self.columns if name != self.time)]
             start, stop, slot = (_literal(self._params[name]) for name in ("start", "stop", "slot"))
@@ -252,7 +258,9 @@ class Question:
         """Width of the bins in which values are drawn; None where each is drawn."""
         if self.count <= MOST_POINTS:
             return None
-        first, last = self.lake.sql(f"SELECT min({self.time}), max({self.time}) {self._source}", self._params).fetchall()[0]
+        first, last = self.lake.sql(
+            f"SELECT min({self.time}), max({self.time}) {self._source}", self._params
+        ).fetchall()[0]
         return max((last - first) / MOST_POINTS, 1e-3)
 
     @cached_property
@@ -273,7 +281,9 @@ class Question:
             query = f"SELECT {self.time} AS t, {columns} {source} ORDER BY t"
         else:
             columns = ", ".join(f"min({v}) AS low{n}, max({v}) AS high{n}" for n, v in enumerate(values))
-            query = f"SELECT (floor({self.time} / $width) + 0.5) * $width AS t, {columns} {source} GROUP BY t ORDER BY t"
+            query = (
+                f"SELECT (floor({self.time} / $width) + 0.5) * $width AS t, {columns} {source} GROUP BY t ORDER BY t"
+            )
             params |= {"width": seconds}
         frame = pl.DataFrame(self.lake.arrow(query, params))
         return {

@@ -21,10 +21,17 @@ from mica_lake.archive.aca_l0 import get_slot_data
 from mica_lake.vv import get_arch_vv
 
 PROGRAM = Path(sys.executable).with_name("mica-lake")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1280,1043"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,1043",
+]
 # Elements of the page and of what is drawn in shadow roots.
 DEEP = """
     const found = [];
@@ -161,7 +168,7 @@ def test_star_images_follow_the_slider(page: Page) -> None:
 
     page.press("[role=tab]", "Star images")
     page.wait_for("minutes")
-    page.type("2024:001:12:00:00", "2024:001:00:10")
+    page.type("2024:001:01:49:58", "2024:001:00:10")
     page.press("button", "Show")
     page.wait_for("images of slot 3 from 2024:001:00:10:00.000")
     page.wait(page.pictures, "the image")
