@@ -71,12 +71,11 @@ def _table(tables: list[tuple[str, str | None, str | None, int | None, int | Non
 
 
 def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            break
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
         size /= 1000
-    else:
-        unit = "TB"
+        units.pop(0)
+    unit = units[0]
     return f"{size:.2g} {unit}" if size < 9.95 else f"{size:.0f} {unit}"
 
 

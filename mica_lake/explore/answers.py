@@ -1,6 +1,6 @@
 """What the page shows: the forms, and what comes of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -133,15 +133,15 @@ def coverage(lake: Lake, table: str | None) -> Any:
     """
     if table is None:
         return mo.md("")
-    days = lake.sql("SELECT year, doy, rows FROM coverage($table) WHERE day_number >= 0", {"table": table}).fetchall()
+    days = lake.sql("SELECT year, doy, rows FROM coverage($table)", {"table": table}).fetchall()
     keys = TABLES[table].keys
     if "doy" in keys:
         what = f"Rows of {table} by day{', of all slots' if 'slot' in keys else ''}; white: none."
         picture = mo.image(pictures.png(pictures.calendar(days)), alt=f"days with rows of {table}")
         return mo.vstack([mo.md(what), picture])
     if "year" in keys:
-        picture = pictures.bars([(year, rows) for year, _, rows in days])
-        return mo.image(pictures.png(picture), alt=f"rows of {table} by year")
+        chart = pictures.bars([(year, rows) for year, _, rows in days])
+        return mo.image(pictures.png(chart), alt=f"rows of {table} by year")
     return mo.md("This table is one file.")
 
 
@@ -175,7 +175,7 @@ def form(lake: Lake, table: str) -> Any:
     numbers = [name for name, field in known.items() if field.drawn and name != TABLES[table].time]
     likely = [name for name in ("TEMPCCD", "ccd_temp", "ra", "ang_y", "ccd_temp", "value") if name in numbers]
     slots = {str(slot): slot for slot in range(8)}
-    elements = {
+    elements: dict[str, Any] = {
         "start": mo.ui.text(start, label="start"),
         "stop": mo.ui.text(stop, label="stop"),
         "columns": mo.ui.multiselect(list(known), value=(likely or numbers)[:1], label="columns"),
@@ -229,7 +229,9 @@ def answer(lake: Lake, table: str, start: str, stop: str, columns: list[str], sl
 
 def _first_rows(rows: pl.DataFrame) -> Any:
     # No download: who takes these rows away would take them for all.
-    short = {name: _seven_digits for name, type_ in rows.schema.items() if type_ == pl.Float32}
+    short: dict[str, str | Callable[..., Any]] = {
+        name: _seven_digits for name, type_ in rows.schema.items() if type_ == pl.Float32
+    }
     return mo.ui.table(
         rows, selection=None, page_size=10, show_column_summaries=False, show_download=False, format_mapping=short
     )

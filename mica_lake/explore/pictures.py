@@ -9,6 +9,7 @@ import numpy as np
 from astropy.time import Time
 from matplotlib import dates
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mica_lake.archive.arrays import images
 from mica_lake.explore.question import Field, Points
@@ -97,14 +98,16 @@ def bars(years: Sequence[tuple[int, int]]) -> Figure:
     axes = figure.subplots()
     axes.bar([year for year, _ in years], [rows for _, rows in years], color=COLOR, width=0.8)
     axes.set(xlabel="year", ylabel="rows", xlim=(years[0][0] - 1, years[-1][0] + 1))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
     return figure
 
 
 def against_time(drawn: Iterable[tuple[Field, Points]], start: float, stop: float) -> Figure:
     """
-    Values against time: a dot each, or a bar from the least to the greatest of a bin. Nothing is drawn where there is none.
+    Values against time: a dot each, or a bar from the least to the greatest of a bin.
+
+    Nothing is drawn where there is no value.
 
     Parameters
     ----------
@@ -175,7 +178,7 @@ def star_image(readout: "pa.Table") -> Figure:
         interpolation="nearest",
     )
     axes.set(xlabel="CCD column (pixel)", ylabel="CCD row (pixel)", title=utc(row["TIME"]))
-    axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[attr-defined]
-    axes.yaxis.get_major_locator().set_params(integer=True)  # type: ignore[attr-defined]
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(shown, ax=axes, label="DN")
     return figure

@@ -261,15 +261,15 @@ class Question:
         first, last = self.lake.sql(
             f"SELECT min({self.time}), max({self.time}) {self._source}", self._params
         ).fetchall()[0]
-        return max((last - first) / MOST_POINTS, 1e-3)
+        return max(float(last - first) / MOST_POINTS, 1e-3)
 
     @cached_property
     def points(self) -> dict[str, Points]:
         """
         What there is to draw of each column, by its name.
 
-        Of more than `MOST_POINTS` rows, the range of the values in each of as many bins of the same width. A bin without
-        values is not there, so that a gap stays a gap; values that are no numbers (NaN) count as none.
+        Of more than `MOST_POINTS` rows, the range of the values in each of as many bins of the same width. A bin
+        without values is not there, so that a gap stays a gap; values that are no numbers (NaN) count as none.
         """
         chosen = self.drawn
         if not chosen:

@@ -1,4 +1,4 @@
-"""What a new user sees first, and the mistakes that are made most often: each gets a message that says what would do."""
+"""What a new user sees first; the mistakes that are made most often get a message that says what would do."""
 
 import os
 import shutil
