@@ -31,6 +31,15 @@ _FOLDERS = {
     "guide_stats": "data/guide_stats",
     "vv": "data/mica/archive/vv",
 }
+#: Product -> what its files are called in its folder.
+FILES = {
+    "aca_l0": "acaf*_img0.fits[.gz]",
+    "dark_cal": "YYYYDOY/image.fits and YYYYDOY/properties.json",
+    "obspar": "OO/OOOOO_vRR/axaff*_obs0a.par[.gz]",
+    "asp_l1": "OO/OOOOO_vRR/pcad*.fits[.gz]",
+    "acq_stats": "acq_stats.h5",
+    "guide_stats": "guide_stats.h5",
+}
 FAILED = 1
 
 

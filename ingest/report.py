@@ -73,6 +73,12 @@ class Report:
         """0 if every file given is in the lake or has given way to a newer one, 3 if any was set aside."""
         return SET_ASIDE if self.set_aside else 0
 
+    @property
+    def found_none(self) -> bool:
+        """Whether there was no file of the product; that an archive has no database does not make it one."""
+        others = {name for name in self.set_aside if not name.endswith("/archfiles.db3")}
+        return not (self.taken or self.unchanged or self.superseded or others)
+
     def show(self, console: Console, most: int = 20) -> None:
         """
         Print it as a short table, with the reasons of what was not taken.

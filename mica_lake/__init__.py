@@ -9,7 +9,6 @@ Examples
 [(293,)]
 """
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from mica_lake.errors import LakeError, MissingDataError
@@ -17,11 +16,16 @@ from mica_lake.errors import LakeError, MissingDataError
 if TYPE_CHECKING:
     from mica_lake.lake import Lake
 
+    __version__: str
+
 __all__ = ["Lake", "LakeError", "MissingDataError", "__version__"]
-__version__ = version("mica-lake")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mica-lake")
     # The query engine is not loaded where it is not used: in the processes of an ingest.
     if name == "Lake":
         from mica_lake.lake import Lake

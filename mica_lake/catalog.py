@@ -14,7 +14,7 @@ stay until an hour after the commit that replaced them.
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,9 +103,15 @@ def existing(root: str | os.PathLike[str]) -> Path:
     if current_generation(path) is None:
         if any((path / name).is_dir() for name in TABLES):
             raise LakeError(f"{path} has no catalog: 'mica-lake reindex --lake {path}' derives it")
+        inside = path / "data" / "mica_lake"
+        if (path / "data" / "mica" / "archive").is_dir() or current_generation(inside) is not None:
+            what = f"{path} is a $SKA root, no mica lake"
+            if current_generation(inside) is not None:
+                raise LakeError(f"{what}: name {inside}, or set SKA and neither MICA_LAKE nor --lake")
+            raise LakeError(f"{what}: 'mica-lake ingest all --from {path} --lake {inside}' makes one")
         raise LakeError(
-            f"{path} is no mica lake: 'mica-lake ingest aca_l0 --from FILES --lake {path}' makes one, "
-            "or name another with MICA_LAKE or --lake"
+            f"{path} is no mica lake{'' if path.exists() else ', it is not there'}: 'mica-lake ingest aca_l0 "
+            f"--from FILES --lake {path}' makes one, or name another with MICA_LAKE or --lake"
         )
     return path
 
@@ -176,9 +182,14 @@ def absolute(root: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def sql_script() -> str:
+def sql_script(names: Iterable[str] = SQL_FILES) -> str:
     """
     The views and macros of the lake, the text of ``mica_lake.sql``.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Which files of `sql/`, in order.
 
     Returns
     -------
@@ -186,7 +197,7 @@ def sql_script() -> str:
         SQL that any DuckDB client can read.
     """
     folder = resources.files("mica_lake.sql")
-    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SQL_FILES)
+    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
 
 
 def current_generation(root: Path) -> str | None:

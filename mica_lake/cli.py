@@ -4,26 +4,27 @@ import enum
 import errno
 import os
 import sys
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from mica_lake import __version__
 from mica_lake.errors import LakeError, MissingDataError
 
 app = typer.Typer(
     name="mica-lake",
     help="A columnar data lake of the Chandra aspect camera: ingest the archive's files, ask them questions in SQL.",
+    epilog="New here? [cyan]mica-lake demo[/] shows what it does, on a simulated archive. Your own files: "
+    "[cyan]mica-lake ingest all --from $SKA --lake /data/mica_lake[/], then [cyan]mica-lake status[/].",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+_START, _ASK, _KEEP = "Start here", "Ask", "Look after it"
 
 LakeOption = Annotated[
     Path | None,
@@ -56,6 +57,8 @@ class Format(enum.StrEnum):
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from mica_lake import __version__
+
         print(f"mica-lake {__version__}")
         raise typer.Exit
 
@@ -69,7 +72,7 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def ingest(
     product: Annotated[
         Product, typer.Argument(help="What to take; hdr3 is derived from aca_l0 and has no files of its own.")
@@ -109,12 +112,17 @@ def ingest(
     else:
         one = everything.PRODUCTS[product.value]
         reports = [one(source, root, jobs=jobs, dry_run=dry_run, console=console) for source in sources]
+    if all(report.found_none for report in reports):
+        where = ", ".join(map(str, sources))
+        raise ValueError(
+            f"{where}: there are no files of {product.value}; they are called {everything.FILES[product.value]}"
+        )
     for report in reports:
         report.show(console)
     raise typer.Exit(max(report.exit_code for report in reports))
 
 
-@app.command()
+@app.command(rich_help_panel=_ASK)
 def msid(
     names: Annotated[list[str], typer.Argument(help="Header-3 pseudo-MSIDs, by name or id.")],
     start: Annotated[str, typer.Option("--start", help="YYYY:DDD[:hh:mm[:ss]], YYYY-MM-DD[Thh:mm[:ss]].")],
@@ -140,7 +148,7 @@ def msid(
         print(output)
 
 
-@app.command()
+@app.command(rich_help_panel=_ASK)
 def vv(
     obsids: Annotated[list[int], typer.Argument(metavar="OBSID...", help="The observations.")],
     version: Annotated[str, typer.Option("--version", help="default, last, or a number.")] = "last",
@@ -170,7 +178,7 @@ def vv(
     raise typer.Exit(run(obsids, chosen, lake or default_root(), plots, ingest, Console()))
 
 
-@app.command()
+@app.command(rich_help_panel=_ASK)
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT (or FROM …) over the lake's views and macros.")],
     lake: LakeOption = None,
@@ -195,40 +203,43 @@ def sql(
     write_answer(Lake(lake), query, form.value, output)
 
 
-@app.command()
+@app.command(rich_help_panel=_ASK)
+def explore(
+    lake: LakeOption = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of 127.0.0.1; 0 for any.")] = 2718,
+) -> None:
+    """
+    Show the lake as a page in the browser: what is in it, plots, star images, V&V.
+
+    It is served to this machine and to whoever has the address printed, until Ctrl-C.
+
+    Example: mica-lake explore --lake /data/mica_lake
+    """
+    from mica_lake.explore import serve
+    from mica_lake.lake import Lake
+
+    serve(Lake(lake), port, lambda address: print(f"Open {address} (Ctrl-C ends it)", flush=True))
+    # Python would wait for marimo's threads, which wait for browsers to come back.
+    os._exit(0)
+
+
+@app.command(rich_help_panel=_START)
 def status(
     lake: LakeOption = None,
     files: Annotated[bool, typer.Option("--files", help="List all files that need a look, not the first 20.")] = False,
 ) -> None:
     """
-    Show what is in the lake, and the source files that were set aside.
+    Show what is in the lake: from when to when, days, rows, size, last ingest, files that were set aside.
 
     Example: mica-lake status --lake /data/mica_lake
     """
     from mica_lake.lake import Lake
+    from mica_lake.status_output import show
 
-    console = Console()
-    opened = Lake(lake)
-    table = Table(title=str(opened.root), title_justify="left", box=SIMPLE_HEAD)
-    for name in ("table", "partitions", "files", "rows", "MB", "from", "to"):
-        table.add_column(name, justify="right" if name not in ("table", "from", "to") else "left", no_wrap=True)
-    for name, partitions, sources, rows, size, start, stop in opened.status().rows():
-        numbers = (f"{partitions:,}", f"{sources or 0:,}", f"{rows:,}", f"{size / 1e6:,.1f}")
-        table.add_row(name, *numbers, (start or "")[:8], (stop or "")[:8])
-    console.print(table)
-    aside = opened.sql("FROM file_to_look_at").fetchall()
-    if aside:
-        listed = Table(title=f"{len(aside):,} files need a look", title_justify="left")
-        for name in ("file", "status", "reason"):
-            listed.add_column(name, overflow="fold")
-        for filename, state, reason, directory in aside if files else aside[:20]:
-            listed.add_row(*map(escape, (f"{directory or ''}/{filename}", state, reason)))
-        console.print(listed)
-        if len(aside) > 20 and not files:
-            console.print(f"… and {len(aside) - 20:,} more: mica-lake status --files")
+    show(Lake(lake), Console(), files)
 
 
-@app.command()
+@app.command(rich_help_panel=_KEEP)
 def reindex(lake: LakeOption = None) -> None:
     """
     Derive the catalog again from the partitions, for instance after some were copied in or lost.
@@ -250,7 +261,7 @@ def reindex(lake: LakeOption = None) -> None:
     raise typer.Exit(3 if trouble else 0)
 
 
-@app.command()
+@app.command(rich_help_panel=_KEEP)
 def verify(
     sources: Annotated[
         list[Path] | None,
@@ -297,7 +308,7 @@ def verify(
     raise typer.Exit(verified.exit_code)
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def demo(
     directory: Annotated[Path, typer.Argument(help="Where to leave the files, the lake and a plot.")] = Path(
         "mica-lake-demo"
@@ -325,7 +336,7 @@ def main() -> None:
         app()
     except (LakeError, MissingDataError, ValueError, ImportError) as error:
         _fail(str(error))
-    except BrokenProcessPool:
+    except BrokenExecutor:
         _fail("a process of the ingest died (out of memory?). The lake is as before: run it again, with fewer --jobs")
     except BrokenPipeError:
         sys.exit(0)

@@ -90,7 +90,7 @@ def run(directory: Path, jobs: int, console: Console) -> None:
         console.print(f"{_plot(root, directory / 'demo.png')}: CCD temperature and star images of the day")
         console.print(f"{_plot_warm_pixels(lake, directory / 'warm_pixels.png')}: how the CCD has aged")
     except ImportError:
-        console.print("not drawn, as matplotlib is absent: pip install 'mica-lake[plot]' and run the demo again")
+        console.print("not drawn, as matplotlib is absent: pip install 'mica-lake\\[plot]' and run the demo again")
     following = f"""
 [bold]Next[/]
   export MICA_LAKE={root.resolve()}

@@ -2,26 +2,36 @@
 
 import operator
 import os
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from mica_lake import catalog
-from mica_lake.errors import LakeError
+from mica_lake.errors import LakeError, near
 from mica_lake.tables import TABLES
-from mica_lake.times import cxcsec
+from mica_lake.times import cxcsec, utc
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Lake", "LakeError", "default_root", "open_lake"]
 
 
 _LEFT_BEHIND: list[duckdb.DuckDBPyConnection] = []
+# Of the tables that are no view, as all of their rows at once are too many.
+_MACROS = {
+    "aca_l0": "slot_data(start, stop, slot)",
+    "hdr3": "hdr3_data(start, stop)",
+    "asp_sol": "asp_sol(start, stop)",
+    "aca_cent": "aca_cent(start, stop)",
+}
 
 
 def default_root() -> Path:
@@ -75,7 +85,13 @@ class Lake:
     """
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self.root = catalog.existing(root if root is not None else default_root())
+        try:
+            self.root = catalog.existing(root if root is not None else default_root())
+        except LakeError as error:
+            variable = "MICA_LAKE" if os.environ.get("MICA_LAKE") else "SKA"
+            if root is not None or variable not in os.environ:
+                raise
+            raise LakeError(f"{error} ({variable} is {os.environ[variable]!r})") from None
         self._local = threading.local()
 
     def __repr__(self) -> str:
@@ -113,11 +129,36 @@ class Lake:
         LakeError
             If the lake has gone or its catalog is damaged.
         """
+        return self._connected(catalog.SQL_FILES)
+
+    def catalog_connection(self) -> duckdb.DuckDBPyConnection:
+        """
+        A new DuckDB connection with the views of `sql/lake.sql` only: quick however many partitions the lake has.
+
+        Returns
+        -------
+        duckdb.DuckDBPyConnection
+            The connection; it sees the lake as it is now.
+
+        Raises
+        ------
+        LakeError
+            If the lake has gone or its catalog is damaged.
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.catalog_connection().execute("SELECT count(*) FROM partition WHERE table_name = 'aca_l0'").fetchall()
+        [(8,)]
+        """
+        return self._connected(("times.sql", "lake.sql"))
+
+    def _connected(self, sql_files: Iterable[str]) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(":memory:")
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
         try:
-            connection.execute(catalog.sql_script())
+            connection.execute(catalog.sql_script(sql_files))
         except duckdb.Error as error:
             raise LakeError(f"{message(error)}; 'mica-lake reindex --lake {self.root}' derives the catalog") from error
         return connection
@@ -183,7 +224,7 @@ class Lake:
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error
 
-    def scan(self, table: str, start: Any = 0.0, stop: Any = None, slot: int | None = None) -> pl.LazyFrame:
+    def scan(self, table: str, start: Any = 0.0, stop: Any = None, slot: int | None = None) -> "pl.LazyFrame":
         """
         The rows of a table as a Polars LazyFrame.
 
@@ -206,7 +247,7 @@ class Lake:
         Raises
         ------
         ValueError
-            If there is no such table or slot, or a time is none.
+            If there is no such table or slot, a time is none, or stop is before start.
 
         Examples
         --------
@@ -216,10 +257,12 @@ class Lake:
         (293, 2)
         """
         if table not in TABLES:
-            raise ValueError(f"there is no table {table!r}; the lake has {', '.join(TABLES)}")
+            raise ValueError(f"there is no table {table!r}{near(table, TABLES)}. The tables are {', '.join(TABLES)}")
         if slot is not None and "slot" not in TABLES[table].keys:
             raise ValueError(f"table {table!r} has no slots; it was asked for slot {slot!r}")
         interval: dict[str, Any] = {"start": cxcsec(start), "stop": cxcsec(stop)}
+        if interval["start"] > interval["stop"]:
+            raise ValueError(f"stop {stop!r} is before start {start!r}")
         if slot is not None:
             try:
                 interval["slot"] = operator.index(slot)
@@ -227,17 +270,21 @@ class Lake:
                 raise ValueError(f"slot {slot!r} is not one of 0 to 7") from None
         arguments = ", ".join(f"${name}" for name in interval)
         paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
+        import polars as pl
+
         frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
         return frame.filter(pl.col(TABLES[table].time).is_between(interval["start"], interval["stop"]))
 
-    def status(self) -> pl.DataFrame:
+    def status(self) -> "pl.DataFrame":
         """
         What is in the lake.
 
         Returns
         -------
         polars.DataFrame
-            A row per table: table_name, partitions, files (source files), rows, bytes, start and stop (UTC dates).
+            A row per table: table_name, partitions, files (source files), rows, bytes, start and stop (UTC dates). Of
+            a table by day also days (how many have rows) and span (how many there are from the first to the last of
+            these), null of the others.
 
         Examples
         --------
@@ -245,13 +292,13 @@ class Lake:
         >>> lake.status().select("table_name", "partitions").rows()[1:4]
         [('aca_l0', 8), ('acq_stats', 1), ('asp_l1_file', 2)]
         """
-        status: pl.DataFrame = self.sql("FROM status").pl()
+        status: pl.DataFrame = self.catalog_connection().sql("FROM status").pl()
         return status
 
 
 def message(error: duckdb.Error) -> str:
     """
-    What DuckDB says of an error.
+    What DuckDB says of an error; where a table was asked for that has no view, what has its rows.
 
     Parameters
     ----------
@@ -263,7 +310,15 @@ def message(error: duckdb.Error) -> str:
     str
         Its message, without the class of error in front of it.
     """
-    return str(error).split("Error: ", 1)[-1]
+    text = str(error).split("Error: ", 1)[-1]
+    # In SQL a date takes longer to write than the query to plan.
+    if order := re.fullmatch(r"stop (\S+) is before start (\S+)", text):
+        stop, start = map(float, order.groups())
+        if 0 <= stop < start < 6.4e9:
+            return f"stop {utc(stop)} is before start {utc(start)}"
+    absent = re.match(r"Table with name (\w+) does not exist", text)
+    macro = _MACROS.get(absent[1].lower()) if absent else None
+    return f"the rows of table {absent[1]} come with FROM {macro}" if absent and macro else text
 
 
 @cache

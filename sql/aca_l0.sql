@@ -13,7 +13,7 @@ SET VARIABLE mica_lake_aca_l0_all = files_by_day('aca_l0', 0, 7);
 -- The files that can have rows of one slot from start to stop, and those of all slots.
 CREATE OR REPLACE TEMP MACRO aca_l0_files
     (start, stop, slot) AS CASE
-        WHEN slot IN (0, 1, 2, 3, 4, 5, 6, 7)
+        WHEN slot::VARCHAR IN ('0', '1', '2', '3', '4', '5', '6', '7')
             THEN files_between('aca_l0', getvariable('mica_lake_aca_l0_' || slot), start, stop)
         ELSE error('slot ' || coalesce(slot::VARCHAR, 'null') || ' is not one of 0 to 7')
     END,

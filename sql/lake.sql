@@ -38,6 +38,10 @@ CREATE OR REPLACE TEMP VIEW file_to_look_at AS
 CREATE OR REPLACE TEMP VIEW partition AS
     SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/partition.parquet', hive_partitioning = false);
 
+-- Whether a table is partitioned by day; the others are by year, or one file.
+CREATE OR REPLACE TEMP MACRO is_by_day(name) AS
+    name IN ('aca_l0', 'hdr3', 'dark_cal_image', 'asp_sol', 'aca_cent');
+
 -- The files of a table as a list whose n-th element has those of day n - 1 (1998-01-01 is day 0), one a line, or null.
 -- A list that a day indexes keeps the planning of a query independent of the archive's length.
 CREATE OR REPLACE TEMP MACRO files_by_day(name, from_slot, to_slot) AS (
@@ -90,7 +94,8 @@ CREATE OR REPLACE TEMP MACRO files_between(name, files, start, stop) AS
         )
     )[1];
 
--- A row per table: what is in it.
+-- A row per table: what is in it. Of a table by day, `days` is how many days have rows, and `span` how many there are from the
+-- first to the last of these.
 CREATE OR REPLACE TEMP VIEW status AS
     SELECT
         table_name,
@@ -99,10 +104,21 @@ CREATE OR REPLACE TEMP VIEW status AS
         sum(rows)::BIGINT AS rows,
         sum(bytes)::BIGINT AS bytes,
         utc(min(tstart)) AS start,
-        utc(max(tstop)) AS stop
+        utc(max(tstop)) AS stop,
+        CASE WHEN is_by_day(table_name) THEN count(DISTINCT day_number) END AS days,
+        CASE WHEN is_by_day(table_name) THEN max(day_number) - min(day_number) + 1 END::BIGINT AS span
     FROM partition
     LEFT JOIN (
         SELECT product, count(*) AS files FROM source_file WHERE status IN ('current', 'incomplete') GROUP BY product
     ) AS current ON current.product = table_name
     GROUP BY table_name
     ORDER BY table_name;
+
+-- A row per year and day (of a table by year: per year, doy 1) that a table has rows of.
+--     FROM coverage('aca_l0') WHERE slots < 8
+CREATE OR REPLACE TEMP MACRO coverage(name) AS TABLE
+    SELECT year, doy, day_number, count(slot) AS slots, sum(rows)::BIGINT AS rows, sum(bytes)::BIGINT AS bytes
+    FROM partition
+    WHERE table_name = name
+    GROUP BY year, doy, day_number
+    ORDER BY day_number;

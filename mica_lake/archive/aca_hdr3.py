@@ -3,7 +3,6 @@
 import copy as copying
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from mica_lake.archive.arrays import values_and_mask
-from mica_lake.errors import MissingDataError
+from mica_lake.errors import MissingDataError, near
 from mica_lake.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
 from mica_lake.lake import open_lake
+from mica_lake.tables import ACA_L0
 from mica_lake.times import cxcsec, utc
 
 __all__ = ["MSID", "MSIDset", "Msid", "msids"]
@@ -23,8 +23,9 @@ __all__ = ["MSID", "MSIDset", "Msid", "msids"]
 def _find(msid: str) -> PseudoMsid:
     found = BY_NAME.get(str(msid).lower()) or BY_ID.get(str(msid))
     if found is None:
-        near = get_close_matches(str(msid).lower(), BY_NAME, n=5)
-        hint = f"; near it: {', '.join(near)}" if near else ""
+        hint = near(msid, BY_NAME)
+        if str(msid).upper() in ACA_L0.by_name:
+            hint += f"; aca_l0.MSID({str(msid).upper()!r}, slot, start, stop) has that column of the readouts"
         raise MissingDataError(f"there is no header-3 MSID {msid!r}{hint}. aca_hdr3.msids() lists them all")
     return found
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mica_lake.aca_image import ACAImage
 from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
-from mica_lake.errors import MissingDataError
+from mica_lake.errors import MissingDataError, near
 from mica_lake.lake import open_lake
 from mica_lake.tables import ACA_L0
 from mica_lake.times import cxcsec
@@ -59,11 +59,15 @@ def _sizes(imgsize: int | Iterable[int] | None) -> list[int]:
     return [int(size) for size in sizes]
 
 
+def _no_column(name: str) -> str:
+    return f"there is no column {name!r}{near(name, ACA_L0.by_name)}. The columns are {', '.join(ACA_L0.by_name)}"
+
+
 def _fields(columns: Iterable[str]) -> list[str]:
     asked = [columns] if isinstance(columns, str) else list(columns)
     unknown = [name for name in asked if name not in ACA_L0.by_name]
     if unknown:
-        raise ValueError(f"there is no column {unknown[0]!r}; there are {', '.join(ACA_L0.by_name)}")
+        raise ValueError(_no_column(unknown[0]))
     return [c.name for c in ACA_L0.columns if c.name in asked]
 
 
@@ -397,5 +401,5 @@ def _columns_8x8(
 ) -> np.ma.MaskedArray[Any, Any]:
     for msid in msids:
         if msid not in ACA_L0.by_name:
-            raise MissingDataError(f"there is no column {msid!r}; there are {', '.join(ACA_L0.by_name)}")
+            raise MissingDataError(_no_column(msid))
     return get_slot_data(start, stop, slot, imgsize=8, columns=["TIME", *msids], data_root=data_root)

@@ -267,6 +267,8 @@ def test_status_tells_what_is_in_the_lake(lake: Lake) -> None:
             "bytes": sum(path.stat().st_size for path in files),
             "start": utc(MIDDLES[0] - 40 * 4.1),
             "stop": utc(MIDDLES[1] + 39 * 4.1),
+            "days": 3,
+            "span": 3,
         }
     ]
     assert (len(files), status["rows"][0]) == (9, 480)

@@ -428,6 +428,8 @@ def test_status_sums_up_the_table(lake: Lake, files: list[Path], expected: list[
             "bytes": size,
             "start": utc(min(times)),
             "stop": utc(max(times)),
+            "days": 4,
+            "span": 6,
         }
     ]
 

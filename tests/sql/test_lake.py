@@ -14,6 +14,7 @@ import pytest
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
+from mica_lake.tables import TABLES
 
 START = 7e8
 QUERIES = [
@@ -83,6 +84,23 @@ def test_from_elsewhere_it_answers_as_python_does(lake: Path, tmp_path: Path) ->
     assert answers(
         tmp_path, ["SET VARIABLE mica_lake = 'lake'", ".read lake/mica_lake.sql"], QUERIES
     ) == python_answers(lake)
+
+
+def test_the_tables_by_day_are_those_declared(lake: Path) -> None:
+    query = "SELECT is_by_day($name)"
+    by_day = {name for name in TABLES if Lake(lake).sql(query, {"name": name}).fetchall() == [(True,)]}
+    assert by_day == {name for name, table in TABLES.items() if "doy" in table.keys}
+
+
+def test_days_are_counted_and_those_without_rows_are_not(tmp_path: Path) -> None:
+    lake = make(tmp_path)
+    for day in (2, 5):
+        write_file(tmp_path / "files", 3, readouts(3, 6, START + 86400 * day + 2.05 * np.arange(10)))
+    ingest([tmp_path / "files"], lake, jobs=1)
+    assert Lake(lake).sql("SELECT days, span FROM status WHERE table_name = 'aca_l0'").fetchall() == [(3, 6)]
+    assert Lake(lake).sql("SELECT doy, slots, rows FROM coverage('aca_l0')").fetchall() == [
+        (67, 2, 30), (69, 1, 10), (72, 1, 10)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["a lake", "it's", "two ''", "näher; --", "50%", "{a,b}", "$HOME", "~"])

@@ -1,0 +1,113 @@
+"""A page in the browser over a lake, served to this machine only."""
+
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mica_lake.lake import Lake
+
+__all__ = ["HOST", "application", "serve"]
+
+HOST = "127.0.0.1"
+_Message = MutableMapping[str, Any]
+_Application = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Any]
+
+
+def application(lake: Lake, token: str, port: int) -> _Application:
+    """
+    The page as an ASGI application.
+
+    It answers whoever has the token, and takes requests only by the names of this machine and from the page itself. The
+    token keeps out the other users of the machine, the names those who let a name of theirs point here (DNS rebinding),
+    and the origin the other pages in the same browser.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake. The page finds it by ``$MICA_LAKE``, which is set to it.
+    token : str
+        What a browser must show once, as ``?access_token=``.
+    port : int
+        The port that it is served at.
+
+    Returns
+    -------
+    ASGI application
+        The page.
+
+    Raises
+    ------
+    ImportError
+        If marimo or matplotlib is absent.
+    """
+    try:
+        import marimo
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError("the page is made with marimo and matplotlib: pip install 'mica-lake[explore]'") from error
+    os.environ["MICA_LAKE"] = str(lake.root)
+    page = str(Path(__file__).with_name("app.py"))
+    built: Any = marimo.create_asgi_app(quiet=True, token=token).with_app(path="", root=page).build()
+    hosts = {f"{name}:{port}".encode() for name in (HOST, "localhost")}
+    origins = {b"http://" + host for host in hosts}
+
+    async def guarded(scope: _Message, receive: Any, send: Any) -> None:
+        headers = dict(scope.get("headers", ()))
+        if scope["type"] != "lifespan" and not (
+            headers.get(b"host") in hosts and headers.get(b"origin", next(iter(origins))) in origins
+        ):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"this page is for this machine only\n"})
+            return
+        await built(scope, receive, send)
+
+    return guarded
+
+
+def serve(lake: Lake, port: int, tell: Callable[[str], None]) -> None:
+    """
+    Serve the page until it is interrupted.
+
+    Threads of marimo may outlive it; they only read.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake.
+    port : int
+        The port of 127.0.0.1; any that is free if 0.
+    tell : callable
+        Given the page's address when it can be opened.
+
+    Raises
+    ------
+    ImportError
+        If marimo or matplotlib is absent.
+    OSError
+        If the port is taken.
+    """
+    listening = socket.socket()
+    # Whoever stops it and starts it again gets the same port, although the kernel still knows the old connections.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with listening:
+        try:
+            listening.bind((HOST, port))
+        except OSError as error:
+            raise OSError(f"port {port} of {HOST}: {error.strerror}. Say --port with another, 0 for any") from error
+        token, number = secrets.token_urlsafe(16), listening.getsockname()[1]
+        page = application(lake, token, number)
+        import uvicorn
+
+        listening.listen()
+        tell(f"http://{HOST}:{number}/?access_token={token}")
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config(page, log_level="error", timeout_graceful_shutdown=1)).run(
+                sockets=[listening]
+            )

@@ -1,0 +1,184 @@
+"""Pictures of the page: what there is of a table, values against time, a star image."""
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.time import Time
+from matplotlib import dates
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mica_lake.archive.arrays import images
+from mica_lake.explore.question import Field, Points
+from mica_lake.times import utc
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.axes import Axes
+
+COLOR = "#0072B2"
+_WIDTH, _DPI = 10.5, 130
+_MONTHS = [date(2024, month, 1) for month in range(1, 13)]
+
+
+def png(figure: Figure) -> bytes:
+    """
+    A figure as a picture.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=_DPI)
+    return content.getvalue()
+
+
+def calendar(days: Sequence[tuple[int, int, int]]) -> Figure:
+    """
+    A year a line and a day a cell, coloured by how many rows it has; white where there are none.
+
+    Parameters
+    ----------
+    days : sequence of (int, int, int)
+        Year, day of year, and rows of each day that has any.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+    """
+    first, last = days[0][0], days[-1][0]
+    rows = np.full((last - first + 1, 366), np.nan)
+    for year, doy, count in days:
+        rows[year - first, doy - 1] = count
+    figure = Figure(figsize=(_WIDTH, 1.0 + 0.15 * max(len(rows), 4)), layout="constrained")
+    axes = figure.subplots()
+    mesh = axes.pcolormesh(
+        np.arange(0.5, 367), np.arange(first - 0.5, last + 1), rows, cmap="cividis_r", vmin=0, vmax=np.nanmax(rows)
+    )
+    starts = [month.timetuple().tm_yday for month in _MONTHS]
+    axes.set_xticks([1, 50, 100, 150, 200, 250, 300, 350])
+    axes.set(xlabel="day of year", ylim=(last + 0.5, first - 0.5), xlim=(0.5, 366.5))
+    axes.set_yticks(range(first, last + 1, 1 + len(rows) // 16))
+    above = axes.secondary_xaxis("top")
+    above.set_xticks([start + 15 for start in starts], [f"{month:%b}" for month in _MONTHS])
+    above.tick_params(length=0)
+    for start in starts[1:]:
+        axes.axvline(start - 0.5, color="0.85", lw=0.6, zorder=0)
+    bar = figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.02, aspect=30, format="{x:,.0f}")
+    bar.ax.set_title("rows", fontsize="medium")
+    return figure
+
+
+def bars(years: Sequence[tuple[int, int]]) -> Figure:
+    """
+    Rows of each year, of a table by year.
+
+    Parameters
+    ----------
+    years : sequence of (int, int)
+        Year and rows of each.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+    """
+    figure = Figure(figsize=(_WIDTH, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.bar([year for year, _ in years], [rows for _, rows in years], color=COLOR, width=0.8)
+    axes.set(xlabel="year", ylabel="rows", xlim=(years[0][0] - 1, years[-1][0] + 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    return figure
+
+
+def against_time(drawn: Iterable[tuple[Field, Points]], start: float, stop: float) -> Figure:
+    """
+    Values against time: a dot each, or a bar from the least to the greatest of a bin.
+
+    Nothing is drawn where there is no value.
+
+    Parameters
+    ----------
+    drawn : iterable of (Field, Points)
+        What there is to draw.
+    start, stop : float
+        From when to when the axis goes (CXC seconds).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture, a panel a column.
+    """
+    panels = list(drawn)
+    figure = Figure(figsize=(_WIDTH, 0.7 + 2.1 * len(panels)), layout="constrained")
+    for axes, (field, points) in zip(
+        figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels, strict=True
+    ):
+        when = _dates(points.time.to_numpy())
+        low, high = points.low.to_numpy(), points.high.to_numpy()
+        single = low == high
+        axes.vlines(when[~single], low[~single], high[~single], color=COLOR, lw=1)
+        axes.plot(when[single], low[single], ".", color=COLOR, ms=3)
+        axes.set_ylabel(field.label)
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.grid(color="0.9", lw=0.6)
+        axes.set_axisbelow(True)
+        if not len(when):
+            axes.text(0.5, 0.5, "no values in these rows", transform=axes.transAxes, ha="center", va="center")
+    first, last = _dates(np.array([start, stop]))
+    axes.set_xlim(first, last if last > first else first + 1 / 86400)
+    locator = dates.AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    axes.set_xlabel("UTC")
+    return figure
+
+
+def _dates(secs: Any) -> Any:
+    return dates.date2num(Time(secs, format="cxcsec").utc.datetime64) if len(secs) else np.array([])
+
+
+def star_image(readout: "pa.Table") -> Figure:
+    """
+    The image of a readout on the CCD.
+
+    Parameters
+    ----------
+    readout : pyarrow.Table
+        A row with TIME, IMGRAW, IMGSIZE, IMGROW0, IMGCOL0.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture; rows go up, as on the CCD.
+    """
+    row: dict[str, Any] = readout.to_pylist()[0]
+    (image,) = images(readout.column("IMGRAW"))
+    size = len(image)
+    figure = Figure(figsize=(5.0, 4.1), layout="constrained")
+    axes: Axes = figure.subplots()
+    left, bottom = (row[name] - 0.5 for name in ("IMGCOL0", "IMGROW0"))
+    shown = axes.imshow(
+        image,
+        origin="lower",
+        cmap="cividis",
+        extent=(left, left + size, bottom, bottom + size),
+        interpolation="nearest",
+    )
+    axes.set(xlabel="CCD column (pixel)", ylabel="CCD row (pixel)", title=utc(row["TIME"]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.colorbar(shown, ax=axes, label="DN")
+    return figure

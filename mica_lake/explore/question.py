@@ -1,0 +1,311 @@
+"""A question that the page asks of a table: the rows of a time range, and how they are drawn."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from mica_lake.errors import near
+from mica_lake.lake import Lake
+from mica_lake.tables import TABLES
+from mica_lake.times import cxcsec
+
+MOST_ROWS = 1000
+#: Rows that are drawn one by one; above it, the range of the values in each of as many bins.
+MOST_POINTS = 1500
+_MACROS = {
+    "aca_l0": "slot_data($start, $stop, $slot)",
+    "hdr3": "hdr3_data($start, $stop)",
+    "asp_sol": "asp_sol($start, $stop)",
+    "aca_cent": "aca_cent($start, $stop)",
+}
+_NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?(INT|INTEGER)|FLOAT|DOUBLE|BOOLEAN|DECIMAL.*)")
+
+
+@dataclass(frozen=True)
+class Field:
+    """
+    A column that can be asked for.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    unit : str
+        Its unit, empty where it has none or none is declared.
+    meaning : str
+        What it is, empty where that is not declared.
+    drawn : bool
+        Whether its values are numbers, or flags.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    drawn: bool
+
+    @property
+    def label(self) -> str:
+        """What to write at an axis."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+def fields(lake: Lake, table: str) -> dict[str, Field]:
+    """
+    The columns of a table as this lake has it, those of a wide table included.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake.
+    table : str
+        The table.
+
+    Returns
+    -------
+    dict of Field
+        By name, in order.
+
+    Raises
+    ------
+    ValueError
+        If there is no such table.
+
+    Examples
+    --------
+    >>> from mica_lake import Lake
+    >>> fields(Lake(getfixture("demo_lake")), "aca_l0")["TEMPCCD"].label
+    'TEMPCCD (K)'
+    """
+    if table not in TABLES:
+        raise ValueError(f"there is no table {table!r}{near(table, TABLES)}")
+    declared = TABLES[table].by_name
+    found = {}
+    for name, type_ in lake.sql(
+        "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet("
+        f"getvariable('mica_lake_catalog') || '/no_rows/{table}.parquet', hive_partitioning = false))"
+    ).fetchall():
+        column = declared.get(name)
+        drawn = _NUMBER.fullmatch(type_) is not None
+        found[name] = Field(name, column.unit if column else "", column.meaning if column else "", drawn)
+    return found
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True)
+class Points:
+    """
+    What there is to draw of a column.
+
+    Attributes
+    ----------
+    time : polars.Series
+        CXC seconds: of the readouts, or of the middles of bins.
+    low, high : polars.Series
+        Least and greatest value; the same for single readouts. Null where there is no value.
+    """
+
+    time: pl.Series
+    low: pl.Series
+    high: pl.Series
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    The rows of a table from one time to another.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake.
+    table : str
+        The table.
+    start, stop : str
+        Times, as `mica_lake.times.cxcsec` takes them, or CXC seconds as text.
+    columns : sequence of str
+        Which columns; the time is there in any case.
+    slot : int, optional
+        The slot: needed for aca_l0, and taken by aca_cent.
+
+    Raises
+    ------
+    ValueError
+        If there is no such table, slot or column, a time is none, or stop is before start.
+
+    Examples
+    --------
+    >>> from mica_lake import Lake
+    >>> asked = Question(Lake(getfixture("demo_lake")), "aca_l0", "2024:001", "2024:001:00:10", ["TEMPCCD"], 3)
+    >>> asked.count
+    293
+    >>> print(asked.sql)
+    SELECT utc(TIME) AS utc, TIME, TEMPCCD
+    FROM slot_data('2024:001', '2024:001:00:10', 3)
+    """
+
+    lake: Lake
+    table: str
+    start: str
+    stop: str
+    columns: Sequence[str]
+    slot: int | None = None
+
+    def __post_init__(self) -> None:
+        known = fields(self.lake, self.table)
+        for name in self.columns:
+            if name not in known:
+                raise ValueError(f"table {self.table} has no column {name!r}{near(name, known)}")
+        if self.interval[0] > self.interval[1]:
+            raise ValueError(f"stop {self.stop!r} is before start {self.start!r}")
+        if self.table == "aca_l0" and self.slot is None:
+            raise ValueError("which slot? Choose one of 0 to 7")
+        if self.slot is not None and self.slot not in range(8):
+            raise ValueError(f"slot {self.slot!r} is not one of 0 to 7")
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Start and stop in CXC seconds."""
+        return _time(self.start), _time(self.stop)
+
+    @property
+    def time(self) -> str:
+        """The table's column of times."""
+        return TABLES[self.table].time
+
+    @property
+    def drawn(self) -> list[Field]:
+        """The columns asked for that can be drawn."""
+        known = fields(self.lake, self.table)
+        return [known[name] for name in self.columns if known[name].drawn and name != self.time]
+
+    @property
+    def _params(self) -> dict[str, Any]:
+        start, stop = (float(t) if _is_number(t) else t for t in (self.start.strip(), self.stop.strip()))
+        params: dict[str, Any] = {"start": start, "stop": stop}
+        if self.slot is not None and self.table in ("aca_l0", "aca_cent"):
+            params["slot"] = self.slot
+        return params
+
+    @property
+    def _source(self) -> str:
+        """FROM clause; names in it are declared ones, what was typed is bound to its parameters."""
+        if self.table not in _MACROS:
+            return f"FROM {self.table}\nWHERE {self.time} BETWEEN cxcsec($start) AND cxcsec($stop)"
+        condition = "\nWHERE slot = $slot" if self.table == "aca_cent" and self.slot is not None else ""
+        return f"FROM {_MACROS[self.table]}{condition}"
+
+    @property
+    def _query(self) -> str:
+        names = [name for name in self.columns if name != self.time]
+        return f"SELECT {', '.join([f'utc({self.time}) AS utc', self.time, *map(_quoted, names)])}\n{self._source}"
+
+    @property
+    def sql(self) -> str:
+        """The question in SQL, for people to copy."""
+        return re.sub(r"\$(\w+)", lambda found: _literal(self._params[found[1]]), self._query)
+
+    @property
+    def python(self) -> str:
+        """The same in Python; for readouts of a slot also with the function that people know."""
+        lines = [
+            "from mica_lake import Lake",
+            "",
+            f'rows = Lake({str(self.lake.root)!r}).sql("""',
+            self.sql,
+            '""").pl()',
+        ]
+        if self.table == "aca_l0":
+            names = [self.time, *(name for name in self.columns if name != self.time)]
+            start, stop, slot = (_literal(self._params[name]) for name in ("start", "stop", "slot"))
+            lines += [
+                "", "# or", "from mica_lake.archive import aca_l0", "",
+                f"rows = aca_l0.get_slot_data({start}, {stop}, {slot}, columns={names!r}, "
+                f"data_root={str(self.lake.root)!r})",
+            ]  # fmt: skip
+        return "\n".join(lines)
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are."""
+        (count,) = self.lake.sql(f"SELECT count(*) {self._source}", self._params).fetchall()[0]
+        return int(count)
+
+    def rows(self, most: int = MOST_ROWS) -> pl.DataFrame:
+        """
+        The first rows.
+
+        Parameters
+        ----------
+        most : int
+            How many at most.
+
+        Returns
+        -------
+        polars.DataFrame
+            Columns utc, the time, and those asked for.
+        """
+        return pl.DataFrame(self.lake.arrow(f"{self._query}\nLIMIT {int(most)}", self._params))
+
+    @cached_property
+    def bin_seconds(self) -> float | None:
+        """Width of the bins in which values are drawn; None where each is drawn."""
+        if self.count <= MOST_POINTS:
+            return None
+        first, last = self.lake.sql(
+            f"SELECT min({self.time}), max({self.time}) {self._source}", self._params
+        ).fetchall()[0]
+        return max(float(last - first) / MOST_POINTS, 1e-3)
+
+    @cached_property
+    def points(self) -> dict[str, Points]:
+        """
+        What there is to draw of each column, by its name.
+
+        Of more than `MOST_POINTS` rows, the range of the values in each of as many bins of the same width. A bin
+        without values is not there, so that a gap stays a gap; values that are no numbers (NaN) count as none.
+        """
+        chosen = self.drawn
+        if not chosen:
+            return {}
+        source, params, seconds = self._source, self._params, self.bin_seconds
+        values = [f"CASE WHEN isfinite({_quoted(f.name)}::DOUBLE) THEN {_quoted(f.name)}::DOUBLE END" for f in chosen]
+        if seconds is None:
+            columns = ", ".join(f"{value} AS low{n}, low{n} AS high{n}" for n, value in enumerate(values))
+            query = f"SELECT {self.time} AS t, {columns} {source} ORDER BY t"
+        else:
+            columns = ", ".join(f"min({v}) AS low{n}, max({v}) AS high{n}" for n, v in enumerate(values))
+            query = (
+                f"SELECT (floor({self.time} / $width) + 0.5) * $width AS t, {columns} {source} GROUP BY t ORDER BY t"
+            )
+            params |= {"width": seconds}
+        frame = pl.DataFrame(self.lake.arrow(query, params))
+        return {
+            f.name: Points(known["t"], known[f"low{n}"], known[f"high{n}"])
+            for n, f in enumerate(chosen)
+            for known in [frame.filter(pl.col(f"low{n}").is_not_null())]
+        }
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _time(text: str) -> float:
+    text = text.strip()
+    return cxcsec(float(text) if _is_number(text) else text)
+
+
+def _literal(value: Any) -> str:
+    # A text is a time here, which has no quote in it.
+    return f"'{value}'" if isinstance(value, str) else repr(value)
