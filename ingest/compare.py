@@ -242,7 +242,7 @@ def _partitions(
     index: Mapping[tuple[str, int | None, int], _Row], table: str, known: _Row, found: Found
 ) -> Iterator[_Row]:
     """Where the rows of a file are."""
-    wanted: list[tuple[str, int | None, Iterable[date]]] = []
+    wanted: list[tuple[str, int | None, list[date]]] = []
     if table == ACQ_STATS.name or table == GUIDE_STATS.name:
         yield from (row for (name, _, _), row in index.items() if name == table)
     elif table == DARK_CAL.name:
