@@ -269,7 +269,7 @@ def _partitions(
     index: Mapping[tuple[str, int | None, int], _Row], table: str, known: _Row, found: Found
 ) -> Iterator[_Row]:
     """Where the rows of a file are."""
-    wanted: list[tuple[str, int | None, Iterable[date]]] = []
+    wanted: list[tuple[str, int | None, list[date]]] = []
     if table in (ACQ_STATS.name, GUIDE_STATS.name, VV_RMS.name):
         yield from (row for (name, _, _), row in index.items() if name == table)
     elif table == VV_REPORT.name:

@@ -718,8 +718,9 @@ def _read_partition(
         key = key_of(table, path)
         reason = _reason(root, table, key, root / path, thorough)
         if reason and version is not None and not _reason(root, table, key, root / version, True):
+            what = "is damaged" if (root / path).exists() else "is lost"
             _publish(root, root / version, root / path)
-            reason = f"{path}: {reason}; its pinned version took its place"
+            reason = f"{path} {what}: {reason}; its pinned version took its place"
         elif reason:
             return None, [], f"{path} is damaged: {reason}" if (root / path).exists() else ""
         row, sources = describe(root, table, key, root / path)

@@ -244,7 +244,8 @@ def reindex(lake: LakeOption = None) -> None:
     """
     Derive the catalog again from the partitions, for instance after some were copied in or lost.
 
-    Exit code 3 if a partition is damaged or a source file not whole; ingesting the files again mends both.
+    Exit code 3 if a partition is damaged or a source file not whole; ingesting the files again mends both. A partition
+    that is lost or damaged comes back from its pinned version, if that is good.
 
     Example: mica-lake reindex --lake /data/mica_lake
     """

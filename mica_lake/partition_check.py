@@ -53,7 +53,7 @@ def damage(path: Path, table: Table, key: "Key") -> str:
             or _of_sources(rows, table, key, sources)
         )
     except (LakeError, OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
-        return str(error)
+        return str(error).removeprefix(f"{path}: ")
 
 
 def _columns(rows: pa.Table, table: Table) -> str:

@@ -186,13 +186,16 @@ def read_state(root: Path) -> _State:
     LakeError
         If the catalog is not there, or damaged.
     """
+    generation = None
     for _ in range(_ROUNDS):
         generation = catalog.current_generation(root)
         if generation is None:
-            raise LakeError("it is not there")
+            break
         partition, source_file = (catalog.read_table(root, name) for name in ("partition", "source_file"))
         if catalog.current_generation(root) == generation:
             break
+    if generation is None:
+        raise LakeError("it is not there")
     return _State(generation, {path_of(row): row for row in partition.to_pylist()}, source_file)
 
 

@@ -453,11 +453,11 @@ def an_extension(_: str) -> bytes:
 
 
 BAD_IMAGES: dict[str, tuple[Callable[[str], bytes], str]] = {
-    "empty": (lambda _: b"", "it is no FITS image"),
+    "empty": (lambda _: b"", "the file is empty"),
     "text": (lambda _: b"this is no image" * 1000, "it is no FITS image"),
     "JSON": (json_with(), "it is no FITS image"),
     "zeros": (lambda _: bytes(2880 * 3), "it is no FITS image"),
-    "compressed halfway": (lambda _: gzip.compress(fits_of(an_image()))[:2000], "it is no FITS image"),
+    "compressed halfway": (lambda _: gzip.compress(fits_of(an_image()))[:2000], "the gzip data are truncated"),
     "header only": (lambda _: fits_of(an_image())[:2880], "it is no FITS image"),
     "truncated": (lambda _: fits_of(an_image())[:-2881], "it is no FITS image"),
     "half of it": (lambda _: fits_of(an_image())[: 1 << 21], "it is no FITS image"),

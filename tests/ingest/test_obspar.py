@@ -802,16 +802,26 @@ def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+def lose(lake: Path, partition: str) -> None:
+    """Delete a partition, and its pinned version, from which it would come back."""
+    pinned = next(p for p in (lake / "_catalog" / "pinned").rglob("*.parquet") if p.samefile(lake / partition))
+    for link in (lake / partition, pinned):
+        link.unlink()
+
+
 @pytest.mark.parametrize("lost", [("obspar",), ("obspar_kv",), ("obspar", "obspar_kv")], ids="+".join)
-@pytest.mark.parametrize("damage", [Path.unlink, truncate], ids=["deleted", "truncated"])
+@pytest.mark.parametrize("damage", ["deleted", "truncated"])
 def test_a_partition_that_is_lost_is_named_and_ingest_brings_it_back(
-    damage: Any, lost: tuple[str, ...], archive: Path, filled: Path, copy: Path
+    damage: str, lost: tuple[str, ...], archive: Path, filled: Path, copy: Path
 ) -> None:
     for table in lost:
-        damage(copy / f"{table}/year=2016/data.parquet")
+        if damage == "deleted":
+            lose(copy, f"{table}/year=2016/data.parquet")
+        else:
+            truncate(copy / f"{table}/year=2016/data.parquet")
     trouble = catalog.reindex(copy)
     assert sorted(line.split(" is damaged")[0] for line in trouble) == (
-        [f"{table}/year=2016/data.parquet" for table in lost] if damage is truncate else []
+        [f"{table}/year=2016/data.parquet" for table in lost] if damage == "truncated" else []
     )
     take(archive, copy)
     assert partitions(copy) == partitions(filled)
@@ -880,7 +890,7 @@ def test_rows_lost_while_their_file_is_bad_are_given_up_until_it_is_mended(ska: 
     path.write_bytes(b'a,i,h,9,,,"It can be read, but has no interval"\n')
     take(ska, lake)
     for table in ("obspar", "obspar_kv"):
-        (lake / f"{table}/year=2015/data.parquet").unlink()
+        lose(lake, f"{table}/year=2015/data.parquet")
     catalog.rebuild(lake)
     for _ in range(2):
         assert list(take(ska, lake).set_aside) == [name_of(1)]

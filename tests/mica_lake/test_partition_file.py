@@ -16,8 +16,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from mica_lake import LakeError
-from mica_lake.partition_file import FORMAT, Source, checksum, encode, read_sources, write
-from mica_lake.tables import ACA_L0
+from mica_lake.partition_file import (
+    FORMAT,
+    Source,
+    checksum,
+    encode,
+    read_checked,
+    read_sources,
+    values_checksum,
+    write,
+)  # fmt: skip
+from mica_lake.tables import ACA_L0, Column, Table
 
 SOURCE = Source(
     "acaf500000002N001_3_img0.fits.gz", "0" * 64, 3, 8, 1, 5e8, 5.0001e8, 1, 2, 3, 4, "P014", "10.8",
@@ -164,6 +173,93 @@ def test_any_values_come_back_bit_for_bit(
     assert back["BGDAVG"].to_pylist() == words[:n]
     assert back["IMGFID2"].to_pylist() == octets[:n]
     assert back["PIXTLM"].to_pylist() == text[:n]
+
+
+# --- checksums --------------------------------------------------------------------------------------------------------
+
+TYPES = {
+    "int8": (pa.int8(), st.integers(-128, 127)),
+    "uint16": (pa.uint16(), st.integers(0, 65535)),
+    "double": (pa.float64(), st.floats(allow_nan=True)),
+    "bool": (pa.bool_(), st.booleans()),
+    "text": (pa.string(), st.text(max_size=3)),
+    "list": (pa.list_(pa.float32()), st.lists(st.one_of(st.none(), st.floats(width=32)), max_size=3)),
+    "structs": (
+        pa.list_(pa.struct([("slot", pa.int8()), ("name", pa.string())])),
+        st.lists(
+            st.one_of(
+                st.none(),
+                st.fixed_dictionaries(
+                    {"slot": st.one_of(st.none(), st.integers(0, 7)), "name": st.one_of(st.none(), st.text(max_size=2))}
+                ),
+            ),
+            max_size=3,
+        ),
+    ),
+}
+VALUES = st.sampled_from(sorted(TYPES)).flatmap(
+    lambda name: st.tuples(st.just(TYPES[name][0]), st.lists(st.one_of(st.none(), TYPES[name][1]), max_size=20))
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(VALUES, st.integers(0, 20), st.integers(0, 20))
+def test_the_checksum_is_of_the_values_however_they_lie(
+    typed: tuple[pa.DataType, list[Any]], first: int, second: int
+) -> None:
+    type_, values = typed
+    rows = pa.table({"a": pa.array(values, type_)})
+    expected = values_checksum(rows)
+    in_pieces = pa.concat_tables([rows.slice(0, first), rows.slice(first)])
+    assert values_checksum(in_pieces) == expected
+    padded = pa.table({"a": pa.array([*values[:second], *values, None], type_)})
+    assert values_checksum(padded.slice(len(values[:second]), len(values))) == expected
+    out = io.BytesIO()
+    pq.write_table(rows, out, row_group_size=7, store_schema=False)
+    assert values_checksum(pq.read_table(out)) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(VALUES, st.data())
+def test_other_values_have_another_checksum(typed: tuple[pa.DataType, list[Any]], data: st.DataObject) -> None:
+    type_, values = typed
+    one = pa.table({"a": pa.array(values, type_)})
+    others = [[*values, None], [None, *values], values[1:], values[::-1]]
+    other = pa.table({"a": pa.array(data.draw(st.sampled_from(others)), type_)})
+    assert (values_checksum(one) == values_checksum(other)) == (repr(one.to_pylist()) == repr(other.to_pylist()))
+    assert values_checksum(one) != values_checksum(one.rename_columns(["b"]))
+
+
+def test_what_is_stored_under_a_null_does_not_count() -> None:
+    arrays = [pa.array(np.array([1.0, value]), mask=np.array([False, True])) for value in (5.0, 6.0)]
+    assert len({values_checksum(pa.table({"a": array})) for array in arrays}) == 1
+
+
+def test_any_flipped_bit_is_found(tmp_path: Path) -> None:
+    content = encode(ACA_L0, rows_of(TIME=[1.0, 2.0], MJF=[3, 4]), [SOURCE])
+    path = tmp_path / "data.parquet"
+    path.write_bytes(content)
+    assert len(read_checked(path)) == 2
+    for place in range(0, len(content), 7):
+        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << place % 8)]) + content[place + 1 :])
+        with pytest.raises(ValueError, match=r"its bytes are not those that were written|it has no checksum"):
+            read_checked(path)
+
+
+def test_values_that_were_written_wrongly_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mica_lake.partition_file.values_checksum", lambda rows: "00000000")
+    (tmp_path / "data.parquet").write_bytes(encode(ACA_L0, rows_of(TIME=[1.0]), []))
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="its values are not those that were written"):
+        read_checked(tmp_path / "data.parquet")
+
+
+def test_a_column_of_lists_of_structs_is_stored() -> None:
+    type_ = pa.list_(pa.struct([("slot", pa.int8()), ("dy", pa.list_(pa.float64())), ("name", pa.string())]))
+    table = Table("t", (), (Column("slots", type_, "", "", ""), Column("time", pa.float64(), "s", "", "")), 10, "time")
+    values = [[{"slot": 1, "dy": [0.5, -0.0], "name": "a"}, {"slot": None, "dy": None, "name": ""}], None, []]
+    rows = pa.table({"slots": pa.array(values, type_), "time": [1.0, 2.0, 3.0]}, schema=table.schema)
+    assert pq.read_table(io.BytesIO(encode(table, rows, []))).to_pylist() == rows.to_pylist()
 
 
 # --- writing and reading files ----------------------------------------------------------------------------------------

@@ -248,7 +248,9 @@ def test_reindex_brings_a_lost_partition_back_from_its_pinned_version(small: Pat
     before = content(small), catalog.read_table(small, "partition")
     (small / ACA_L0_3).unlink()
     (line,) = catalog.reindex(small)
-    assert line == f"{ACA_L0_3}: it cannot be read: No such file or directory; its pinned version took its place"
+    assert (
+        line == f"{ACA_L0_3} is lost: it cannot be read: No such file or directory; its pinned version took its place"
+    )
     assert (content(small), catalog.read_table(small, "partition")) == before
     assert catalog.reindex(small) == []
 
