@@ -8,10 +8,11 @@ mica-lake, for the same bytes. Both are looked at before any work, on each worke
 import hashlib
 import platform
 import socket
+from asyncio import run_coroutine_threadsafe, to_thread, wait_for
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -27,7 +28,8 @@ from mica_lake.partition_file import write
 
 try:
     from distributed import Client, Future, KilledWorker, get_worker
-    from distributed.comm import get_address_host_port
+    from distributed.client import ClosedClientError
+    from distributed.comm import CommClosedError, get_address_host_port
 except ImportError:
     raise ImportError("--cluster is done by Dask: pip install 'mica-lake[cluster]'") from None
 
@@ -125,8 +127,6 @@ def look(expected: Expected) -> Path | None:
 
 async def _look_in_time(expected: Expected) -> Path | None:
     # In a thread, as a mount that hangs must not stop the worker's heart.
-    from asyncio import to_thread, wait_for
-
     try:
         return await wait_for(to_thread(look, expected), LOOK)
     except TimeoutError:
@@ -154,7 +154,7 @@ class Workers(Executor):
     """
 
     def __init__(self, client: Client, expected: Expected) -> None:
-        self._client, self._expected = client, expected
+        self._client, self._expected, self._address = client, expected, client.scheduler.address
 
     def map(
         self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
@@ -187,11 +187,11 @@ class Workers(Executor):
         """
         arguments = zip(*iterables, strict=True)
         chunks = iter(lambda: list(islice(arguments, chunksize)), [])
-        ahead = AHEAD * max(1, sum(self._client.nthreads().values()))
         name = f"{fn.__name__}-{uuid4().hex}"
         waiting: deque[Future] = deque()
         count = 0
-        try:
+        with _told(self._address):
+            ahead = AHEAD * max(1, sum(self._client.nthreads().values()))
             while True:
                 for chunk in islice(chunks, ahead - len(waiting)):
                     key = f"{name}-{count}"
@@ -205,38 +205,44 @@ class Workers(Executor):
                     ready.append(waiting.popleft())
                 for results in self._fetch(ready):
                     yield from results
-        finally:
-            self._client.cancel(list(waiting))
 
     def _fetch(self, tasks: list[Future]) -> list[list[Any]]:
-        address = self._client.scheduler.address
+        """Results of tasks, once they are done; an error if no worker is left to do them."""
+        gathered = self._client.gather(tasks, asynchronous=True)
+        answer = run_coroutine_threadsafe(gathered, self._client.loop.asyncio_loop)
         alone_since: float | None = None
         while True:
             try:
-                return self._client.sync(
-                    lambda: self._client.gather(tasks, asynchronous=True), callback_timeout=PATIENCE
-                )
+                return answer.result(PATIENCE)
             except TimeoutError:
-                if any(task.status == "error" for task in tasks):
+                if answer.done():  # it is of the work
                     raise
-            except KilledWorker as error:
-                raise LakeError(
-                    f"{error.allowed_failures + 1} workers died one after the other at the same work, {error.task} "
-                    "(out of memory?); their logs may say why. The lake is as before"
-                ) from None
-            except CancelledError:
-                raise LakeError(
-                    f"the Dask scheduler at {address} is gone. The lake is as before: start it, and run this again"
-                ) from None
             if self._client.nthreads():
                 alone_since = None
             elif alone_since is None:
                 alone_since = monotonic()
             elif monotonic() - alone_since > WITHOUT_WORKERS:
+                answer.cancel()
                 raise LakeError(
-                    f"the Dask scheduler at {address} has lost all its workers. The lake is as before: start some, "
-                    "and run this again"
+                    f"the Dask scheduler at {self._address} has lost all its workers. The lake is as before: "
+                    "start some, and run this again"
                 )
+
+
+@contextmanager
+def _told(address: str) -> Iterator[None]:
+    """Say what the errors of a cluster mean."""
+    try:
+        yield
+    except KilledWorker as error:
+        raise LakeError(
+            f"{error.allowed_failures + 1} workers died one after the other at the same work, {error.task} "
+            "(out of memory?); their logs may say why. The lake is as before"
+        ) from None
+    except (CancelledError, CommClosedError, ClosedClientError):
+        raise LakeError(
+            f"the Dask scheduler at {address} is gone. The lake is as before: start it, and run this again"
+        ) from None
 
 
 def connect(stack: ExitStack, address: str, lake: Path | None, sources: Sequence[Path]) -> Workers:
@@ -275,6 +281,10 @@ def connect(stack: ExitStack, address: str, lake: Path | None, sources: Sequence
         client.wait_for_workers(1, timeout=CONNECT)
     except TimeoutError:
         raise LakeError(f"the Dask scheduler at {address} has no workers: 'dask worker {address}' starts one") from None
+    try:
+        client.run_on_scheduler(environment)
+    except Exception as error:  # of any kind, as it is what the scheduler lacks
+        raise LakeError(f"the Dask scheduler at {address} cannot run this mica-lake: {error}") from None
     token = uuid4().hex
     probe = None
     if lake is not None:
@@ -311,7 +321,7 @@ def _trouble(answer: object, token: str) -> str:
     if isinstance(answer, LakeError):
         return str(answer)
     if isinstance(answer, Exception):
-        return f"it cannot run this mica-lake: {type(answer).__name__}: {answer}"
+        return f"it cannot run this mica-lake: {answer}"
     if isinstance(answer, Path):
         try:
             if answer.read_text() != token:
