@@ -213,7 +213,8 @@ class Workers(Executor):
         alone_since: float | None = None
         while True:
             try:
-                return answer.result(PATIENCE)
+                results: list[list[Any]] = answer.result(PATIENCE)
+                return results
             except TimeoutError:
                 if answer.done():  # it is of the work
                     raise

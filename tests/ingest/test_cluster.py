@@ -52,23 +52,38 @@ class Dask:
         return self._file.read_text() if self._file.exists() else ""
 
     def worker(
-        self, under: Sequence[str] = (), env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        under: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        threads: int = 1,
     ) -> subprocess.Popen[bytes]:
-        return self._start("worker", under, env or {}, cwd or self.folder)
+        return self._start("worker", under, env or {}, cwd or self.folder, threads)
 
-    def workers(self, count: int) -> list[subprocess.Popen[bytes]]:
-        started = [self.worker() for _ in range(count)]
-        self.wait_for(count)
+    def workers(self, *threads: int) -> list[subprocess.Popen[bytes]]:
+        """Workers with so many threads."""
+        started = [self.worker(threads=count) for count in threads]
+        self.wait_for(len(started))
         return started
 
     def wait_for(self, count: int) -> None:
         with distributed.Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(count, timeout=PATIENCE)
 
-    def _start(self, role: str, under: Sequence[str], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
+    def _start(
+        self, role: str, under: Sequence[str], env: Mapping[str, str], cwd: Path, threads: int = 0
+    ) -> subprocess.Popen[bytes]:
         options = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(self._file)]
         if role == "worker":
-            options += ["--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--local-directory", str(self.folder)]
+            options += [
+                "--nthreads",
+                str(threads),
+                "--no-nanny",
+                "--memory-limit",
+                "0",
+                "--local-directory",
+                str(self.folder),
+            ]
         else:
             options += ["--port", "0"]
         with (self.folder / f"{role}.log").open("ab") as log:
@@ -92,7 +107,7 @@ def dask(folder: Path, **settings: str) -> Iterator[Dask]:
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
     """A scheduler with three workers, for tests that leave them as they are."""
     with dask(tmp_path_factory.mktemp("three")) as started:
-        started.workers(3)
+        started.workers(1, 1, 2)
         yield started
 
 
@@ -187,7 +202,7 @@ def test_when_workers_are_killed_half_way_the_others_make_the_same_lake(
 ) -> None:
     lake = tmp_path / "lake"
     with dask(tmp_path / "dask") as started:
-        workers = started.workers(3)
+        workers = started.workers(1, 1, 1)
 
         def kill() -> list[int]:
             written = []
@@ -410,7 +425,7 @@ def test_only_as_much_is_on_its_way_as_the_workers_need(pool: Any) -> None:
     numbers = itertools.count()
     results = pool.map(str, numbers, chunksize=2)
     assert list(itertools.islice(results, 100)) == [str(n) for n in range(100)]
-    assert next(numbers) <= 100 + 2 * (cluster.AHEAD * 3 + 1)
+    assert next(numbers) <= 100 + 2 * (cluster.AHEAD * 4 + 1)
 
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, TimeoutError, LakeError])
