@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats, vv
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
+# It imports what a plain install does not have.
+collect_ignore = [] if find_spec("distributed") else ["ingest/cluster.py"]
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
 

@@ -160,8 +160,7 @@ def discover(sources: Iterable[str | os.PathLike[str]]) -> list[Found]:
         If an ``archfiles.db3`` is none.
     """
     found: dict[tuple[str, str], Found] = {}
-    for source in (Path(os.path.abspath(path)) for path in sources):  # noqa: PTH100 - links in it are the user's
-        top = archive_folder(source, "aca0") if source.is_dir() else source
+    for top in map(_top, sources):
         if top.is_dir():
             listed = _listed(top / "archfiles.db3")
             names = set(listed) if listed is not None else None
@@ -177,8 +176,14 @@ def discover(sources: Iterable[str | os.PathLike[str]]) -> list[Found]:
         elif top.exists():
             found[str(top.parent), top.name] = Found(str(top.parent), top.name)
         else:
-            raise FileNotFoundError(f"{source}: there is no such file or folder")
+            raise FileNotFoundError(f"{top}: there is no such file or folder")
     return sorted(found.values(), key=lambda f: (_seconds(f.filename), f.filename, f.directory))
+
+
+def _top(source: str | os.PathLike[str]) -> Path:
+    """The file or folder that a source stands for."""
+    path = Path(os.path.abspath(source))  # noqa: PTH100 - links in it are the user's
+    return archive_folder(path, "aca0") if path.is_dir() else path
 
 
 def _raise(error: OSError) -> None:
@@ -229,7 +234,8 @@ def scan(found: Found) -> Scanned | Rejected:
         table = fits_table.read(content, _KEYWORDS, header_only=True)
         return Scanned(found, _describe(found.filename, match, table, content))
     except FileNotFoundError:
-        return Rejected(found, "archfiles.db3 lists it, but it is not there")
+        # Without size and date, as another host may see it late.
+        return Rejected(Found(found.directory, found.filename), "archfiles.db3 lists it, but it is not there")
     except BadFile as error:
         return Rejected(found, str(error))
     except OSError as error:
@@ -486,6 +492,7 @@ def ingest(
     lake: str | os.PathLike[str],
     *,
     jobs: int | None = None,
+    cluster: str | None = None,
     dry_run: bool = False,
     console: Console | None = None,
 ) -> Report:
@@ -503,6 +510,8 @@ def ingest(
         The lake.
     jobs : int, optional
         How many processes; as many as there are cores by default.
+    cluster : str, optional
+        Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
         Plan only: headers are read, the lake is left alone.
     console : rich.console.Console, optional
@@ -516,7 +525,7 @@ def ingest(
     Raises
     ------
     LakeError
-        If the lake is locked, damaged, or the path is something else.
+        If the lake is locked, damaged, or the path is something else, or the cluster cannot be used.
     FileNotFoundError
         If a source is not there.
     OSError
@@ -530,11 +539,11 @@ def ingest(
     >>> ingest([tmp / "files"], tmp / "lake", jobs=1).rows
     293
     """
-    root = catalog.absolute(lake)
+    root, sources = catalog.absolute(lake), list(sources)
     found = discover(sources)
     with ExitStack() as stack:
         stack.enter_context(catalog.writing(root, dry_run))
-        pool = executor(stack, jobs)
+        pool = executor(stack, jobs, cluster, None if dry_run else root, [_top(source) for source in sources])
         progress = stack.enter_context(progress_bar(console))
         report = _ingest(root, found, pool, progress, dry_run)
         if report.derived is not None:

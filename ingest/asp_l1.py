@@ -457,6 +457,7 @@ def ingest(
     lake: str | os.PathLike[str],
     *,
     jobs: int | None = None,
+    cluster: str | None = None,
     dry_run: bool = False,
     console: Console | None = None,
 ) -> Report:
@@ -471,6 +472,8 @@ def ingest(
         The lake.
     jobs : int, optional
         How many processes; as many as there are cores by default.
+    cluster : str, optional
+        Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
         Plan only: files are read, the lake is left alone.
     console : rich.console.Console, optional
@@ -484,7 +487,7 @@ def ingest(
     Raises
     ------
     LakeError
-        If the lake is locked, damaged, or the path is something else.
+        If the lake is locked, damaged, or the path is something else, or the cluster cannot be used.
     FileNotFoundError
         If the source is not there.
 
@@ -502,7 +505,7 @@ def ingest(
     report = Report("asp_l1", dry_run=dry_run)
     with ExitStack() as stack:
         stack.enter_context(catalog.writing(root, dry_run))
-        pools = executor(stack, jobs)
+        pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
         progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, ASP_L1_FILE.name, top, report)
         here = partitions(root, [ASP_L1_FILE.name, ASP_L1_PROC.name, ASP_SOL.name, ACA_CENT.name])

@@ -283,6 +283,7 @@ def ingest(
     lake: str | os.PathLike[str],
     *,
     jobs: int | None = None,
+    cluster: str | None = None,
     dry_run: bool = False,
     console: Console | None = None,
 ) -> Report:
@@ -297,6 +298,8 @@ def ingest(
         The lake.
     jobs : int, optional
         How many processes; as many as there are cores by default.
+    cluster : str, optional
+        Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
         Plan only: files are read, the lake is left alone.
     console : rich.console.Console, optional
@@ -310,7 +313,7 @@ def ingest(
     Raises
     ------
     LakeError
-        If the lake is locked, damaged, or the path is something else.
+        If the lake is locked, damaged, or the path is something else, or the cluster cannot be used.
     FileNotFoundError
         If the source is not there.
 
@@ -327,7 +330,7 @@ def ingest(
     report = Report(DARK_CAL.name, dry_run=dry_run)
     with ExitStack() as stack:
         stack.enter_context(catalog.writing(root, dry_run))
-        pools = executor(stack, jobs)
+        pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
         progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, DARK_CAL.name, top, report)
         here = partitions(root, [DARK_CAL.name, DARK_CAL_IMAGE.name, DARK_CAL_DISTRIBUTION.name])

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from mica_lake.errors import LakeError
 from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar, vv
+from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
 
 #: Product -> its ingest from a $SKA root or from its folder.
@@ -22,6 +24,8 @@ PRODUCTS: dict[str, Callable[..., Report]] = {
     "guide_stats": guide_stats.ingest,
     "vv": vv.ingest,
 }
+#: Those whose work a cluster can do; the others are small and done here.
+ON_A_CLUSTER = ("aca_l0", "dark_cal", "obspar", "asp_l1")
 _FOLDERS = {
     "aca_l0": "data/mica/archive/aca0",
     "dark_cal": "data/mica/archive/aca_dark",
@@ -48,6 +52,7 @@ def ingest(
     lake: str | os.PathLike[str],
     *,
     jobs: int | None = None,
+    cluster: str | None = None,
     dry_run: bool = False,
     console: Console,
 ) -> int:
@@ -64,6 +69,8 @@ def ingest(
         The lake.
     jobs : int, optional
         How many processes; as many as there are cores by default.
+    cluster : str, optional
+        Address of a Dask scheduler: its workers do the work of the products in `ON_A_CLUSTER`.
     dry_run : bool
         Plan only.
     console : rich.console.Console
@@ -78,7 +85,12 @@ def ingest(
     ------
     FileNotFoundError
         If a source is no ``$SKA`` root.
+    LakeError
+        If the cluster cannot be used at all.
     """
+    if cluster is not None:
+        with ExitStack() as stack:
+            executor(stack, jobs, cluster, None, [])
     table = Table(
         title="plan" if dry_run else None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False
     )
@@ -101,7 +113,8 @@ def ingest(
                 table.add_row(name, "not there")
                 continue
             try:
-                report = one(source, lake, jobs=jobs, dry_run=dry_run, console=console)
+                where = {"cluster": cluster} if name in ON_A_CLUSTER else {}
+                report = one(source, lake, jobs=jobs, dry_run=dry_run, console=console, **where)
             except (LakeError, ValueError, OSError, ImportError) as error:
                 table.add_row(name, "failed, see below")
                 failures.append(f"{name}: {error}")

@@ -217,7 +217,7 @@ def bring_up_to_date(root: Path, pool: Callable[[int], Executor], report: Report
         catalog.commit(root, written, catalog.read_table(root, "source_file"))
 
 
-def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None) -> Report:
+def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None, cluster: str | None = None) -> Report:
     """
     Bring table `hdr3` up to date with table `aca_l0`.
 
@@ -227,6 +227,8 @@ def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None) -> Report:
         The lake.
     jobs : int, optional
         How many processes; as many as there are cores by default.
+    cluster : str, optional
+        Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
 
     Returns
     -------
@@ -236,7 +238,7 @@ def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None) -> Report:
     Raises
     ------
     LakeError
-        If there is no lake, or it is locked or damaged.
+        If there is no lake, or it is locked or damaged, or the cluster cannot be used.
 
     Examples
     --------
@@ -247,5 +249,5 @@ def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None) -> Report:
     report = Report(HDR3.name)
     with ExitStack() as stack:
         stack.enter_context(catalog.writing(root))
-        bring_up_to_date(root, executor(stack, jobs), report)
+        bring_up_to_date(root, executor(stack, jobs, cluster, root, []), report)
     return report

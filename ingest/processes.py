@@ -1,10 +1,11 @@
 """The processes that do the work of an ingest."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +25,9 @@ class _InProcess(Executor):
         return map(fn, *iterables)
 
 
-def executor(stack: ExitStack, jobs: int | None) -> Callable[[int], Executor]:
+def executor(
+    stack: ExitStack, jobs: int | None, cluster: str | None, lake: Path | None, sources: Sequence[Path]
+) -> Callable[[int], Executor]:
     """
     Executors for an ingest.
 
@@ -34,13 +37,33 @@ def executor(stack: ExitStack, jobs: int | None) -> Callable[[int], Executor]:
         Ends the processes.
     jobs : int or None
         How many processes; as many as there are cores if None.
+    cluster : str or None
+        Address of a Dask scheduler whose workers do the work, instead of processes here.
+    lake : Path or None
+        The lake, whose writer's lock is held; None if it is left alone.
+    sources : sequence of Path
+        What is to be read.
 
     Returns
     -------
     callable
         Gives an executor for a number of tasks: processes, started when they are first worth it, or this process for
-        a few.
+        a few; or the workers of the cluster.
+
+    Raises
+    ------
+    LakeError
+        If the cluster cannot be used; what is missing where is said.
+    ValueError
+        If both processes and a cluster are wanted.
     """
+    if cluster is not None:
+        if jobs is not None:
+            raise ValueError("jobs are processes here, a cluster has its own workers: say one of them")
+        from mica_lake.ingest.cluster import connect
+
+        workers_there = connect(stack, cluster, lake, sources)
+        return lambda tasks: workers_there
     workers = jobs or os.cpu_count() or 1
     started: list[Executor] = []
 

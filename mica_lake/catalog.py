@@ -395,7 +395,15 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | Non
         The new versions, as `pin` gave them; None for a partition that has no rows any more.
     source_file : pyarrow.Table
         All that is known of source files now.
+
+    Raises
+    ------
+    LakeError
+        If a new version is not on the disk; nothing is changed.
     """
+    for row in written.values():
+        if row is not None:
+            _check_there(root / row["path"], row["bytes"])
     partition = with_changes(read_table(root, "partition"), written)
     interrupted = root / "_catalog" / "interrupted"
     if written:
@@ -408,6 +416,17 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | Non
                 path.unlink(missing_ok=True)
     _write_generation(root, partition, source_file)
     interrupted.unlink(missing_ok=True)
+
+
+def _check_there(path: Path, size: int) -> None:
+    """Raise unless this host sees what may have been written on another."""
+    try:
+        if path.stat().st_size == size:
+            return
+        reason = f"it has {path.stat().st_size} bytes, not {size}"
+    except OSError as error:
+        reason = str(error.strerror)
+    raise LakeError(f"{path} was written, but it is not here ({reason}). The lake is as before: run it again")
 
 
 def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) -> None:
@@ -515,13 +534,14 @@ def collect_garbage(root: Path) -> None:
             )
         except (OSError, pa.ArrowException):  # damaged, so that nobody reads it
             stays.remove(name)
-    for unfinished in root.glob(".mica_lake.sql.*"):
+    for unfinished in (*root.glob(".mica_lake.sql.*"), *catalog.glob(".current.*")):
         unfinished.unlink()
     for name in set(names) - set(stays):
         shutil.rmtree(catalog / name)
     for pinned in (catalog / "pinned").rglob("*"):
         if pinned.is_file() and pinned.relative_to(root).as_posix() not in used:
-            pinned.unlink()
+            # A worker of an ingest that was given up may be at work on it yet.
+            pinned.unlink(missing_ok=True)
 
 
 def reindex(root: Path, *, thorough: bool = True) -> list[str]:

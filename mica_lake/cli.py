@@ -83,6 +83,13 @@ def ingest(
     ] = None,
     lake: LakeOption = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Let the workers of this Dask scheduler do the work, tcp://host:8786, instead of processes here. "
+            "They need the files and the lake under the same paths. Statistics and V&V are small and done here."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, change nothing.")] = False,
 ) -> None:
     """
@@ -101,17 +108,18 @@ def ingest(
     if product is Product.hdr3:
         if sources or dry_run:
             raise ValueError("hdr3 is derived from table aca_l0: it takes neither --from nor --dry-run")
-        hdr3.ingest(root, jobs=jobs).show_derived(console)
+        hdr3.ingest(root, jobs=jobs, cluster=cluster).show_derived(console)
         return
     if not sources:
         raise ValueError("which files? Say --from with a folder, a file, or a $SKA root")
     if product is Product.all:
-        raise typer.Exit(everything.ingest(sources, root, jobs=jobs, dry_run=dry_run, console=console))
+        raise typer.Exit(everything.ingest(sources, root, jobs=jobs, cluster=cluster, dry_run=dry_run, console=console))
     if product is Product.aca_l0:
-        reports = [aca_l0.ingest(sources, root, jobs=jobs, dry_run=dry_run, console=console)]
+        reports = [aca_l0.ingest(sources, root, jobs=jobs, cluster=cluster, dry_run=dry_run, console=console)]
     else:
         one = everything.PRODUCTS[product.value]
-        reports = [one(source, root, jobs=jobs, dry_run=dry_run, console=console) for source in sources]
+        more = {"cluster": cluster} if product.value in everything.ON_A_CLUSTER else {}
+        reports = [one(source, root, jobs=jobs, dry_run=dry_run, console=console, **more) for source in sources]
     if all(report.found_none for report in reports):
         where = ", ".join(map(str, sources))
         raise ValueError(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -235,7 +236,8 @@ def write(path: Path, content: bytes) -> None:
         What it shall hold.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # A name of its own: processes on other hosts can have the same number.
+    beside = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         with beside.open("wb") as out:
             out.write(content)

@@ -26,8 +26,9 @@ from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
 from mica_lake import catalog
-from mica_lake.ingest.aca_l0 import discover, ingest
+from mica_lake.ingest.aca_l0 import discover, ingest, scan
 from mica_lake.ingest.report import Report
+from mica_lake.ingest.source_files import Found, Rejected
 from mica_lake.simulate.aca_l0 import archive, readouts, times, write_file
 from mica_lake.tables import ACA_L0
 from mica_lake.times import cxcsec, day_start
@@ -339,6 +340,12 @@ def test_the_files_of_a_ska_root_are_those_that_its_index_lists(
     report = take(tmp_path / "lake", root if given == "the root" else folder)
     assert sorted(report.taken) == sorted(f.name for f in files if f != files[1])
     assert report.exit_code == 0
+
+
+def test_a_file_that_another_host_sees_late_is_read_again_when_it_is_seen(tmp_path: Path) -> None:
+    late = scan(Found(str(tmp_path), "acaf500000000N001_3_img0.fits.gz", size=5, mtime_ns=6))
+    assert isinstance(late, Rejected)
+    assert (late.found.size, late.found.mtime_ns) == (-1, -1), "as if it were the same as when it is there"
 
 
 def test_a_file_that_the_index_lists_and_is_absent_is_set_aside_until_it_is_there(

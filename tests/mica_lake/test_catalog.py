@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,23 @@ def test_without_room_ingest_fails_and_the_lake_is_as_before(room: int, lake: Pa
     undisturbed = take(tmp_path / "undisturbed", tmp_path / "files", new)
     assert (partitions(lake), answer(lake)) == (partitions(undisturbed), answer(undisturbed))
     assert not [path for path in lake.rglob(".*") if path.is_file()], "files half written are left"
+
+
+@pytest.mark.parametrize("seen", [None, b"half"])
+def test_a_version_that_was_written_elsewhere_and_is_not_seen_here_is_not_committed(
+    seen: bytes | None, lake: Path
+) -> None:
+    before, generation = partitions(lake), catalog.current_generation(lake)
+    row = catalog.read_table(lake, "partition").to_pylist()[0]
+    elsewhere = row | {"path": "_catalog/pinned/aca_l0/2015/elsewhere.parquet"}
+    if seen is not None:
+        (lake / elsewhere["path"]).write_bytes(seen)
+    key = catalog.Key(catalog.EPOCH + timedelta(days=row["day_number"]), row["slot"])
+    reason = "No such file or directory" if seen is None else f"it has 4 bytes, not {row['bytes']}"
+    with pytest.raises(LakeError, match=f"elsewhere.parquet was written, but it is not here [(]{reason}[)]"):
+        catalog.commit(lake, {("aca_l0", key): elsewhere}, catalog.read_table(lake, "source_file"))
+    assert (partitions(lake), catalog.current_generation(lake)) == (before, generation)
+    assert not (lake / "_catalog/interrupted").exists()
 
 
 def test_without_room_the_first_lake_is_made_later(tmp_path: Path) -> None:

@@ -1,0 +1,332 @@
+"""
+The workers of a Dask cluster, as an executor like that of the local processes.
+
+Workers read the sources and write partitions where they lie, so they need both on a path that all share, and the same
+mica-lake, for the same bytes. Both are looked at before any work, on each worker, and again on one that joins later.
+"""
+
+import hashlib
+import platform
+import socket
+from asyncio import run_coroutine_threadsafe, to_thread, wait_for
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+import mica_lake
+from mica_lake.errors import LakeError
+from mica_lake.partition_file import write
+
+try:
+    from distributed import Client, Future, KilledWorker, get_worker
+    from distributed.client import ClosedClientError
+    from distributed.comm import CommClosedError, get_address_host_port
+except ImportError:
+    raise ImportError("--cluster is done by Dask: pip install 'mica-lake[cluster]'") from None
+
+# Seconds: to be connected, for a worker to look at the paths, between looks whether any worker is left, without any.
+CONNECT, LOOK, PATIENCE, WITHOUT_WORKERS = 10, 30, 5, 60
+# How many workers' troubles are told.
+MOST = 8
+# Chunks of work on their way for each thread of the workers: what bounds the results that wait for their turn.
+AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Expected:
+    """
+    What each worker must have.
+
+    Attributes
+    ----------
+    token : str
+        Of this ingest.
+    environment : tuple of (str, str)
+        What the bytes of a partition depend on, and its version.
+    sources : tuple of str
+        Paths that must be there.
+    probe : Path or None
+        A file in the lake, with `token` in it; None if the lake is left alone.
+    """
+
+    token: str
+    environment: tuple[tuple[str, str], ...]
+    sources: tuple[str, ...]
+    probe: Path | None
+
+
+def environment() -> tuple[tuple[str, str], ...]:
+    """
+    What the bytes of a partition depend on.
+
+    Returns
+    -------
+    tuple of (str, str)
+        Names and versions. That of mica-lake has a checksum of its code, as clones of a repository share a version.
+    """
+    package = Path(mica_lake.__file__).parent
+    code = hashlib.sha256()
+    for path in sorted([*package.glob("*.py"), *package.glob("*.csv"), *Path(__file__).parent.glob("*.py")]):
+        code.update(path.name.encode() + path.read_bytes())
+    return (
+        ("mica-lake", f"{mica_lake.__version__} ({code.hexdigest()[:8]})"),
+        ("Python", ".".join(platform.python_version_tuple()[:2])),
+        ("machine", platform.machine()),
+        *((name, version(name)) for name in ("astropy", "numpy", "pyarrow", "pyerfa")),
+    )
+
+
+@lru_cache(maxsize=4)
+def look(expected: Expected) -> Path | None:
+    """
+    Look whether this worker has what it must have.
+
+    Parameters
+    ----------
+    expected : Expected
+        What.
+
+    Returns
+    -------
+    Path or None
+        A file that it has written beside the probe.
+
+    Raises
+    ------
+    LakeError
+        If it does not; the path or the package is named.
+    """
+    for (name, theirs), (_, ours) in zip(expected.environment, environment(), strict=True):
+        if theirs != ours:
+            raise LakeError(f"its {name} is {ours}, not {theirs}: the partitions would differ")
+    try:
+        for path in expected.sources:
+            Path(path).lstat()
+        if expected.probe is None:
+            return None
+        if expected.probe.read_text() != expected.token:
+            raise LakeError(f"its {expected.probe} is another file")
+    except OSError as error:
+        raise LakeError(f"it cannot see {error.filename}: {error.strerror}") from None
+    written = expected.probe.with_name(f"{expected.probe.name}.{uuid4().hex}")
+    try:
+        write(written, expected.token.encode())
+    except OSError as error:
+        raise LakeError(f"it cannot write to {written.parent}: {error.strerror}") from None
+    return written
+
+
+async def _look_in_time(expected: Expected) -> Path | None:
+    # In a thread, as a mount that hangs must not stop the worker's heart.
+    try:
+        return await wait_for(to_thread(look, expected), LOOK)
+    except TimeoutError:
+        raise LakeError(f"it has not found the paths in {LOOK} s") from None
+
+
+def _work(expected: Expected, function: Callable[..., Any], chunk: Sequence[tuple[Any, ...]]) -> list[Any]:
+    try:
+        look(expected)
+    except LakeError as error:
+        raise LakeError(f"worker {get_worker().address} on {socket.gethostname()} cannot take part: {error}") from None
+    return [function(*arguments) for arguments in chunk]
+
+
+class Workers(Executor):
+    """
+    The workers of a cluster.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The connection.
+    expected : Expected
+        What each worker must have.
+    """
+
+    def __init__(self, client: Client, expected: Expected) -> None:
+        self._client, self._expected, self._address = client, expected, client.scheduler.address
+
+    def map(
+        self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
+    ) -> Iterator[Any]:
+        """
+        Call a function for each of some arguments on the workers.
+
+        What a worker that was lost had to do, others do again.
+
+        Parameters
+        ----------
+        fn : callable
+            The function, one of mica-lake; calling it twice must be as good as once.
+        *iterables : iterable
+            Its arguments.
+        timeout : None
+            Not taken.
+        chunksize : int
+            How many calls are one task.
+
+        Yields
+        ------
+        object
+            Results, in order. A few tasks per worker are on their way at a time.
+
+        Raises
+        ------
+        LakeError
+            If the scheduler or all workers are gone, or one task was the end of several.
+        """
+        arguments = zip(*iterables, strict=True)
+        chunks = iter(lambda: list(islice(arguments, chunksize)), [])
+        name = f"{fn.__name__}-{uuid4().hex}"
+        waiting: deque[Future] = deque()
+        count = 0
+        with _told(self._address):
+            ahead = AHEAD * max(1, sum(self._client.nthreads().values()))
+            while True:
+                for chunk in islice(chunks, ahead - len(waiting)):
+                    key = f"{name}-{count}"
+                    waiting.append(self._client.submit(_work, self._expected, fn, chunk, key=key, pure=False))
+                    count += 1
+                if not waiting:
+                    return
+                # Together with those that are done, as each fetch takes a moment.
+                ready = [waiting.popleft()]
+                while waiting and waiting[0].done():
+                    ready.append(waiting.popleft())
+                for results in self._fetch(ready):
+                    yield from results
+
+    def _fetch(self, tasks: list[Future]) -> list[list[Any]]:
+        """Results of tasks, once they are done; an error if no worker is left to do them."""
+        gathered = self._client.gather(tasks, asynchronous=True)
+        answer = run_coroutine_threadsafe(gathered, self._client.loop.asyncio_loop)
+        alone_since: float | None = None
+        while True:
+            try:
+                results: list[list[Any]] = answer.result(PATIENCE)
+                return results
+            except TimeoutError:
+                if answer.done():  # it is of the work
+                    raise
+            if self._client.nthreads():
+                alone_since = None
+            elif alone_since is None:
+                alone_since = monotonic()
+            elif monotonic() - alone_since > WITHOUT_WORKERS:
+                answer.cancel()
+                raise LakeError(
+                    f"the Dask scheduler at {self._address} has lost all its workers. The lake is as before: "
+                    "start some, and run this again"
+                )
+
+
+@contextmanager
+def _told(address: str) -> Iterator[None]:
+    """Say what the errors of a cluster mean."""
+    try:
+        yield
+    except KilledWorker as error:
+        raise LakeError(
+            f"{error.allowed_failures + 1} workers died one after the other at the same work, {error.task} "
+            "(out of memory?); their logs may say why. The lake is as before"
+        ) from None
+    except (CancelledError, CommClosedError, ClosedClientError):
+        raise LakeError(
+            f"the Dask scheduler at {address} is gone. The lake is as before: start it, and run this again"
+        ) from None
+
+
+def connect(stack: ExitStack, address: str, lake: Path | None, sources: Sequence[Path]) -> Workers:
+    """
+    Connect to a cluster, and look whether its workers have what they must have.
+
+    Parameters
+    ----------
+    stack : contextlib.ExitStack
+        Ends the connection.
+    address : str
+        Of the scheduler, such as ``tcp://host:8786``.
+    lake : Path or None
+        The lake, whose writer's lock is held; None if it is left alone.
+    sources : sequence of Path
+        What the workers are to read.
+
+    Returns
+    -------
+    Workers
+        An executor.
+
+    Raises
+    ------
+    LakeError
+        If there is no such scheduler, it has no workers, or one of them does not see what it must see.
+    """
+    try:
+        get_address_host_port(address)
+        client = stack.enter_context(Client(address, timeout=CONNECT, set_as_default=False))
+    except (OSError, ValueError) as error:
+        raise LakeError(
+            f"no Dask scheduler answers at {address} ({error}): is 'dask scheduler' running there?"
+        ) from None
+    try:
+        client.wait_for_workers(1, timeout=CONNECT)
+    except TimeoutError:
+        raise LakeError(f"the Dask scheduler at {address} has no workers: 'dask worker {address}' starts one") from None
+    try:
+        client.run_on_scheduler(environment)
+    except Exception as error:  # of any kind, as it is what the scheduler lacks
+        raise LakeError(f"the Dask scheduler at {address} cannot run this mica-lake: {error}") from None
+    token = uuid4().hex
+    probe = None
+    if lake is not None:
+        # Where versions are written; what is left here goes with the next ingest.
+        probe = lake / "_catalog" / "pinned" / f".{token}"
+        stack.callback(_remove, probe)
+        write(probe, token.encode())
+    expected = Expected(token, environment(), tuple(map(str, _samples(sources))), probe)
+    answers = client.run(_look_in_time, expected, on_error="return")
+    troubles = [
+        f"worker {worker}: {trouble}" for worker, answer in answers.items() if (trouble := _trouble(answer, token))
+    ]
+    if troubles:
+        more = [f"and {len(troubles) - MOST:,} more"] if len(troubles) > MOST else []
+        told = "\n".join([*troubles[:MOST], *more])
+        raise LakeError(f"{len(troubles):,} of {len(answers):,} workers cannot take part. Nothing was done.\n{told}")
+    return Workers(client, expected)
+
+
+def _remove(probe: Path) -> None:
+    for path in probe.parent.glob(f"{probe.name}*"):
+        path.unlink(missing_ok=True)
+
+
+def _samples(sources: Sequence[Path]) -> Iterator[Path]:
+    """Each source; of a folder something in it, as an empty folder may stand where a disk is not mounted."""
+    for source in sources:
+        entries = (entry for entry in source.iterdir() if not entry.name.startswith(".")) if source.is_dir() else ()
+        yield next(iter(entries), source)
+
+
+def _trouble(answer: object, token: str) -> str:
+    """What is wrong with a worker; empty if nothing is."""
+    if isinstance(answer, LakeError):
+        return str(answer)
+    if isinstance(answer, Exception):
+        return f"it cannot run this mica-lake: {answer}"
+    if isinstance(answer, Path):
+        try:
+            if answer.read_text() != token:
+                return f"{answer} is another file there than here"
+        except OSError as error:
+            return f"what it wrote to {answer.parent} is not seen here: {error.strerror}"
+    return ""
