@@ -26,7 +26,11 @@ class _InProcess(Executor):
 
 
 def executor(
-    stack: ExitStack, jobs: int | None, cluster: str | None, lake: Path | None, sources: Sequence[Path]
+    stack: ExitStack,
+    jobs: int | None,
+    cluster: str | None = None,
+    lake: Path | None = None,
+    sources: Sequence[Path] = (),
 ) -> Callable[[int], Executor]:
     """
     Executors for an ingest.
