@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from astropy.io.fits.card import Undefined
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -251,6 +252,10 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
             pass
         raise BadFile(f"its header has no number {keyword}: {header.get(keyword)!r}")
 
+    def text(keyword: str) -> str:
+        value = header.get(keyword, "")
+        return "" if isinstance(value, Undefined) else str(value)
+
     tstart, tstop = number("TSTART", float), number("TSTOP", float)
     if not (0 < tstart < tstop < 6.3e9 and tstop - tstart < LONGEST):
         raise BadFile(f"its header has no interval: TSTART {tstart}, TSTOP {tstop}")
@@ -277,9 +282,9 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
         startmnf=number("STARTMNF", int),
         stopmjf=number("STOPMJF", int),
         stopmnf=number("STOPMNF", int),
-        tlmver=str(header.get("TLMVER", "")),
-        ascdsver=str(header.get("ASCDSVER", "")),
-        date=str(header.get("DATE", "")),
+        tlmver=text("TLMVER"),
+        ascdsver=text("ASCDSVER"),
+        date=text("DATE"),
         file_rows=int(header["NAXIS2"]),
     )
 

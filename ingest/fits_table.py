@@ -146,6 +146,7 @@ def read(content: bytes, keywords: Collection[str], *, header_only: bool = False
     wanted = np.isin(np.char.rstrip(names), [*map(str.encode, keywords), *_OF_TABLE])
     try:
         header = fits.Header.fromstring(_text(cards[wanted]))
+        list(header.values())  # each is parsed when it is asked for, and not all can be
         layout = _layout(_text(cards[of_columns]), int(header["TFIELDS"]))
         width, count = int(header["NAXIS1"]), int(header["NAXIS2"])
     except BadFile:
