@@ -246,7 +246,7 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
     def number(keyword: str, kind: Callable[[Any], Any]) -> Any:
         try:
             value = kind(header[keyword])
-            if abs(value) < 2**31 or kind is float:
+            if value == header[keyword] and (abs(value) < 2**31 or kind is float):
                 return value
         except (KeyError, TypeError, ValueError, OverflowError):
             pass

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mica_lake.errors import LakeError
+from mica_lake.errors import LakeError, said_of
 from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar
 from mica_lake.ingest.report import Report
 
@@ -91,9 +92,9 @@ def ingest(
                 continue
             try:
                 report = one(source, lake, jobs=jobs, dry_run=dry_run, console=console)
-            except (LakeError, ValueError, OSError, ImportError) as error:
+            except (LakeError, ValueError, OSError, ImportError, BrokenProcessPool) as error:
                 table.add_row(name, "failed, see below")
-                failures.append(f"{name}: {error}")
+                failures.append(f"{name}: {said_of(error)}")
             else:
                 reports.append(report)
                 line(report)
