@@ -22,7 +22,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astropy.io.fits.card import Undefined
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -253,8 +252,8 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
         raise BadFile(f"its header has no number {keyword}: {header.get(keyword)!r}")
 
     def text(keyword: str) -> str:
-        value = header.get(keyword, "")
-        return "" if isinstance(value, Undefined) else str(value)
+        value = header.get(keyword)
+        return str(value) if isinstance(value, str | int | float) else ""
 
     tstart, tstop = number("TSTART", float), number("TSTOP", float)
     if not (0 < tstart < tstop < 6.3e9 and tstop - tstart < LONGEST):
