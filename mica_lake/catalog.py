@@ -140,9 +140,15 @@ def mend(root: Path) -> None:
         The lake, whose writer's lock is held.
     """
     if (root / "_catalog" / "interrupted").exists():
+        for unfinished in root.glob("*/**/.*data.parquet.new*"):
+            unfinished.unlink()
         reindex(root)
     if current_generation(root) is not None:
         collect_garbage(root)
+    else:
+        # What is whole may be all that is left of a lake whose catalog was lost.
+        for unfinished in (*root.glob(".mica_lake.sql.*"), *(root / "_catalog").rglob(".*")):
+            unfinished.unlink()
 
 
 def absolute(root: str | os.PathLike[str]) -> Path:
@@ -495,7 +501,7 @@ def collect_garbage(root: Path) -> None:
             )
         except (OSError, pa.ArrowException):  # damaged, so that nobody reads it
             stays.remove(name)
-    for unfinished in root.glob(".mica_lake.sql.*"):
+    for unfinished in (*root.glob(".mica_lake.sql.*"), *catalog.glob(".current.*")):
         unfinished.unlink()
     for name in set(names) - set(stays):
         shutil.rmtree(catalog / name)
