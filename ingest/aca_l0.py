@@ -250,11 +250,15 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
     def number(keyword: str, kind: Callable[[Any], Any]) -> Any:
         try:
             value = kind(header[keyword])
-            if abs(value) < 2**31 or kind is float:
+            if value == header[keyword] and (abs(value) < 2**31 or kind is float):
                 return value
         except (KeyError, TypeError, ValueError, OverflowError):
             pass
         raise BadFile(f"its header has no number {keyword}: {header.get(keyword)!r}")
+
+    def text(keyword: str) -> str:
+        value = header.get(keyword)
+        return str(value) if isinstance(value, str | int | float) else ""
 
     tstart, tstop = number("TSTART", float), number("TSTOP", float)
     if not (0 < tstart < tstop < 6.3e9 and tstop - tstart < LONGEST):
@@ -282,9 +286,9 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
         startmnf=number("STARTMNF", int),
         stopmjf=number("STOPMJF", int),
         stopmnf=number("STOPMNF", int),
-        tlmver=str(header.get("TLMVER", "")),
-        ascdsver=str(header.get("ASCDSVER", "")),
-        date=str(header.get("DATE", "")),
+        tlmver=text("TLMVER"),
+        ascdsver=text("ASCDSVER"),
+        date=text("DATE"),
         file_rows=int(header["NAXIS2"]),
     )
 

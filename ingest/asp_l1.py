@@ -118,14 +118,14 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
     kind = content_kind.strip()
     try:
         tstart, tstop, revision = float(header["TSTART"]), float(header["TSTOP"]), int(header["REVISION"])
-        count = int(header.get("NAXIS2", 0))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise BadFile(f"its header has no TSTART, TSTOP or REVISION, or NAXIS2 is no number: {error}") from None
+        raise BadFile(f"its header has no TSTART, TSTOP or REVISION: {error}") from None
+    count = fits_table.count_in(header, "NAXIS2")
     if not (0 < tstart < tstop < 6.3e9 and tstop - tstart < LONGEST):
         raise BadFile(f"its header has no interval: TSTART {tstart}, TSTOP {tstop}")
     obsid, _, number = Path(found.directory).name.partition("_v")
-    if revision != int(number):
-        raise BadFile(f"its folder contradicts its header: REVISION is {revision}")
+    if not revision == header["REVISION"] == int(number):
+        raise BadFile(f"its folder contradicts its header: REVISION is {header['REVISION']!r}")
     if str(header.get("OBS_ID", obsid)).strip().lstrip("0") != obsid.lstrip("0"):
         raise BadFile(f"its folder contradicts its header: OBS_ID is {header['OBS_ID']!r}")
     match = NAME.fullmatch(found.filename)
@@ -139,6 +139,7 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
     }
     # Read to its end whatever it is, as a truncated file should not be handed out.
     content = decompress(content, LARGEST)
+    fits_table.check_whole(content, header)
     if kind == SOLUTION:
         row["header"] = header.tostring(sep="\n", endcard=False, padding=False)
         _columns(ASP_SOL, content, tstart, tstop)
@@ -167,7 +168,8 @@ def _column(table: fits_table.BinTable, name: str) -> NDArray[Any]:
     native: NDArray[Any] = values.astype(values.dtype.newbyteorder("="))
     zero = table.layout.zeros.get(named[name.lower()], 0.0)
     if zero:
-        native = native + zero if zero % 1 or native.dtype.kind == "f" else native.astype(np.int64) + int(zero)
+        whole = native.dtype.kind != "f" and zero % 1 == 0 and abs(zero) < 2**62
+        native = native.astype(np.int64) + int(zero) if whole else native + zero
     return native
 
 

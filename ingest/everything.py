@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mica_lake.errors import LakeError
+from mica_lake.errors import LakeError, said_of
 from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar, vv
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
@@ -115,9 +116,9 @@ def ingest(
             try:
                 where = {"cluster": cluster} if name in ON_A_CLUSTER else {}
                 report = one(source, lake, jobs=jobs, dry_run=dry_run, console=console, **where)
-            except (LakeError, ValueError, OSError, ImportError) as error:
+            except (LakeError, ValueError, OSError, ImportError, BrokenExecutor) as error:
                 table.add_row(name, "failed, see below")
-                failures.append(f"{name}: {error}")
+                failures.append(f"{name}: {said_of(error)}")
             else:
                 reports.append(report)
                 line(report)

@@ -91,22 +91,18 @@ def read(content: bytes, keywords: Collection[str], *, header_only: bool = False
     wanted = np.isin(np.char.rstrip(names), [*map(str.encode, keywords), *_OF_TABLE])
     try:
         header = fits.Header.fromstring(_text(cards[wanted]))
-        layout = _layout(_text(cards[of_columns]), int(header["TFIELDS"]))
-        width, count = int(header["NAXIS1"]), int(header["NAXIS2"])
+        list(header.values())  # each is parsed when it is asked for, and not all can be
+        layout = _layout(_text(cards[of_columns]), count_in(header, "TFIELDS"))
+        width, count = count_in(header, "NAXIS1"), count_in(header, "NAXIS2")
     except BadFile:
         raise
     except Exception as error:  # astropy raises many kinds for damaged cards
         raise BadFile(f"its header is damaged ({type(error).__name__}: {error})") from None
     if width != layout.dtype.itemsize:
         raise BadFile(f"its header is damaged (NAXIS1 is {width}, the columns take {layout.dtype.itemsize} bytes)")
-    if count < 0:
-        raise BadFile(f"its header is damaged (NAXIS2 is {count})")
     if header_only:
         return BinTable(header, layout, None)
-    if len(data) < stop + width * count:
-        raise BadFile(
-            f"it is truncated: {count} rows of {width} bytes are announced, {len(data) - stop} bytes are there"
-        )
+    check_whole(data, header)
     return BinTable(header, layout, np.frombuffer(data, layout.dtype, count, stop))
 
 
@@ -138,6 +134,55 @@ def read_header(content: bytes) -> fits.Header:
         return header
     except Exception as error:  # astropy raises many kinds for damaged cards
         raise BadFile(f"its header is damaged ({type(error).__name__}: {error})") from None
+
+
+def count_in(header: fits.Header, keyword: str) -> int:
+    """
+    How many of something a header says that there are.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        The header.
+    keyword : str
+        Such as NAXIS2.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    BadFile
+        If there is no such number, or it is not whole or negative.
+    """
+    value = header.get(keyword)
+    if type(value) is not int or value < 0:
+        raise BadFile(f"its header is damaged ({keyword} is {value!r})")
+    return value
+
+
+def check_whole(data: bytes, header: fits.Header) -> None:
+    """
+    Refuse a file that ends before the rows of its first binary table do.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, not gzipped.
+    header : astropy.io.fits.Header
+        Header of the table.
+
+    Raises
+    ------
+    BadFile
+        If not all rows that the header announces are there.
+    """
+    width, count = count_in(header, "NAXIS1"), count_in(header, "NAXIS2")
+    there = len(data) - _table_header(data)[1]
+    if there < width * count:
+        raise BadFile(f"it is truncated: {count} rows of {width} bytes are announced, {there} bytes are there")
 
 
 def _table_header(data: bytes) -> tuple[int, int]:

@@ -1,10 +1,11 @@
 """The processes that do the work of an ingest."""
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,18 @@ import pyarrow as pa
 FEW = 8
 
 
-def _one_thread() -> None:
+def _begin() -> None:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    threading.Thread(target=_end_with_the_ingest, daemon=True).start()
+
+
+def _end_with_the_ingest() -> None:
+    # Of itself a process whose ingest was killed would wait for work forever.
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class _InProcess(Executor):
@@ -75,7 +85,7 @@ def executor(
         if workers == 1 or (tasks <= FEW and not started):
             return _InProcess()
         if not started:
-            started.append(stack.enter_context(ProcessPoolExecutor(workers, get_context("spawn"), _one_thread)))
+            started.append(stack.enter_context(ProcessPoolExecutor(workers, get_context("spawn"), _begin)))
         return started[0]
 
     return of

@@ -139,7 +139,7 @@ def _defaults(top: Path) -> tuple[dict[int, int | None], list[str]]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return {int(obsid): default for obsid, default in connection.execute(query)}, []
-    except (sqlite3.Error, TypeError, ValueError) as error:
+    except (sqlite3.Error, TypeError, ValueError, OverflowError) as error:
         return {}, [f"{error}; the links say which revision is the default"]
 
 

@@ -152,9 +152,15 @@ def mend(root: Path) -> None:
         The lake, whose writer's lock is held.
     """
     if (root / "_catalog" / "interrupted").exists():
+        for unfinished in root.glob("*/**/.*data.parquet.new*"):
+            unfinished.unlink()
         reindex(root, thorough=False)
     if current_generation(root) is not None:
         collect_garbage(root)
+    else:
+        # What is whole may be all that is left of a lake whose catalog was lost.
+        for unfinished in (*root.glob(".mica_lake.sql.*"), *(root / "_catalog").rglob(".*")):
+            unfinished.unlink()
 
 
 def absolute(root: str | os.PathLike[str]) -> Path:

@@ -1,7 +1,6 @@
 """The command line, ``mica-lake``."""
 
 import enum
-import errno
 import os
 import sys
 from concurrent.futures import BrokenExecutor
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from mica_lake.errors import LakeError, MissingDataError
+from mica_lake.errors import LakeError, MissingDataError, said_of
 
 app = typer.Typer(
     name="mica-lake",
@@ -343,20 +342,10 @@ def main() -> None:
     """Run the command line; what goes wrong becomes a message and exit code 1."""
     try:
         app()
-    except (LakeError, MissingDataError, ValueError, ImportError) as error:
-        _fail(str(error))
-    except BrokenExecutor:
-        _fail("a process of the ingest died (out of memory?). The lake is as before: run it again, with fewer --jobs")
     except BrokenPipeError:
         sys.exit(0)
-    except OSError as error:
-        no_room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        where = f" ({error.filename})" if error.filename else ""
-        if no_room:
-            _fail(f"no room left on the disk{where}. The lake is as before: make room and run it again")
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            _fail(f"no permission{where}: {error.strerror}. The lake is as before")
-        _fail(str(error))
+    except (LakeError, MissingDataError, ValueError, ImportError, OSError, BrokenExecutor) as error:
+        _fail(said_of(error))
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted; nothing is lost: run it again to go on")
         sys.exit(130)

@@ -509,6 +509,10 @@ def a_text_as_tstop(content: bytes) -> bytes:
     return re.sub(rb"TSTOP   = .{20}", b"TSTOP   = 'soon'              ", content)
 
 
+def an_open_quote(content: bytes) -> bytes:
+    return re.sub(rb"STOPMNF = .{20}", b"STOPMNF = 'many" + b" " * 15, content)
+
+
 def named(name: str) -> MakeBad:
     return lambda folder: file_of(folder, minute(imgsize=8)).rename(folder / name)
 
@@ -581,6 +585,9 @@ BAD: dict[str, tuple[MakeBad, str]] = {
     "REVISION missing": (with_header(REVISION=None), "no number REVISION"),
     "STARTMJF missing": (with_header(STARTMJF=None), "no number STARTMJF"),
     "STOPMNF a text": (with_header(STOPMNF="many"), "no number STOPMNF: 'many'"),
+    "STOPMNF that cannot be parsed": (with_content(an_open_quote), "header is damaged .*STOPMNF"),
+    "REVISION a fraction": (with_header(REVISION=1.5), "no number REVISION: 1.5"),
+    "STARTMJF a fraction": (with_header(STARTMJF=7.5), "no number STARTMJF: 7.5"),
     "STARTMJF beyond 32 bits": (with_header(STARTMJF=2**40), "STARTMJF"),
     "a name that does not match": (named("acaf545054470N001_img0.fits.gz"), "its name is not acaf"),
     "slot 8 in its name": (named(NAME.replace("_3_", "_8_")), "its name is not acaf"),
@@ -602,6 +609,15 @@ def test_the_good_file_is_good(tmp_path: Path) -> None:
     file = file_of(tmp_path, minute(imgsize=8))
     assert file.name == NAME
     assert take(tmp_path / "lake", file).exit_code == 0
+
+
+def test_a_text_that_a_header_leaves_empty_is_empty(tmp_path: Path) -> None:
+    file = file_of(tmp_path, minute(imgsize=8))
+    plain = gzip.decompress(file.read_bytes())
+    file.write_bytes(gzip.compress(re.sub(rb"TLMVER  = .{20}", b"TLMVER  =" + b" " * 21, plain), mtime=0))
+    assert take(tmp_path / "lake", file).exit_code == 0
+    (row,) = catalog.read_table(tmp_path / "lake", "source_file").to_pylist()
+    assert (row["tlmver"], row["status"]) == ("", "current")
 
 
 @pytest.mark.parametrize(("make", "reason"), BAD.values(), ids=BAD.keys())

@@ -1339,6 +1339,14 @@ def test_beside_bad_files_the_rest_goes_in(with_bad_files: tuple[Path, Path, Rep
 CRASHES = {
     "NAXIS2 a text": ("gspr", {"change": lambda c: card_of(c, b"NAXIS2", b"NAXIS2  = 'abc'")}, "NAXIS2"),
     "REVISION infinite": ("gspr", {"change": lambda c: card_of(c, b"REVISION", b"REVISION=              1.0E999")}, ""),
+    "NAXIS2 beyond 64 bits": (
+        "gspr", {"change": lambda c: card_of(c, b"NAXIS2", b"NAXIS2  = 1" + b"0" * 30)}, "truncated",
+    ),
+    "NAXIS2 a fraction": (
+        "gspr", {"change": lambda c: card_of(c, b"NAXIS2", b"NAXIS2  =                  1.5")}, "NAXIS2 is 1.5",
+    ),
+    "no rows of a list": ("gspr", {"change": lambda c: c[:-2880]}, "truncated"),
+    "an offset beyond 64 bits": ("aqual", {"TZERO2": 9.9e99}, "asp_sol_status"),
     "status of two": ("aqual", other("aqual", asp_sol_status=np.ones((40, 2), np.int32)), "asp_sol_status"),
     "status of eight bytes": ("aqual", other("aqual", asp_sol_status=np.full(40, 2**40)), "asp_sol_status"),
     "times of quality of two": ("aqual", other("aqual", time=NOON + np.arange(80.0).reshape(40, 2)), "time"),

@@ -466,6 +466,14 @@ BAD_IMAGES: dict[str, tuple[Callable[[str], bytes], str]] = {
     "larger": (lambda _: fits_of(np.zeros((1025, 1024), np.float32)), "it is 1025x1024, not 1024x1024"),
     "a line": (lambda _: fits_of(np.zeros(SIDE * SIDE, np.float32)), "it is 1048576, not 1024x1024"),
     "a cube": (lambda _: fits_of(np.zeros((1, SIDE, SIDE), np.float32)), "it is 1x1024x1024, not 1024x1024"),
+    "two thousand million axes": (
+        lambda _: fits_of(an_image()).replace(b"NAXIS   =                    2", b"NAXIS   =           2147483648"),
+        "it is no FITS image",
+    ),
+    "a petabyte": (
+        lambda _: fits_of(an_image()).replace(b"NAXIS1  =                 1024", b"NAXIS1  =      999999999999999"),
+        "it is 1024x999999999999999, not 1024x1024",
+    ),
     "no image": (lambda _: fits_of(None), "it is no image, not 1024x1024"),
     "in an extension": (an_extension, "it is no image, not 1024x1024"),
     "float64": (lambda _: fits_of(an_image().astype(np.float64)), "its values are >f8, not float32"),

@@ -230,6 +230,12 @@ def edited(old: bytes, new: bytes) -> Callable[[], bytes]:
         (edited(b"NAXIS2  =                    3", b"NAXIS2  =                   -3"), "NAXIS2 is -3"),
         (edited(b"NAXIS2  =                    3", b"NAXIS2  =            300000000"), "truncated: 300000000 rows"),
         (edited(b"NAXIS2  =                    3", b"NAXIS2  =                'abc'"), "header is damaged"),
+        (edited(b"NAXIS2  =                    3", b"NAXIS2  =                  1.5"), "NAXIS2 is 1.5"),
+        (edited(b"NAXIS2  =                    3", b"NAXIS2  =                    T"), "NAXIS2 is True"),
+        (edited(b"NAXIS2  =                    3", b"NAXIS2  =                     "), "NAXIS2 is None"),
+        (edited(b"'2E      '           ", b"'99999999999999E'    "), "header is damaged"),
+        (edited(b"TFIELDS =                    2", b"TFIELDS =         999999999999"), "header is damaged"),
+        (lambda: table_of([fits.Column("A", "J")], TLMVER="P014").replace(b"'P014    '", b"'P014     "), "Unparsable"),
         (edited(b"TFIELDS =                    2", b"TFIELDS =                    3"), "header is damaged"),
         (edited(b"TFIELDS =                    2", b"COMMENT                     2 "), "header is damaged"),
         (edited(b"'B       '", b"'A       '"), "column A has a form"),
@@ -240,8 +246,10 @@ def edited(old: bytes, new: bytes) -> Callable[[], bytes]:
     ],
     ids=[
         "text", "image only", "image extension", "ASCII table", "scaled", "variable length", "complex", "NAXIS1",
-        "NAXIS2", "far too many rows", "NAXIS2 no number", "TFIELDS too large", "TFIELDS missing", "a name twice",
-        "no extension", "half a header", "a header without its padding", "a tenth of a card",
+        "NAXIS2", "far too many rows", "NAXIS2 no number", "NAXIS2 no whole number", "NAXIS2 true", "NAXIS2 empty",
+        "a column of 400 TB", "a million million columns", "a card that cannot be parsed", "TFIELDS too large",
+        "TFIELDS missing", "a name twice", "no extension", "half a header", "a header without its padding",
+        "a tenth of a card",
     ],
 )  # fmt: skip
 def test_what_is_no_such_table_is_refused_with_the_reason(content: Callable[[], bytes], reason: str) -> None:

@@ -1,5 +1,6 @@
 """Archives by observation: which revision is the default and the last, and what is wrong with links and database."""
 
+import math
 import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,9 @@ def test_without_a_word_of_the_database_the_link_says_it(rows: Rows | None, tmp_
     assert wrong(tmp_path) == (NO_DATABASE if rows is None else other)
 
 
-@pytest.mark.parametrize("kind", ["text", "truncated", "another table", "no column", "a folder", "empty", "null obsid"])
+@pytest.mark.parametrize(
+    "kind", ["text", "truncated", "another table", "no column", "a folder", "empty", "null obsid", "an infinite one"]
+)
 def test_of_a_damaged_database_nothing_is_believed(kind: str, tmp_path: Path) -> None:
     group = folders(tmp_path, 1, 2)
     (group / "02121").symlink_to("02121_v02")
@@ -139,7 +142,7 @@ def test_of_a_damaged_database_nothing_is_believed(kind: str, tmp_path: Path) ->
     elif kind == "empty":
         path.write_bytes(b"")
     else:
-        database(tmp_path, [(OBSID, 1, 1), (None, 1, 1)])
+        database(tmp_path, [(OBSID, 1, 1), (None if kind == "null obsid" else math.inf, 1, 1)])
     assert told(tmp_path) == {1: (False, False, None), 2: (True, True, "02121")}
     assert list(wrong(tmp_path)) == ["archfiles.db3"]
     assert wrong(tmp_path)["archfiles.db3"].endswith("; the links say which revision is the default")

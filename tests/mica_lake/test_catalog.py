@@ -165,7 +165,7 @@ def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_m
     answers = [answer(after)]
     if before:
         answers.append(answer(take(tmp_path / "before", *before)))
-    wrong: dict[str, list[int]] = {"answer": [], "raised": [], "partitions": [], "statuses": []}
+    wrong: dict[str, list[int]] = {"answer": [], "raised": [], "partitions": [], "statuses": [], "left": []}
     # Of the many steps, each case looks at another sixth; a generation's files are written in the same few each.
     sixth = list(CHANGES.values()).index((intervals, new)) + (2 if again == "all files" else 0)
     for step, killed in enumerate(killed_at_each_step(tmp_path / "killed", before, last)):
@@ -183,6 +183,8 @@ def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_m
             wrong["partitions"].append(step)
         if statuses(killed) != statuses(after):
             wrong["statuses"].append(step)
+        if [path for path in killed.rglob(".*") if path.is_file()]:
+            wrong["left"].append(step)
     assert {what: steps for what, steps in wrong.items() if steps} == {}
 
 

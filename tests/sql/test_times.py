@@ -6,7 +6,9 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import erfa
+import numpy as np
 import pytest
+from astropy.time import Time
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +113,25 @@ def test_a_text_is_what_python_says_or_null_where_python_refuses(lake: Lake, val
 )
 def test_second_60_is_there_in_a_leap_second_in_both_forms(lake: Lake, text: str) -> None:
     assert lake.arrow("SELECT cxcsec($t) AS secs", {"t": text}).to_pylist() == [{"secs": cxcsec(text)}]
+
+
+@settings(lists, max_examples=20)
+@given(
+    values=st.lists(
+        st.floats(day_start(date(1999, 1, 1)), day_start(date(2031, 1, 1))).map(lambda s: round(s, 3)), min_size=50
+    )
+)
+@pytest.mark.filterwarnings("ignore:.*dubious year:erfa.ErfaWarning")
+def test_both_ways_from_1999_to_2030_are_those_of_astropy(lake: Lake, values: list[float]) -> None:
+    # Next to each leap second, too.
+    values += [day_start(day + timedelta(1)) + off for day in LEAP_DAYS for off in (-1.001, -1, -0.5, -0.001, 0, 0.25)]
+    expected = Time(values, format="cxcsec").utc
+    expected.precision = 3
+    assert_same(values, answers(lake, "utc(v)", values, "DOUBLE"), expected.yday.tolist())
+    for texts_of in (expected.yday, expected.isot):
+        secs_of = Time(texts_of, scale="utc").cxcsec
+        found = np.array(answers(lake, "cxcsec(v)", texts_of.tolist(), "VARCHAR"))
+        assert np.abs(found - secs_of).max() < 1e-6
 
 
 @settings(lists, max_examples=30)
