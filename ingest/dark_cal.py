@@ -154,6 +154,8 @@ def read_image(content: bytes) -> NDArray[np.float32]:
     try:
         # Not fits.open, which unpacks whatever is packed, however much that is.
         content = decompress(content, LARGEST)
+        if not content.startswith(b"SIMPLE  ="):
+            raise BadFile("it is no FITS image")
         # Looked at first, as astropy makes room for whatever is announced.
         announced = fits.Header.fromstring(content[: 36 * 2880])
         axes = [announced[f"NAXIS{n}"] for n in range(min(announced["NAXIS"], 9), 0, -1)]

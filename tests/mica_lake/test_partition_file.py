@@ -338,6 +338,10 @@ def values_of(type_: pa.DataType) -> st.SearchStrategy[Any]:
     """Values of a type, bit by bit for floats: every NaN, both zeros, the largest and smallest."""
     if pa.types.is_list(type_):
         return st.lists(values_of(type_.value_type), max_size=5)
+    if pa.types.is_struct(type_):
+        # One value for all fields of a type, as there are many.
+        drawn = st.fixed_dictionaries({f.type: st.one_of(st.none(), values_of(f.type)) for f in type_})
+        return drawn.map(lambda of: {f.name: of[f.type] for f in type_})
     if pa.types.is_boolean(type_):
         return st.booleans()
     if pa.types.is_string(type_):
@@ -358,6 +362,9 @@ def array_of(values: list[Any], type_: pa.DataType) -> pa.Array:
         offsets = np.cumsum([0, *(len(one or ()) for one in values)]).astype(np.int32)
         null = pa.array([one is None for one in values], pa.bool_())
         return pa.ListArray.from_arrays(pa.array(offsets), inner, mask=null)
+    if pa.types.is_struct(type_):
+        fields = [array_of([one[f.name] for one in values], f.type) for f in type_]
+        return pa.StructArray.from_arrays(fields, fields=list(type_))
     if pa.types.is_floating(type_):
         null = np.array([v is None for v in values], bool)
         numbers = np.array([0 if v is None else v for v in values], f"f{type_.bit_width // 8}")
@@ -374,6 +381,8 @@ def bits_of(array: pa.Array) -> list[Any]:
         lengths = [None if one is None else len(one) for one in array.to_pylist()]
         ends = np.cumsum([length or 0 for length in lengths]).tolist()
         return [None if n is None else inner[end - n : end] for n, end in zip(lengths, ends, strict=True)]
+    if pa.types.is_struct(array.type):
+        return list(zip(*map(bits_of, array.flatten()), strict=True))
     if pa.types.is_floating(array.type):
         null = array.is_null().to_pylist()
         words = array.fill_null(0).to_numpy(zero_copy_only=False).view(f"u{array.type.bit_width // 8}").tolist()

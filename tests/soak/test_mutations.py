@@ -337,7 +337,7 @@ def test_dark_current_images(soak: bool, tmp_path: Path, record_property: Callab
             mutations.refused += 1
             continue
         mutations.taken += 1
-        with fits.open(io.BytesIO(changed), memmap=False) as hdus:
+        with fits.open(io.BytesIO(unzipped(changed)), memmap=False) as hdus:
             assert image.tobytes() == hdus[0].data.astype(np.float32).tobytes(), f"{mutations.seed}, {number}"
     mutations.note(record_property, "dark current images")
 
