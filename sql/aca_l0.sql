@@ -37,7 +37,7 @@ CREATE OR REPLACE TEMP MACRO status_flag(status, n) AS (status::INTEGER >> n) & 
 
 -- An image of 16, 36 or 64 pixels in the middle of a square of 8 x 8, as 64 pixels; null outside.
 CREATE OR REPLACE TEMP MACRO image_8x8(pixels) AS
-    CASE len(pixels)
+    CASE array_length(pixels)
         WHEN 64 THEN pixels
         WHEN 36 THEN list_transform(
             range(64),
