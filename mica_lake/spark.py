@@ -1,19 +1,24 @@
 """
 The lake in Spark: its tables and views as temporary views, the table macros of `sql/` as functions.
 
-The SQL is that of `sql/*.sql`. What reads rows is turned into Spark's SQL by sqlglot. What does not is computed by DuckDB
-beforehand and put in its place: which partitions there are from start to stop, what a text is in CXC seconds, whether there
-is such a slot. So times, slots and their errors are the same through each door, and Spark gets paths and numbers.
+The SQL is that of `sql/*.sql`. What reads rows is turned into Spark's SQL by sqlglot. What does not is computed by
+DuckDB beforehand and put in its place: which partitions there are from start to stop, what a text is in CXC seconds,
+whether there is such a slot. So times, slots and their errors are the same through each door, and Spark gets paths and
+numbers.
 """
 
 import ast
+import os
 import re
+import shutil
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -23,15 +28,12 @@ from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
 try:
-    import pyspark.sql  # noqa: F401 - to say what is missing before anything is asked
     import sqlglot
+    from pyspark.sql import DataFrame, SparkSession
     from sqlglot import exp
     from sqlglot.dialects.duckdb import DuckDB
 except ImportError as error:
     raise ImportError(f"{error}: pip install 'mica-lake[spark]' brings what mica_lake.spark needs") from error
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
 
 _CREATE = re.compile(
     r"\A(?P<comment>(?:\s*--[^\n]*\n)*)\s*"
@@ -41,12 +43,14 @@ _CREATE = re.compile(
 )
 
 
-
 class _SqlOfTheLake(DuckDB):
     """DuckDB's SQL, read as it is written: sqlglot would count elements from 0, but only where it knows that it may."""
 
     INDEX_OFFSET = 0
 
+
+# A table with more is no view of the session: Spark looks at each file before it answers anything. See docs/scale.md.
+MOST_PARTITIONS = 1000
 
 # What can be computed beforehand if nothing in it is of rows.
 _SCALAR = (exp.Func, exp.Binary, exp.Unary, exp.Between, exp.In, exp.Bracket, exp.Placeholder)
@@ -104,8 +108,8 @@ class SparkLake:
     ``aca_images(start, stop)``, ``warm_pixels(threshold, ref=-19.0)``, … Each gives a Spark DataFrame of the partitions
     needed and no other. Times are taken in any form that `mica_lake.times.cxcsec` takes.
 
-    It stays as the lake was when it was registered. What was replaced since can be read for an hour; after it, Spark says
-    which file is not there, and the lake is to be registered again.
+    It stays as the lake was when it was registered. What was replaced since can be read for an hour; after it, Spark
+    says which file is not there, and the lake is to be registered again.
 
     Attributes
     ----------
@@ -113,7 +117,7 @@ class SparkLake:
         The session.
     """
 
-    def __init__(self, spark: "SparkSession", lake: Lake) -> None:
+    def __init__(self, spark: SparkSession, lake: Lake) -> None:
         self.spark = spark
         self._root = lake.root
         self._connection = lake.private_connection()
@@ -126,7 +130,7 @@ class SparkLake:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_names("table macro")]
 
-    def __getattr__(self, name: str) -> Callable[..., "DataFrame"]:
+    def __getattr__(self, name: str) -> Callable[..., DataFrame]:
         if name not in _names("table macro"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         definition = _definitions()[name]
@@ -141,7 +145,7 @@ class SparkLake:
             ]
         )
 
-        def function(*args: Any, **kwargs: Any) -> "DataFrame":
+        def function(*args: Any, **kwargs: Any) -> DataFrame:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             values = {parameter: _argument(parameter, value) for parameter, value in bound.arguments.items()}
@@ -153,7 +157,7 @@ class SparkLake:
         function.__signature__ = signature  # type: ignore[attr-defined]
         return function
 
-    def table(self, name: str) -> "DataFrame":
+    def table(self, name: str) -> DataFrame:
         """
         All rows of a table of the lake, or of a view of `sql/`.
 
@@ -183,7 +187,7 @@ class SparkLake:
                 raise ValueError(f"there is no table {name!r}; the lake has {known}")
         return self._tables[name]
 
-    def _frame(self, query: exp.Expression, values: Mapping[str, Any]) -> "DataFrame":
+    def _frame(self, query: exp.Expression, values: Mapping[str, Any]) -> DataFrame:
         """The answer of a query in DuckDB's SQL."""
         _expand_macros(query)
         ctes = {cte.alias for cte in query.find_all(exp.CTE)}
@@ -220,10 +224,17 @@ class SparkLake:
                 raise ValueError(message(error)) from error
         return list(zip(row, map(str, relation.types), strict=True))
 
-    def _read(self, paths: Sequence[str]) -> "DataFrame":
+    def _read(self, paths: Sequence[str]) -> DataFrame:
+        with self._lock:
+            described = self._connection.read_parquet(paths[0], hive_partitioning=False)
+        columns = [
+            exp.ColumnDef(this=exp.to_identifier(name), kind=_type(str(type_)))
+            for name, type_ in zip(described.columns, described.types, strict=True)
+        ]
+        schema = ", ".join(column.sql("spark", identify=True) for column in columns)
         # Hadoop would take braces for a pattern.
-        escaped = [re.sub(r"([{}\\])", r"\\\1", path) for path in paths]
-        return self.spark.read.options(**_NO_FILE_LEFT_OUT).parquet(*(f"file://{path}" for path in escaped))
+        files = ["file://" + re.sub(r"([{}\\])", r"\\\1", path) for path in paths]
+        return self.spark.read.schema(schema).options(**_NO_FILE_LEFT_OUT).parquet(*files)
 
 
 def _argument(parameter: str, value: Any) -> Any:
@@ -247,9 +258,7 @@ def _expand_macros(query: exp.Expression) -> None:
 
 def _is_macro_of_rows(call: exp.Expression) -> bool:
     return (
-        call.name.lower() in _names("macro")
-        and not _is_constant(call)
-        and call.find_ancestor(exp.ReadParquet) is None
+        call.name.lower() in _names("macro") and not _is_constant(call) and call.find_ancestor(exp.ReadParquet) is None
     )
 
 
@@ -264,8 +273,16 @@ def _settled(node: exp.Expression) -> bool:
 def _literal(value: Any, type_: str) -> exp.Expression:
     if value is None or isinstance(value, bool | str):
         return exp.convert(value)
-    # A decimal number is a real one: Spark's decimals lose digits in a division.
-    return exp.cast(exp.Literal.string(str(value)), "DOUBLE" if type_.startswith("DECIMAL") else type_, dialect=_SqlOfTheLake)
+    return exp.cast(exp.Literal.string(str(value)), _type(type_))
+
+
+def _type(text: str) -> exp.DataType:
+    """A type of DuckDB as Spark has it: without sign one size larger, and a decimal number is a real one."""
+    if text.startswith("DECIMAL"):  # of which Spark loses digits in a division
+        return exp.DataType.build("DOUBLE")
+    for unsigned, larger in (("UTINYINT", "SMALLINT"), ("USMALLINT", "INTEGER"), ("UINTEGER", "BIGINT")):
+        text = text.replace(unsigned, larger)
+    return exp.DataType.build(text, dialect=_SqlOfTheLake)
 
 
 def _spark_sql(query: exp.Expression) -> str:
@@ -288,6 +305,85 @@ def _spark_sql(query: exp.Expression) -> str:
     return query.sql("spark", identify=True, unsupported_level=sqlglot.ErrorLevel.RAISE)
 
 
-def register(spark: "SparkSession", lake: Lake) -> SparkLake:
+def local_session() -> SparkSession:
+    """
+    A Spark session on all cores of this machine, reached from this machine only.
+
+    A cluster's session is made as its people say; this is for trying, and for a machine with many cores.
+
+    Returns
+    -------
+    pyspark.sql.SparkSession
+        It, or the one that this process has already.
+
+    Raises
+    ------
+    OSError
+        If there is no Java.
+
+    Examples
+    --------
+    >>> local_session().range(3).count()
+    3
+    """
+    java = Path(os.environ["JAVA_HOME"], "bin", "java") if os.environ.get("JAVA_HOME") else "java"
+    if shutil.which(java) is None:
+        raise OSError(
+            f"Spark runs on Java 17 or newer, and there is no {java}: 'apt-get install openjdk-17-jre-headless', "
+            "or set JAVA_HOME to the directory of another"
+        )
+    settings = {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+        "spark.sql.shuffle.partitions": "8",
+    }
+    return SparkSession.builder.master("local[*]").appName("mica-lake").config(map=settings).getOrCreate()
+
+
+def register(spark: SparkSession, lake: Lake) -> SparkLake:
+    """
+    Make a lake known to a Spark session.
+
+    Each view of `sql/` and each table of the lake becomes a temporary view of the same name, for ``spark.sql``; what
+    the session has of these names is replaced. The paths are those of the lake's catalog: no directory is listed. A
+    table of more than 1,000 partitions is left out, as Spark looks at each file before it answers anything;
+    `SparkLake.table` gives it.
+
+    Parameters
+    ----------
+    spark : pyspark.sql.SparkSession
+        The session. Its workers see the lake at the same path.
+    lake : Lake
+        The lake.
+
+    Returns
+    -------
+    SparkLake
+        The table macros of `sql/`, such as ``slot_data``, as methods that give Spark DataFrames.
+
+    Raises
+    ------
+    LakeError
+        If the lake has gone or its catalog is damaged.
+
+    Examples
+    --------
+    >>> from mica_lake import Lake
+    >>> spark = local_session()
+    >>> mica = register(spark, Lake(getfixture("demo_lake")))
+    >>> mica.slot_data("2024:001", "2024:001:00:10", 3).count()
+    293
+    >>> spark.sql("SELECT detector FROM obspar WHERE isdefault").distinct().count()
+    2
+    """
     found = SparkLake(spark, lake)
+    partitions = dict(lake.sql('SELECT table_name, count(*) FROM "partition" GROUP BY ALL').fetchall())
+    for name in {*_names("view"), *TABLES}:
+        if partitions.get(name, 0) <= MOST_PARTITIONS:
+            found.table(name).createOrReplaceTempView(name)
+        else:
+            # A session's view of another lake would answer in its place.
+            spark.catalog.dropTempView(name)
     return found
