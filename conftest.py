@@ -16,6 +16,8 @@ from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats, vv
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
+# What needs Spark is tested in one session, by tests/mica_lake/test_spark.py, and so are its examples.
+collect_ignore = ["mica_lake/spark.py"]
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
 

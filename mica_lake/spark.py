@@ -69,7 +69,7 @@ class _Definition:
     body: str
     comment: str
 
-    def with_arguments(self, arguments: Mapping[str, exp.Expression]) -> exp.Expression:
+    def with_arguments(self, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
         """Its body, with the arguments in the place of the parameters."""
         body = sqlglot.parse_one(self.body, read=_SqlOfTheLake)
         for column in list(body.find_all(exp.Column)):
@@ -187,7 +187,7 @@ class SparkLake:
                 raise ValueError(f"there is no table {name!r}; the lake has {known}")
         return self._tables[name]
 
-    def _frame(self, query: exp.Expression, values: Mapping[str, Any]) -> DataFrame:
+    def _frame(self, query: exp.Expr, values: Mapping[str, Any]) -> DataFrame:
         """The answer of a query in DuckDB's SQL."""
         _expand_macros(query)
         ctes = {cte.alias for cte in query.find_all(exp.CTE)}
@@ -196,7 +196,7 @@ class SparkLake:
         constants = [node for node in query.walk(prune=_settled) if _is_constant(node)]
         asked = [*(table.this.expressions[0] for table in files), *constants]
         computed = self._computed([node.sql(_SqlOfTheLake) for node in asked], values)
-        frames: dict[str, DataFrame] = {}
+        frames: dict[str, Any] = {}
         for table in tables:
             name = f"frame{len(frames)}"
             if table in files:
@@ -244,7 +244,7 @@ def _argument(parameter: str, value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _expand_macros(query: exp.Expression) -> None:
+def _expand_macros(query: exp.Expr) -> None:
     """Put the macros that are computed for each row in the place of their calls."""
     while calls := [call for call in query.find_all(exp.Anonymous) if _is_macro_of_rows(call)]:
         call = calls[0]
@@ -256,21 +256,21 @@ def _expand_macros(query: exp.Expression) -> None:
         call.replace(exp.paren(body))
 
 
-def _is_macro_of_rows(call: exp.Expression) -> bool:
+def _is_macro_of_rows(call: exp.Expr) -> bool:
     return (
         call.name.lower() in _names("macro") and not _is_constant(call) and call.find_ancestor(exp.ReadParquet) is None
     )
 
 
-def _is_constant(node: exp.Expression) -> bool:
+def _is_constant(node: exp.Expr) -> bool:
     return isinstance(node, _SCALAR) and not isinstance(node, exp.ReadParquet | exp.If) and node.find(*_OF_ROWS) is None
 
 
-def _settled(node: exp.Expression) -> bool:
+def _settled(node: exp.Expr) -> bool:
     return isinstance(node, exp.ReadParquet) or _is_constant(node)
 
 
-def _literal(value: Any, type_: str) -> exp.Expression:
+def _literal(value: Any, type_: str) -> exp.Expr:
     if value is None or isinstance(value, bool | str):
         return exp.convert(value)
     return exp.cast(exp.Literal.string(str(value)), _type(type_))
@@ -285,7 +285,7 @@ def _type(text: str) -> exp.DataType:
     return exp.DataType.build(text, dialect=_SqlOfTheLake)
 
 
-def _spark_sql(query: exp.Expression) -> str:
+def _spark_sql(query: exp.Expr) -> str:
     for number in list(query.find_all(exp.Literal)):
         if number.is_string:
             # pyspark puts data frames in the place of names in braces.
@@ -332,7 +332,7 @@ def local_session() -> SparkSession:
             f"Spark runs on Java 17 or newer, and there is no {java}: 'apt-get install openjdk-17-jre-headless', "
             "or set JAVA_HOME to the directory of another"
         )
-    settings = {
+    settings: dict[str, bool | float | int | str | None] = {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.ui.enabled": "false",

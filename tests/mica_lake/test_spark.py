@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 pytest.importorskip("pyspark", reason="pyspark is absent: pip install -e '.[spark]'")
 pytest.importorskip("sqlglot", reason="sqlglot is absent: pip install -e '.[spark]'")
 JAVA = bool(os.environ.get("JAVA_HOME") or shutil.which("java"))
-needs_java = pytest.mark.skipif(not JAVA, reason="Spark needs Java: apt-get install openjdk-17-jre-headless")
 
 # What each table macro is asked here. One that is added to sql/ is to be added here.
 ASKED: dict[str, list[tuple[Any, ...]]] = {
@@ -68,7 +67,7 @@ def root(demo_lake: str, demo_ska: Path, tmp_path_factory: pytest.TempPathFactor
     """The demo's lake with values that are not numbers, values outside the limits, and a file that is none."""
     folder = tmp_path_factory.mktemp("{spark} lake")
     rng = np.random.default_rng(0)
-    for name, one in (("mica/archive/vv/vv.h5", vv.ingest), ("acq_stats/acq_stats.h5", acq_stats.ingest)):
+    for name in ("mica/archive/vv/vv.h5", "acq_stats/acq_stats.h5"):
         path = folder / "ska" / "data" / name
         path.parent.mkdir(parents=True)
         shutil.copyfile(demo_ska / "data" / name, path)
@@ -192,7 +191,7 @@ def test_a_bad_call_is_an_error_that_names_it(mica: "SparkLake") -> None:
         mica.slot_data("2024:001", "2024:002")
     with pytest.raises(AttributeError, match="slot_date"):
         mica.slot_date  # noqa: B018 - it is the error that counts
-    with pytest.raises(ValueError, match="there is no table 'aca_l1'; the lake has .*aca_l0.*vv_outside"):
+    with pytest.raises(ValueError, match=r"there is no table 'aca_l1'; the lake has .*aca_l0.*vv_outside"):
         mica.table("aca_l1")
 
 
