@@ -375,8 +375,8 @@ def register(spark: SparkSession, lake: Lake) -> SparkLake:
     >>> mica = register(spark, Lake(getfixture("demo_lake")))
     >>> mica.slot_data("2024:001", "2024:001:00:10", 3).count()
     293
-    >>> spark.sql("SELECT detector FROM obspar WHERE isdefault").distinct().count()
-    2
+    >>> spark.sql("SELECT count(*) AS n FROM vv_limit WHERE level = 'warn'").collect()
+    [Row(n=2)]
     """
     found = SparkLake(spark, lake)
     partitions = dict(lake.sql('SELECT table_name, count(*) FROM "partition" GROUP BY ALL').fetchall())

@@ -66,8 +66,8 @@ CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
         PIXTLM AS AAPIXTLM,
         BGDTYP AS AABGDTYP,
         GLBSTAT,
-        COMMCNT >> 2 AS COMMCNT,
-        COMMPROG >> 2 AS COMMPROG,
+        (COMMCNT >> 2)::UTINYINT AS COMMCNT,
+        (COMMPROG >> 2)::UTINYINT AS COMMPROG,
         IMGSTAT,
         IMGROW0,
         IMGCOL0,
@@ -119,7 +119,7 @@ CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
         status_flag(IMGSTAT, 5) AS SAT_PIXEL,
         status_flag(COMMCNT, 0) AS COMMCNT_CHECKSUM_FAIL,
         status_flag(COMMCNT, 1) AS COMMCNT_SYNTAX_ERROR,
-        COMMPROG & 3 AS COMMPROG_REPEAT,
+        (COMMPROG & 3)::UTINYINT AS COMMPROG_REPEAT,
         IMGRAW
     FROM read_parquet(aca_l0_files(cxcsec(start), cxcsec(stop)), hive_partitioning = false)
     WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop) AND QUALITY = 0

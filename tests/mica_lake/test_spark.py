@@ -41,7 +41,7 @@ ASKED: dict[str, list[tuple[Any, ...]]] = {
     "dark_image": [("2022069",), ("2022068",)],
     "hdr3_data": [("2024:001", "2024:001:02:00")],
     "mean_ccd_temp": [("2024:001", "2024:001:02:00"), ("2020:001", "2020:002")],
-    "obspar_kv_of_year": [(2024,), (1999,)],
+    "obspar_kv_of_year": [(2023,), (2024,), (1999,)],
     "slot_data": [
         ("2024:001", "2024:001:02:00", 3),
         (820454469.184, "2024:001:00:00:40", 0),
@@ -137,7 +137,7 @@ def test_each_view_has_equal_rows(spark: "SparkSession", mica: "SparkLake", lake
 
 
 def test_each_table_has_equal_rows(mica: "SparkLake", lake: Lake) -> None:
-    for table in TABLES:
+    for table in TABLES.keys() - set(names(lake, "SELECT view_name FROM duckdb_views()")):
         assert_equal_rows(mica.table(table), lake.scan(table).collect().to_arrow())
 
 
@@ -145,8 +145,8 @@ def test_each_table_has_equal_rows(mica: "SparkLake", lake: Lake) -> None:
 def test_each_table_macro_has_equal_rows(name: str, mica: "SparkLake", lake: Lake) -> None:
     found = 0
     for arguments in ASKED[name]:
-        places = ", ".join(f"${i + 1}" for i in range(len(arguments)))
-        expected = lake.connection.execute(f"FROM {name}({places})", arguments).to_arrow_table()
+        values = {f"p{i}": value for i, value in enumerate(arguments)}
+        expected = lake.arrow(f"FROM {name}({', '.join(f'${place}' for place in values)})", values)
         assert_equal_rows(getattr(mica, name)(*arguments), expected)
         found += len(expected)
     assert found > 0
@@ -201,11 +201,12 @@ def test_the_functions_tell_of_themselves(mica: "SparkLake") -> None:
     assert "ref=-19.0" in str(mica.warm_pixels.__signature__)  # type: ignore[attr-defined]
 
 
-def test_times_are_taken_in_any_form(mica: "SparkLake") -> None:
+def test_times_are_taken_in_any_form(mica: "SparkLake", lake: Lake) -> None:
     from astropy.time import Time
 
-    start, stop = Time("2024-01-01T00:00:00"), Time("2024-01-01T00:00:10")
-    assert mica.slot_data(start, stop, np.int64(3)).count() == 6
+    start, stop = Time("2024-01-01T00:00:00"), Time("2024-01-01T00:01:00")
+    found = mica.slot_data(start, stop, np.int64(3)).count()
+    assert found == lake.scan("aca_l0", start, stop, slot=3).collect().height > 0
 
 
 def test_texts_in_braces_and_quotes_are_texts(mica: "SparkLake") -> None:
@@ -240,13 +241,12 @@ def test_a_table_of_many_partitions_is_no_view_but_a_table(
     from mica_lake import spark as module
 
     monkeypatch.setattr(module, "MOST_PARTITIONS", 7)
-    assert spark.catalog.tableExists("aca_l0")
-    mica = module.register(spark, lake)
-    assert not spark.catalog.tableExists("aca_l0")
-    assert spark.catalog.tableExists("obspar")
+    other = spark.newSession()
+    other.range(1).createOrReplaceTempView("aca_l0")
+    mica = module.register(other, lake)
+    assert not other.catalog.tableExists("aca_l0")
+    assert other.catalog.tableExists("obspar")
     assert mica.table("aca_l0").count() == lake.scan("aca_l0").collect().height
-    monkeypatch.undo()
-    module.register(spark, lake)
 
 
 def test_the_examples_of_its_docstrings_run(spark: "SparkSession", demo_lake: str) -> None:
