@@ -17,8 +17,9 @@ from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats, vv
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
-# It imports what a plain install does not have.
-collect_ignore = [] if find_spec("distributed") else ["ingest/cluster.py"]
+# The first imports what a plain install does not have; what needs Spark is tested in one session, with its examples, by
+# tests/mica_lake/test_spark.py.
+collect_ignore = [*([] if find_spec("distributed") else ["ingest/cluster.py"]), "mica_lake/spark.py"]
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
 

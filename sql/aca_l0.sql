@@ -37,7 +37,7 @@ CREATE OR REPLACE TEMP MACRO status_flag(status, n) AS (status::INTEGER >> n) & 
 
 -- An image of 16, 36 or 64 pixels in the middle of a square of 8 x 8, as 64 pixels; null outside.
 CREATE OR REPLACE TEMP MACRO image_8x8(pixels) AS
-    CASE len(pixels)
+    CASE array_length(pixels)
         WHEN 64 THEN pixels
         WHEN 36 THEN list_transform(
             range(64),
@@ -66,8 +66,8 @@ CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
         PIXTLM AS AAPIXTLM,
         BGDTYP AS AABGDTYP,
         GLBSTAT,
-        COMMCNT >> 2 AS COMMCNT,
-        COMMPROG >> 2 AS COMMPROG,
+        (COMMCNT >> 2)::UTINYINT AS COMMCNT,
+        (COMMPROG >> 2)::UTINYINT AS COMMPROG,
         IMGSTAT,
         IMGROW0,
         IMGCOL0,
@@ -119,7 +119,7 @@ CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
         status_flag(IMGSTAT, 5) AS SAT_PIXEL,
         status_flag(COMMCNT, 0) AS COMMCNT_CHECKSUM_FAIL,
         status_flag(COMMCNT, 1) AS COMMCNT_SYNTAX_ERROR,
-        COMMPROG & 3 AS COMMPROG_REPEAT,
+        (COMMPROG & 3)::UTINYINT AS COMMPROG_REPEAT,
         IMGRAW
     FROM read_parquet(aca_l0_files(cxcsec(start), cxcsec(stop)), hive_partitioning = false)
     WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop) AND QUALITY = 0

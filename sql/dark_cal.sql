@@ -70,9 +70,9 @@ CREATE OR REPLACE TEMP MACRO warm_pixels(threshold, ref := -19.0) AS TABLE
         calibration.date,
         calibration.ccd_temp,
         min(level.warmer) FILTER (level.value <= as_float(threshold)) AS n_warm,
-        n_warm / 1048576 AS fraction,
+        min(level.warmer) FILTER (level.value <= as_float(threshold)) / 1048576 AS fraction,
         min(level.warmer) FILTER (level.value <= calibration.unscaled) AS n_warm_ref,
-        n_warm_ref / 1048576 AS fraction_ref
+        min(level.warmer) FILTER (level.value <= calibration.unscaled) / 1048576 AS fraction_ref
     FROM (
         SELECT dark_id, time, date, ccd_temp, threshold / dark_temp_scale(ccd_temp, ref) AS unscaled FROM dark_cal
     ) AS calibration

@@ -25,7 +25,7 @@ CREATE OR REPLACE TEMP VIEW acq_success_by_mag AS
         floor(acq_stats.mag * 2) / 2 AS mag,
         count(*) AS n,
         count(*) FILTER (acqid) AS n_acquired,
-        n_acquired / n AS fraction
+        count(*) FILTER (acqid) / count(*) AS fraction
     FROM acq_stats
     WHERE NOT known_bad AND NOT isnan(acq_stats.mag)
     GROUP BY ALL
@@ -37,7 +37,7 @@ CREATE OR REPLACE TEMP VIEW acq_success_by_ccd_temp AS
         floor(acq_stats.ccd_temp) AS ccd_temp,
         count(*) AS n,
         count(*) FILTER (acqid) AS n_acquired,
-        n_acquired / n AS fraction
+        count(*) FILTER (acqid) / count(*) AS fraction
     FROM acq_stats
     WHERE NOT known_bad AND NOT isnan(acq_stats.ccd_temp)
     GROUP BY ALL

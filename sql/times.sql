@@ -38,12 +38,18 @@ CREATE OR REPLACE TEMP MACRO utc(secs) AS
         [utc_day_number(floor(secs * 1000 + 0.5) / 1000)],
         LAMBDA day: list_transform(
             [round((floor(secs * 1000 + 0.5) / 1000 - day_start(day)) * 1000)::BIGINT],
-            LAMBDA ms: strftime(DATE '1998-01-01' + day::INTEGER, '%Y:%j') || CASE
-                WHEN ms < 86400000
+            -- Spark's printf writes a null.
+            LAMBDA ms: CASE
+                WHEN ms IS NOT NULL
                     THEN printf(
-                        ':%02d:%02d:%02d.%03d', ms // 3600000, ms // 60000 % 60, ms // 1000 % 60, ms % 1000
+                        '%04d:%03d:%02d:%02d:%02d.%03d',
+                        year(DATE '1998-01-01' + day::INTEGER),
+                        dayofyear(DATE '1998-01-01' + day::INTEGER),
+                        least(ms // 3600000, 23),
+                        CASE WHEN ms < 86400000 THEN ms // 60000 % 60 ELSE 59 END,
+                        ms // 1000 - CASE WHEN ms < 86400000 THEN ms // 60000 * 60 ELSE 86340 END,
+                        ms % 1000
                     )
-                ELSE printf(':23:59:%02d.%03d', ms // 1000 - 86340, ms % 1000)
             END
         )[1]
     )[1];

@@ -23,7 +23,8 @@ CREATE OR REPLACE TEMP MACRO vv_report_files(start, stop) AS
 -- A row per slot of a report: all that it tells of the slot, with the observation, revision and time.
 --     SELECT slot, type, id_status, enc_rad1, enc_rad2 FROM vv_slot WHERE obsid = 16505 AND isdefault
 CREATE OR REPLACE TEMP VIEW vv_slot AS
-    SELECT obsid, revision, isdefault, tstart, unnest(slots, recursive := true) FROM vv_report;
+    SELECT obsid, revision, isdefault, tstart, of_slot.*
+    FROM (SELECT obsid, revision, isdefault, tstart, unnest(slots) AS of_slot FROM vv_report) AS report;
 
 -- The limits of the residuals of a slot: an absolute value that reaches one is outside. `fid` says of what.
 CREATE OR REPLACE TEMP VIEW vv_limit AS

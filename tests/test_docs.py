@@ -2,8 +2,8 @@
 The documents are true: their blocks run from top to bottom on the demo's lake, and what they show is what comes.
 
 A block is ``python``, ``sql`` (statements), ``bash`` (commands) or ``text`` (which is only read). A block ``output``
-after one of the first three is what it prints, with ``...`` for what is not the same each time. Blocks of the README
-behind a mark (``<!-- demo -->``) are run by .ci/run instead.
+after one of the first three is what it prints, with ``...`` for what is not the same each time. Blocks
+behind a mark are run elsewhere: ``<!-- demo -->`` and ``<!-- tests -->`` by .ci/run, ``<!-- spark -->`` where Spark is.
 """
 
 import contextlib
