@@ -211,7 +211,7 @@ def test_the_command_line_answers_as_python_does(lake: Lake) -> None:
 
 def test_status_tells_of_the_tables(lake: Lake, ska: Path) -> None:
     rows = {row["table_name"]: row for row in lake.status().to_dicts()}
-    assert rows.keys() == {"asp_l1_file", "asp_sol", "aca_cent"}
+    assert rows.keys() == {"asp_l1_file", "asp_l1_proc", "asp_sol", "aca_cent"}
     assert [rows["asp_l1_file"][name] for name in ("partitions", "files", "rows")] == [2, 30, 30]
     for name, kind in (("asp_sol", "asol"), ("aca_cent", "acen")):
         count = sum(fits.getheader(path, 1)["NAXIS2"] for path in ska.rglob(f"*_{kind}1.fits.gz"))
