@@ -175,6 +175,7 @@ def test_hdr3_alone_is_derived_by_workers(three: Dask, days_lake: Path, tmp_path
     lake = tmp_path / "lake"
     shutil.copytree(days_lake, lake)
     shutil.rmtree(lake / "hdr3")
+    shutil.rmtree(lake / "_catalog/pinned/hdr3")
     catalog.rebuild(lake)
     assert hdr3.ingest(lake, cluster=three.address).partitions == 6
     assert contents(lake) == contents(days_lake)
