@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
+from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -152,7 +153,7 @@ def read_image(content: bytes) -> NDArray[np.float32]:
         If it is no such image.
     """
     try:
-        # Not fits.open, which unpacks whatever is packed, however much that is.
+        # Before fits.open, which unpacks whatever is packed, however much that is.
         content = decompress(content, LARGEST)
         if not content.startswith(b"SIMPLE  ="):
             raise BadFile("it is no FITS image")
@@ -161,7 +162,8 @@ def read_image(content: bytes) -> NDArray[np.float32]:
         axes = [announced[f"NAXIS{n}"] for n in range(min(announced["NAXIS"], 9), 0, -1)]
         if axes != [SIDE, SIDE]:
             raise BadFile(f"it is {'x'.join(map(str, axes)) or 'no image'}, not {SIDE}x{SIDE}")
-        image = fits.HDUList.fromstring(content)[0].data
+        with fits.open(BytesIO(content), memmap=False) as hdus:
+            image = hdus[0].data
     except BadFile:
         raise
     except Exception as error:  # astropy raises many kinds for damaged files
