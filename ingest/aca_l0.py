@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ from mica_lake.ingest.fits_table import BinTable
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revisions import Verdict, judge
-from mica_lake.ingest.source_files import Found, Rejected, archive_folder, unreadable
+from mica_lake.ingest.source_files import Found, Rejected, archive_folder, read_database, unreadable
 from mica_lake.partition_file import Source, checksum, read_sources
 from mica_lake.tables import ACA_L0, HDR3, SAME_READOUT, SOURCE_FILE
 from mica_lake.times import day_start, utc_day
@@ -195,8 +195,7 @@ def _listed(database: Path) -> list[str] | None:
     if not database.exists():
         return None
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return [str(row[0]) for row in connection.execute("SELECT filename FROM archfiles")]
+        return [str(row[0]) for row in read_database(database, "SELECT filename FROM archfiles")]
     except sqlite3.Error as error:
         raise ValueError(f"{database}: {error}; it should have a table archfiles with a column filename") from error
 

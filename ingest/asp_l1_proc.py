@@ -6,7 +6,6 @@ It says which revision of an observation's aspect products is released, and whic
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
-from mica_lake.ingest.source_files import Found, Rejected, derived_from, partitions
+from mica_lake.ingest.source_files import Found, Rejected, derived_from, partitions, read_database
 from mica_lake.tables import ASP_L1_FILE, ASP_L1_PROC
 from mica_lake.times import cxcsec
 
@@ -45,19 +44,18 @@ def read(top: Path) -> pa.Table | Rejected | None:
         return None
     query = "SELECT obsid, obi, revision, isdefault, aspect_1_id, ap_date FROM aspect_1_proc"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            rows = [
-                {
-                    "obsid": int(obsid),
-                    "obi": None if obi is None else int(obi),
-                    "revision": int(revision),
-                    "isdefault": isdefault == 1,
-                    "aspect_1_id": int(aspect_1_id),
-                    "ap_date": None if ap_date is None else str(ap_date),
-                    "time": _time(ap_date),
-                }
-                for obsid, obi, revision, isdefault, aspect_1_id, ap_date in connection.execute(query)
-            ]
+        rows = [
+            {
+                "obsid": int(obsid),
+                "obi": None if obi is None else int(obi),
+                "revision": int(revision),
+                "isdefault": isdefault == 1,
+                "aspect_1_id": int(aspect_1_id),
+                "ap_date": None if ap_date is None else str(ap_date),
+                "time": _time(ap_date),
+            }
+            for obsid, obi, revision, isdefault, aspect_1_id, ap_date in read_database(path, query)
+        ]
         rows.sort(key=lambda row: (row["obsid"], row["revision"], row["aspect_1_id"]))
         return pa.Table.from_pylist(rows, schema=ASP_L1_PROC.schema)
     except (sqlite3.Error, TypeError, ValueError, OverflowError, pa.ArrowException) as error:

@@ -8,12 +8,11 @@ does not know the observation. The last is where ``OOOOO_last`` leads; without i
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mica_lake.ingest.source_files import Found, Rejected
+from mica_lake.ingest.source_files import Found, Rejected, read_database
 
 _GROUP = re.compile(r"\d{2}", re.ASCII)
 _FOLDER = re.compile(r"(\d{5})_v(\d{2,3})", re.ASCII)
@@ -137,8 +136,7 @@ def _defaults(top: Path) -> tuple[dict[int, int | None], list[str]]:
         return {}, ["it is not there; the links say which revision is the default"]
     query = "SELECT obsid, max(CASE WHEN isdefault = 1 THEN revision END) FROM archfiles GROUP BY obsid"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return {int(obsid): default for obsid, default in connection.execute(query)}, []
+        return {int(obsid): default for obsid, default in read_database(path, query)}, []
     except (sqlite3.Error, TypeError, ValueError, OverflowError) as error:
         return {}, [f"{error}; the links say which revision is the default"]
 

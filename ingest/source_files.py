@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,31 @@ def derived_from(facts: object) -> str:
         SHA-256 of their JSON.
     """
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def read_database(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """
+    Rows of an archive's SQLite database, which is not written to.
+
+    Parameters
+    ----------
+    path : Path
+        The database.
+    query : str
+        What to ask it.
+
+    Returns
+    -------
+    list of tuple
+        The answer.
+
+    Raises
+    ------
+    sqlite3.Error
+        If it is damaged or has no such table.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(query).fetchall()
 
 
 class SourceFiles:
