@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -36,7 +35,8 @@ from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revisions import Verdict, judge
 from mica_lake.ingest.source_files import Found, Rejected, archive_folder, read_database, unreadable
-from mica_lake.partition_file import Source, checksum, read_sources
+from mica_lake.partition_file import Source, checksum, read_partition, read_sources
+from mica_lake.s3 import LakePath
 from mica_lake.tables import ACA_L0, HDR3, SAME_READOUT, SOURCE_FILE
 from mica_lake.times import day_start, utc_day
 
@@ -86,7 +86,7 @@ class Job:
 
     Attributes
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     key : Key
         Which partition.
@@ -100,7 +100,7 @@ class Job:
         Where the files that stay were seen, in case one has to be read again.
     """
 
-    root: Path
+    root: LakePath
     key: Key
     existing: str | None
     removed: frozenset[str]
@@ -446,7 +446,7 @@ def build(job: Job) -> Built:
                     if gone:
                         wanted[source.filename] = f"readouts that it shared are to be read from it again: {error}"
             sources[source.filename] = source
-        rows = pq.read_table(job.root / job.existing, partitioning=None, schema=ACA_L0.schema)
+        rows = read_partition(job.root / job.existing, schema=ACA_L0.schema)
         if gone or again:
             drop = pa.array(sorted(gone | again), pa.string())
             rows = rows.filter(pc.invert(pc.is_in(rows.column("FILENAME"), drop)))
@@ -555,7 +555,7 @@ def ingest(
 
 
 def _ingest(
-    root: Path, found: Sequence[Found], pool: Callable[[int], Executor], progress: Progress, dry_run: bool
+    root: LakePath, found: Sequence[Found], pool: Callable[[int], Executor], progress: Progress, dry_run: bool
 ) -> Report:
     began = time.perf_counter()
     report = Report(ACA_L0.name, dry_run=dry_run, derived=None if dry_run else Report(HDR3.name))
@@ -572,7 +572,7 @@ def _ingest(
     return report
 
 
-def _settle(root: Path, known: pa.Table) -> pa.Table:
+def _settle(root: LakePath, known: pa.Table) -> pa.Table:
     """Known source files; of the wanted ones, those that have given way to newer ones are wanted no more."""
     settled: dict[str, Verdict] = {}
     statuses = known.column("status")
@@ -600,7 +600,7 @@ def _settle(root: Path, known: pa.Table) -> pa.Table:
 class _Batch:
     """Some files on their way into the lake."""
 
-    def __init__(self, root: Path, report: Report, known: pa.Table, found: Sequence[Found]) -> None:
+    def __init__(self, root: LakePath, report: Report, known: pa.Table, found: Sequence[Found]) -> None:
         self.root = root
         self.report = report
         self.known = known

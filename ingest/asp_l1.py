@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -42,7 +41,8 @@ from mica_lake.ingest.source_files import (
     partitions,
     unreadable,
 )
-from mica_lake.partition_file import checksum
+from mica_lake.partition_file import checksum, read_partition
+from mica_lake.s3 import LakePath
 from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_L1_PROC, ASP_SOL, Table
 from mica_lake.times import day_start, utc_day
 
@@ -332,7 +332,7 @@ class Day:
 
     Attributes
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     table : Table
         The table.
@@ -344,7 +344,7 @@ class Day:
         What has rows on it, by time.
     """
 
-    root: Path
+    root: LakePath
     table: Table
     day: date
     existing: str | None
@@ -375,7 +375,7 @@ def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
     start, stop = day_start(job.day), day_start(job.day + timedelta(days=1))
     before = job.table.schema.empty_table()
     if job.existing is not None:
-        before = pq.read_table(job.root / job.existing, partitioning=None, schema=job.table.schema)
+        before = read_partition(job.root / job.existing, schema=job.table.schema)
     parts, rejected, done = [], [], []
     for product in job.products:
         # What the lake has of this very file.
@@ -538,17 +538,17 @@ def ingest(
     return report
 
 
-def _known(root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _known(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of `asp_l1_file` so far."""
     rows: list[dict[str, Any]] = []
     for (table, _), row in sorted(here.items()):
         if table == ASP_L1_FILE.name:
-            rows += pq.read_table(root / row["path"], partitioning=None, schema=ASP_L1_FILE.schema).to_pylist()
+            rows += read_partition(root / row["path"], schema=ASP_L1_FILE.schema).to_pylist()
     return rows
 
 
 def _build(
-    root: Path,
+    root: LakePath,
     files: SourceFiles,
     here: Mapping[tuple[str, int], Mapping[str, Any]],
     index: Mapping[str, dict[str, Any]],
@@ -643,7 +643,7 @@ def _days(product: Product) -> list[date]:
 
 
 def _stale_days(
-    root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]], products: Mapping[str, Sequence[Product]]
+    root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]], products: Mapping[str, Sequence[Product]]
 ) -> Iterable[Day]:
     """The days that are not what they would be if they were made now."""
     for table in (ASP_SOL, ACA_CENT):

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
 from mica_lake.ingest.source_files import Found, Rejected, derived_from, partitions, read_database
+from mica_lake.partition_file import read_partition
+from mica_lake.s3 import LakePath
 from mica_lake.tables import ASP_L1_FILE, ASP_L1_PROC
 from mica_lake.times import cxcsec
 
@@ -70,14 +71,14 @@ def _time(ap_date: object) -> float | None:
 
 
 def build(
-    root: Path, rows: pa.Table, here: Mapping[tuple[str, int], Mapping[str, Any]]
+    root: LakePath, rows: pa.Table, here: Mapping[tuple[str, int], Mapping[str, Any]]
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
     """
     Make `asp_l1_proc`, pinned but not committed, if it is not what it would be.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     rows : pyarrow.Table
         Its rows.
@@ -126,13 +127,13 @@ def released(proc: pa.Table, of_files: Iterable[tuple[int, int, bool]]) -> Relea
     return found
 
 
-def released_in(root: Path) -> Released:
+def released_in(root: LakePath) -> Released:
     """
     Which revisions are released, as the lake knows.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
 
     Returns
@@ -144,18 +145,18 @@ def released_in(root: Path) -> Released:
     of_files: list[tuple[int, int, bool]] = []
     for (table, _), row in here.items():
         if table == ASP_L1_FILE.name:
-            rows = pq.read_table(root / row["path"], columns=_COLUMNS, partitioning=None)
+            rows = read_partition(root / row["path"], columns=_COLUMNS)
             of_files += zip(*(rows.column(name).to_pylist() for name in _COLUMNS), strict=True)
     return released(so_far(root, here), of_files)
 
 
-def so_far(root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> pa.Table:
+def so_far(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> pa.Table:
     """
     Rows of `asp_l1_proc` that the lake has.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     here : dict
         Its partitions.
@@ -168,4 +169,4 @@ def so_far(root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> pa.
     row = here.get((ASP_L1_PROC.name, Key(EPOCH).day_number))
     if row is None:
         return ASP_L1_PROC.schema.empty_table()
-    return pq.read_table(root / row["path"], partitioning=None, schema=ASP_L1_PROC.schema)
+    return read_partition(root / row["path"], schema=ASP_L1_PROC.schema)

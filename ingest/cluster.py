@@ -23,8 +23,9 @@ from typing import Any
 from uuid import uuid4
 
 import mica_lake
-from mica_lake.errors import LakeError
+from mica_lake.errors import LakeError, ObjectStoreError
 from mica_lake.partition_file import write
+from mica_lake.s3 import LakePath, S3Path
 
 try:
     from distributed import Client, Future, KilledWorker, get_worker
@@ -54,14 +55,14 @@ class Expected:
         What the bytes of a partition depend on, and its version.
     sources : tuple of str
         Paths that must be there.
-    probe : Path or None
+    probe : Path, S3Path or None
         A file in the lake, with `token` in it; None if the lake is left alone.
     """
 
     token: str
     environment: tuple[tuple[str, str], ...]
     sources: tuple[str, ...]
-    probe: Path | None
+    probe: LakePath | None
 
 
 def environment() -> tuple[tuple[str, str], ...]:
@@ -86,7 +87,7 @@ def environment() -> tuple[tuple[str, str], ...]:
 
 
 @lru_cache(maxsize=4)
-def look(expected: Expected) -> Path | None:
+def look(expected: Expected) -> LakePath | None:
     """
     Look whether this worker has what it must have.
 
@@ -97,7 +98,7 @@ def look(expected: Expected) -> Path | None:
 
     Returns
     -------
-    Path or None
+    Path, S3Path or None
         A file that it has written beside the probe.
 
     Raises
@@ -117,15 +118,19 @@ def look(expected: Expected) -> Path | None:
             raise LakeError(f"its {expected.probe} is another file")
     except OSError as error:
         raise LakeError(f"it cannot see {error.filename}: {error.strerror}") from None
+    except ObjectStoreError as error:
+        raise LakeError(f"it cannot read {error}") from None
     written = expected.probe.with_name(f"{expected.probe.name}.{uuid4().hex}")
     try:
         write(written, expected.token.encode())
     except OSError as error:
         raise LakeError(f"it cannot write to {written.parent}: {error.strerror}") from None
+    except ObjectStoreError as error:
+        raise LakeError(f"it cannot write {error}") from None
     return written
 
 
-async def _look_in_time(expected: Expected) -> Path | None:
+async def _look_in_time(expected: Expected) -> LakePath | None:
     # In a thread, as a mount that hangs must not stop the worker's heart.
     try:
         return await wait_for(to_thread(look, expected), LOOK)
@@ -246,7 +251,7 @@ def _told(address: str) -> Iterator[None]:
         ) from None
 
 
-def connect(stack: ExitStack, address: str, lake: Path | None, sources: Sequence[Path]) -> Workers:
+def connect(stack: ExitStack, address: str, lake: LakePath | None, sources: Sequence[Path]) -> Workers:
     """
     Connect to a cluster, and look whether its workers have what they must have.
 
@@ -256,7 +261,7 @@ def connect(stack: ExitStack, address: str, lake: Path | None, sources: Sequence
         Ends the connection.
     address : str
         Of the scheduler, such as ``tcp://host:8786``.
-    lake : Path or None
+    lake : Path, S3Path or None
         The lake, whose writer's lock is held; None if it is left alone.
     sources : sequence of Path
         What the workers are to read.
@@ -305,7 +310,7 @@ def connect(stack: ExitStack, address: str, lake: Path | None, sources: Sequence
     return Workers(client, expected)
 
 
-def _remove(probe: Path) -> None:
+def _remove(probe: LakePath) -> None:
     for path in probe.parent.glob(f"{probe.name}*"):
         path.unlink(missing_ok=True)
 
@@ -323,7 +328,7 @@ def _trouble(answer: object, token: str) -> str:
         return str(answer)
     if isinstance(answer, Exception):
         return f"it cannot run this mica-lake: {answer}"
-    if isinstance(answer, Path):
+    if isinstance(answer, Path | S3Path):
         try:
             if answer.read_text() != token:
                 return f"{answer} is another file there than here"

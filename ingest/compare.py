@@ -6,7 +6,6 @@ The files are read here by other means than ingest reads them (astropy, csv, jso
 
 import csv
 import json
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from astropy.io import fits
 from numpy.typing import NDArray
 
@@ -29,7 +27,8 @@ from mica_lake.gunzip import decompress
 from mica_lake.ingest import aca_l0, asp_l1, asp_l1_proc, dark_cal, hdr3, obspar, stat_table, vv
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import Found, archive_folder, partitions
-from mica_lake.partition_file import checksum
+from mica_lake.partition_file import checksum, read_partition
+from mica_lake.s3 import LakePath
 from mica_lake.tables import (
     ACA_CENT,
     ACA_L0,
@@ -52,7 +51,7 @@ from mica_lake.tables import (
     Table,
 )  # fmt: skip
 from mica_lake.times import cxcsec, utc_day
-from mica_lake.verify import Finding, Verified, chosen, ingesting, read_state, reindexing
+from mica_lake.verify import Finding, Verified, chosen, ingesting, read_state, reindexing, removing
 
 # What a header's interval may lack of its rows.
 _MARGIN = 10.0
@@ -73,13 +72,13 @@ class _Job:
     revision: Revision | None = None
 
 
-def stale(root: Path) -> list[Finding]:
+def stale(root: LakePath) -> list[Finding]:
     """
     Partitions that were derived from others which have changed since.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
 
     Returns
@@ -111,7 +110,7 @@ def stale(root: Path) -> list[Finding]:
 
 def compare(
     sources: Sequence[Path],
-    root: Path,
+    root: LakePath,
     verified: Verified,
     *,
     sample: float = 1.0,
@@ -125,7 +124,7 @@ def compare(
     ----------
     sources : sequence of Path
         ``$SKA`` roots, folders of a product, or files.
-    root : Path
+    root : Path or S3Path
         The lake.
     verified : Verified
         Where to tell what is wrong.
@@ -191,15 +190,11 @@ def compare(
             continue
         mend = ingesting(root, TABLES[job.table], state.source_file, [job.found.directory])
         if of_rows:
-            mend = f"{_removing(root, paths)}; {reindexing(root)}; {mend}"
+            mend = f"{removing(root / path for pair in paths.items() for path in pair)}; {reindexing(root)}; {mend}"
         verified.findings.append(Finding(job.table, str(job.found.path), reason, mend))
 
 
-def _removing(root: Path, paths: Mapping[str, str]) -> str:
-    return "rm -f " + " ".join(shlex.quote(str(root / path)) for pair in paths.items() for path in pair)
-
-
-def _asp_l1_proc(root: Path, source: Path, source_file: pa.Table) -> list[Finding]:
+def _asp_l1_proc(root: LakePath, source: Path, source_file: pa.Table) -> list[Finding]:
     """Whether the aspect processing table, which is read as a whole each time, is as the lake has it."""
     try:
         top = archive_folder(source, "asp1")
@@ -212,7 +207,9 @@ def _asp_l1_proc(root: Path, source: Path, source_file: pa.Table) -> list[Findin
     mend = f"{reindexing(root)}; {ingesting(root, ASP_L1_PROC, source_file, [str(top)])}"
     paths = {path_of(row): row["path"] for row in here.values()}
     where, what = str(top / asp_l1_proc.DATABASE), "the lake has other processings"
-    return [Finding(ASP_L1_PROC.name, where, what, f"{_removing(root, paths)}; {mend}" if paths else mend)]
+    if paths:
+        mend = f"{removing(root / path for pair in paths.items() for path in pair)}; {mend}"
+    return [Finding(ASP_L1_PROC.name, where, what, mend)]
 
 
 def _name(table: str, found: Found) -> tuple[str, str]:
@@ -296,7 +293,7 @@ def _partitions(
         yield from (row for day in listed if (row := index.get((name, slot, Key(day).day_number))))
 
 
-def _compare(root: Path, job: _Job) -> tuple[str, bool]:
+def _compare(root: LakePath, job: _Job) -> tuple[str, bool]:
     """How a file differs from its rows in the lake; and whether it is the rows that are wrong."""
     try:
         content = job.found.path.read_bytes()
@@ -319,10 +316,10 @@ def _compare(root: Path, job: _Job) -> tuple[str, bool]:
 
 @lru_cache(maxsize=4)
 def _partition(path: Path) -> pa.Table:
-    return pq.read_table(path, partitioning=None)
+    return read_partition(path)
 
 
-def _rows(root: Path, job: _Job, table: Table) -> pa.Table:
+def _rows(root: LakePath, job: _Job, table: Table) -> pa.Table:
     """Rows of the partitions of a file that are of a table."""
     parts = [_partition(root / row["path"]) for row in job.partitions if row["table_name"] == table.name]
     return pa.concat_tables(parts) if parts else table.schema.empty_table()
@@ -377,7 +374,7 @@ def _nulls(name: str, column: pa.ChunkedArray) -> str:
     return f"{name} is not null, but the file has none" if column.null_count < len(column) else ""
 
 
-def _aca_l0(root: Path, job: _Job, content: bytes) -> str:
+def _aca_l0(root: LakePath, job: _Job, content: bytes) -> str:
     _, columns = _table(content)
     of_slot = _rows(root, job, ACA_L0)
     rows = _where(of_slot, FILENAME=job.known["filename"])
@@ -410,7 +407,7 @@ def _aca_l0(root: Path, job: _Job, content: bytes) -> str:
     return ""
 
 
-def _dark_cal(root: Path, job: _Job, content: bytes) -> str:
+def _dark_cal(root: LakePath, job: _Job, content: bytes) -> str:
     dark_id = Path(job.found.directory).name
     found = _where(_rows(root, job, DARK_CAL), dark_id=dark_id).to_pylist()
     if len(found) != 1:
@@ -449,7 +446,7 @@ def _revision(row: _Row, revision: Revision | None) -> str:
     return ""
 
 
-def _obspar(root: Path, job: _Job, content: bytes) -> str:
+def _obspar(root: LakePath, job: _Job, content: bytes) -> str:
     assert job.revision is not None
     of_revision = {"obsid": job.revision.obsid, "revision": job.revision.revision}
     rows = _where(_rows(root, job, OBSPAR_KV), **of_revision).to_pylist()
@@ -484,7 +481,7 @@ def _obspar(root: Path, job: _Job, content: bytes) -> str:
     return ""
 
 
-def _asp_l1(root: Path, job: _Job, content: bytes) -> str:
+def _asp_l1(root: LakePath, job: _Job, content: bytes) -> str:
     assert job.revision is not None
     header, columns = _table(content)
     of_revision = {"obsid": job.revision.obsid, "revision": job.revision.revision}
@@ -546,7 +543,7 @@ def _status(job: _Job, folder: Sequence[_Row], row: _Row, times: NDArray[Any]) -
     return worst
 
 
-def _stats(root: Path, job: _Job, content: bytes) -> str:
+def _stats(root: LakePath, job: _Job, content: bytes) -> str:
     stored = _hdf5(content, job.table)
     rows = _rows(root, job, TABLES[job.table]).sort_by("position")
     return _stored(rows, stored, np.arange(len(stored)))
@@ -575,7 +572,7 @@ def _stored(rows: pa.Table, stored: NDArray[Any], positions: NDArray[np.int64]) 
     return ""
 
 
-def _vv_rms(root: Path, job: _Job, content: bytes) -> str:
+def _vv_rms(root: LakePath, job: _Job, content: bytes) -> str:
     stored, rows = _hdf5(content, job.table), _rows(root, job, VV_RMS)
     computed = rows.filter(rows.column("computed"))
     obsids, revisions = (computed.column(name).to_numpy() for name in ("obsid", "revision"))
@@ -590,7 +587,7 @@ def _vv_rms(root: Path, job: _Job, content: bytes) -> str:
     return _stored(rows, stored, positions)
 
 
-def _vv_report(root: Path, job: _Job, content: bytes) -> str:
+def _vv_report(root: LakePath, job: _Job, content: bytes) -> str:
     obsid, _, revision = Path(job.found.directory).name.partition("_v")
     rows = _where(_rows(root, job, VV_REPORT), obsid=int(obsid), revision=int(revision)).to_pylist()
     if len(rows) != 1:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from astropy.io import fits
 from numpy.typing import NDArray
 from rich.console import Console
@@ -44,7 +43,8 @@ from mica_lake.ingest.source_files import (
     unreadable,
 )
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.partition_file import checksum
+from mica_lake.partition_file import checksum, read_partition
+from mica_lake.s3 import LakePath
 from mica_lake.tables import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
 from mica_lake.times import cxcsec, utc
 
@@ -194,7 +194,7 @@ class ImageJob:
 
     Attributes
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     dark_id : str
         The calibration.
@@ -210,7 +210,7 @@ class ImageJob:
         The partition so far, if its pixels are of this file.
     """
 
-    root: Path
+    root: LakePath
     dark_id: str
     time: float
     path: Path
@@ -241,7 +241,7 @@ def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
     except (OSError, BadFile) as error:
         if job.existing is None:
             return Rejected(Found(str(job.path.parent), _IMAGE), str(error))
-        values = pq.read_table(job.existing, columns=["value"], partitioning=None).column("value").to_numpy()
+        values = read_partition(job.existing, columns=["value"]).column("value").to_numpy()
     axis = np.arange(-SIDE // 2, SIDE // 2, dtype=np.int16)
     rows = pa.Table.from_arrays(
         [
@@ -270,7 +270,7 @@ def distribution(path: Path) -> pa.Table:
     pyarrow.Table
         Rows of `dark_cal_distribution`.
     """
-    rows = pq.read_table(path, columns=["dark_id", "time", "value"], partitioning=None)
+    rows = read_partition(path, columns=["dark_id", "time", "value"])
     values = rows.column("value").to_numpy()
     finite = np.sort(values[~np.isnan(values)])
     levels = np.unique(np.concatenate([finite, GRID, [np.float32(-np.inf)]]))
@@ -357,14 +357,14 @@ def ingest(
     return report
 
 
-def _present(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> list[str]:
+def _present(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> list[str]:
     """Names of the files whose content is in the lake."""
     names = [f"{row['dark_id']}/{_PROPERTIES}" for row in _so_far(root, here)]
     days = [EPOCH.toordinal() + day for table, day in here if table == DARK_CAL_IMAGE.name]
     return names + [f"{date.fromordinal(day):%Y%j}/{_IMAGE}" for day in days]
 
 
-def _adopted(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _adopted(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """What table `dark_cal` says of the source files."""
     for row in _so_far(root, here):
         yield {"directory": row["directory"], "filename": _PROPERTIES, "checksum": row["checksum"], "rows": 1,
@@ -372,12 +372,12 @@ def _adopted(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> Iterato
         yield {"directory": row["directory"], "filename": _IMAGE, "checksum": row["image_checksum"], "rows": SIDE**2}
 
 
-def _so_far(root: Path, here: dict[tuple[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
+def _so_far(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> list[dict[str, Any]]:
     row = here.get((DARK_CAL.name, 0))
     if row is None:
         return []
     columns = [c.name for c in DARK_CAL.columns]
-    rows: list[dict[str, Any]] = pq.read_table(root / row["path"], columns=columns, partitioning=None).to_pylist()
+    rows: list[dict[str, Any]] = read_partition(root / row["path"], columns=columns).to_pylist()
     return rows
 
 
@@ -396,7 +396,7 @@ def _whole(judged: Sequence[Taken | Rejected], files: SourceFiles) -> list[Taken
 
 
 def _build(
-    root: Path, files: SourceFiles, here: dict[tuple[str, int], dict[str, Any]], pool: Executor
+    root: LakePath, files: SourceFiles, here: dict[tuple[str, int], dict[str, Any]], pool: Executor
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
     """New versions of the partitions that are not what they would be if they were made now."""
     written: dict[tuple[str, Key], dict[str, Any] | None] = {}
@@ -460,7 +460,7 @@ def _type(value: object) -> pa.DataType | None:
 
 
 def _distribute(
-    root: Path,
+    root: LakePath,
     files: SourceFiles,
     here: dict[tuple[str, int], dict[str, Any]],
     written: dict[tuple[str, Key], dict[str, Any] | None],
@@ -482,7 +482,7 @@ def _distribute(
     before = DARK_CAL_DISTRIBUTION.schema.empty_table()
     before_paths: dict[str, str] = {}
     if known is not None:
-        before = pq.read_table(root / known["path"], partitioning=None, schema=DARK_CAL_DISTRIBUTION.schema)
+        before = read_partition(root / known["path"], schema=DARK_CAL_DISTRIBUTION.schema)
         before_paths = json.loads(known["derived_from"])
     stays = [
         dark_id

@@ -12,14 +12,12 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mica_lake import catalog
@@ -27,6 +25,8 @@ from mica_lake.catalog import Key
 from mica_lake.hdr3_msids import PSEUDO_MSIDS
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
+from mica_lake.partition_file import read_partition
+from mica_lake.s3 import LakePath
 from mica_lake.tables import ACA_L0, HDR3
 from mica_lake.times import day_start
 
@@ -42,7 +42,7 @@ class Job:
 
     Attributes
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     day : datetime.date
         The day.
@@ -50,7 +50,7 @@ class Job:
         The partitions of `aca_l0` of this day and the next: slot -> path relative to the lake.
     """
 
-    root: Path
+    root: LakePath
     day: date
     today: Mapping[int, str]
     tomorrow: Mapping[int, str]
@@ -123,20 +123,20 @@ def _readouts(job: Job, slot: int) -> _Readouts:
     return _Readouts(times, np.abs(gaps - CADENCE) <= TOLERANCE, np.column_stack(words))
 
 
-def _read_8x8(path: Path, columns: list[str], condition: pc.Expression | None = None) -> pa.Table:
+def _read_8x8(path: LakePath, columns: list[str], condition: pc.Expression | None = None) -> pa.Table:
     of_size = pc.field("IMGSIZE") == 8
     chosen = of_size if condition is None else of_size & condition
     schema = pa.schema([ACA_L0.schema.field(name) for name in {*columns, "IMGSIZE", "TIME"}])
-    return pq.read_table(path, columns=columns, filters=chosen, partitioning=None, schema=schema)
+    return read_partition(path, columns=columns, filters=chosen, schema=schema)
 
 
-def stale(root: Path, partition: pa.Table) -> tuple[list[Job], list[Key]]:
+def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
     """
     The days that are not what they would be if they were derived now.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     partition : pyarrow.Table
         Its partitions, as the catalog lists them.
@@ -166,14 +166,14 @@ def stale(root: Path, partition: pa.Table) -> tuple[list[Job], list[Key]]:
 
 
 def derive_stale(
-    root: Path, partition: pa.Table, pool: Callable[[int], Executor], report: Report
+    root: LakePath, partition: pa.Table, pool: Callable[[int], Executor], report: Report
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
     """
     Derive the days that changed, pinned but not committed.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     partition : pyarrow.Table
         Its partitions, as the catalog will list them.
@@ -199,13 +199,13 @@ def derive_stale(
     return written
 
 
-def bring_up_to_date(root: Path, pool: Callable[[int], Executor], report: Report) -> None:
+def bring_up_to_date(root: LakePath, pool: Callable[[int], Executor], report: Report) -> None:
     """
     Derive and commit the days that changed; the writer's lock is held.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     pool : callable
         Gives an executor for a number of jobs.

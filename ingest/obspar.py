@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from mica_lake import catalog
@@ -43,7 +42,8 @@ from mica_lake.ingest.source_files import (
     unreadable,
 )
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.partition_file import checksum
+from mica_lake.partition_file import checksum, read_partition
+from mica_lake.s3 import LakePath
 from mica_lake.tables import OBSPAR, OBSPAR_KV
 from mica_lake.times import utc_day
 
@@ -201,7 +201,7 @@ class Year:
 
     Attributes
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     year : int
         The year.
@@ -213,7 +213,7 @@ class Year:
         Those whose files are to be read; the rows of the others are there.
     """
 
-    root: Path
+    root: LakePath
     year: int
     existing: str | None
     revisions: tuple[tuple[Revision, Found, str, float], ...]
@@ -243,7 +243,7 @@ def build_year(job: Year) -> tuple[dict[str, Any] | None, list[Rejected]]:
     """
     before = OBSPAR_KV.schema.empty_table()
     if job.existing is not None:
-        before = pq.read_table(job.root / job.existing, partitioning=None, schema=OBSPAR_KV.schema).combine_chunks()
+        before = read_partition(job.root / job.existing, schema=OBSPAR_KV.schema).combine_chunks()
     places = _places(before)
     parts, rejected, done = [], [], []
     for item in job.revisions:
@@ -297,11 +297,11 @@ def _places(rows: pa.Table) -> dict[tuple[int, int], tuple[int, int]]:
 
 
 def _build_wide(
-    root: Path, year: int, path: str, place: Mapping[tuple[int, int], Mapping[str, Any]],
+    root: LakePath, year: int, path: str, place: Mapping[tuple[int, int], Mapping[str, Any]],
     types: Mapping[str, pa.DataType], facts: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Make a year of `obspar` from that of `obspar_kv`, pinned but not committed."""
-    rows = pq.read_table(root / path, partitioning=None, schema=OBSPAR_KV.schema)
+    rows = read_partition(root / path, schema=OBSPAR_KV.schema)
     names, kinds, values = (rows.column(name).to_pylist() for name in ("name", "type", "value"))
     declared, keys = [], []
     for key, (first, last) in _places(rows.combine_chunks()).items():
@@ -384,18 +384,18 @@ def ingest(
     return report
 
 
-def _known(root: Path, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _known(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Revisions that the lake has."""
     columns = [c.name for c in OBSPAR.columns if c.name != "num_ccd_on"]
     rows: list[dict[str, Any]] = []
     for (table, _), row in sorted(here.items()):
         if table == OBSPAR.name:
-            rows += pq.read_table(root / row["path"], columns=columns, partitioning=None).to_pylist()
+            rows += read_partition(root / row["path"], columns=columns).to_pylist()
     return rows
 
 
 def _build(
-    root: Path,
+    root: LakePath,
     files: SourceFiles,
     here: Mapping[tuple[str, int], Mapping[str, Any]],
     known: Sequence[Mapping[str, Any]],
@@ -460,7 +460,7 @@ def _build(
 
 
 def _to_read(
-    root: Path,
+    root: LakePath,
     listed: Sequence[tuple[Revision, Found, str, float]],
     files: SourceFiles,
     present: set[tuple[int, int]],
@@ -469,18 +469,18 @@ def _to_read(
     """Revisions of a year whose rows are not in its partition."""
     there: set[tuple[int, int]] = set()
     if so_far is not None:
-        columns = pq.read_table(root / so_far["path"], columns=["obsid", "revision"], partitioning=None)
+        columns = read_partition(root / so_far["path"], columns=["obsid", "revision"])
         there = present & _places(columns.combine_chunks()).keys()
     return frozenset(
         (r.obsid, r.revision) for r, f, _, _ in listed if f.name in files.fresh or (r.obsid, r.revision) not in there
     )
 
 
-def _types(root: Path, paths: Sequence[str]) -> dict[str, pa.DataType]:
+def _types(root: LakePath, paths: Sequence[str]) -> dict[str, pa.DataType]:
     """Type of each parameter in all years, by name."""
     met: dict[str, set[str]] = {}
     for path in paths:
-        rows = pq.read_table(root / path, columns=["name", "type"], partitioning=None)
+        rows = read_partition(root / path, columns=["name", "type"])
         for row in rows.group_by(["name", "type"]).aggregate([]).to_pylist():
             met.setdefault(row["name"].lower(), set()).add(row["type"])
     return {name: widest(TYPES[kind] for kind in kinds) for name, kinds in sorted(met.items())}

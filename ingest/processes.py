@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from mica_lake.s3 import LakePath
+
 FEW = 8
 
 
@@ -39,7 +41,7 @@ def executor(
     stack: ExitStack,
     jobs: int | None,
     cluster: str | None = None,
-    lake: Path | None = None,
+    lake: LakePath | None = None,
     sources: Sequence[Path] = (),
 ) -> Callable[[int], Executor]:
     """
@@ -53,7 +55,7 @@ def executor(
         How many processes; as many as there are cores if None.
     cluster : str or None
         Address of a Dask scheduler whose workers do the work, instead of processes here.
-    lake : Path or None
+    lake : Path, S3Path or None
         The lake, whose writer's lock is held; None if it is left alone.
     sources : sequence of Path
         What is to be read.

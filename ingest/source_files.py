@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from mica_lake import catalog
 from mica_lake.ingest.report import Report
+from mica_lake.s3 import LakePath
 from mica_lake.tables import SOURCE_FILE
 
 
@@ -206,7 +207,7 @@ class SourceFiles:
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     product : str
         The product.
@@ -225,7 +226,7 @@ class SourceFiles:
         Names of all files that this ingest has found.
     """
 
-    def __init__(self, root: Path, product: str, top: Path, report: Report) -> None:
+    def __init__(self, root: LakePath, product: str, top: Path, report: Report) -> None:
         self.product, self.report = product, report
         known = catalog.read_table(root, "source_file")
         ours = pc.equal(known.column("product"), product)
@@ -365,13 +366,13 @@ class SourceFiles:
             else:
                 self.set_aside(result.found, result.reason)
 
-    def commit(self, root: Path, written: dict[tuple[str, catalog.Key], dict[str, Any] | None]) -> None:
+    def commit(self, root: LakePath, written: dict[tuple[str, catalog.Key], dict[str, Any] | None]) -> None:
         """
         Commit new partitions together with what is known now; nothing if nothing changed.
 
         Parameters
         ----------
-        root : Path
+        root : Path or S3Path
             The lake.
         written : dict
             As of `catalog.commit`.
@@ -392,13 +393,13 @@ def _name(row: dict[str, Any]) -> str:
     return Found(row["directory"], row["filename"]).name
 
 
-def partitions(root: Path, tables: Sequence[str]) -> dict[tuple[str, int], dict[str, Any]]:
+def partitions(root: LakePath, tables: Sequence[str]) -> dict[tuple[str, int], dict[str, Any]]:
     """
     The partitions of some tables.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     tables : sequence of str
         Their names.

@@ -37,6 +37,7 @@ from mica_lake.ingest.source_files import (
     unreadable,
 )
 from mica_lake.partition_file import checksum
+from mica_lake.s3 import LakePath
 from mica_lake.stat_columns import columns_of, row_dtype
 from mica_lake.tables import ACQ_STATS, GUIDE_STATS, VV_RMS, Table
 from mica_lake.times import day_start
@@ -303,7 +304,7 @@ def judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
 
 
 def _build(
-    root: Path,
+    root: LakePath,
     table: Table,
     rows: Rows,
     here: Mapping[int, Mapping[str, Any]],
@@ -336,13 +337,13 @@ def _build(
     return written
 
 
-def pin_year(root: Path, table: Table, year: int, rows: pa.Table, facts: str | None = None) -> dict[str, Any]:
+def pin_year(root: LakePath, table: Table, year: int, rows: pa.Table, facts: str | None = None) -> dict[str, Any]:
     """
     Write one version of a year, as `mica_lake.catalog.pin` does; times may be NaN.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     table : Table
         The table.

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -39,7 +38,8 @@ from mica_lake.ingest.source_files import (
     partitions,
     unreadable,
 )
-from mica_lake.partition_file import checksum
+from mica_lake.partition_file import checksum, read_partition
+from mica_lake.s3 import LakePath
 from mica_lake.tables import VV_REPORT, VV_RMS
 from mica_lake.times import utc_day
 
@@ -305,7 +305,7 @@ def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: 
     with catalog.writing(root):
         here = partitions(root, [VV_RMS.name, VV_REPORT.name])
         reports, (rows, own) = _known(root, here), _rms_so_far(root, here)
-        files = SourceFiles(root, VV_REPORT.name, root, report)
+        files = SourceFiles(root, VV_REPORT.name, Path(root), report)
         for one in computed:
             row = read_report(one.report.encode()) | {"computed": True, "directory": None}
             obsid, revision = _put(reports, row)
@@ -325,13 +325,13 @@ def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: 
     return report
 
 
-def stale(root: Path, released: Released) -> Written:
+def stale(root: LakePath, released: Released) -> Written:
     """
     The partitions that tell otherwise of a revision whether it is released, made anew, pinned but not committed.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     released : dict
         Observation and revision -> whether it is released.
@@ -347,12 +347,12 @@ def stale(root: Path, released: Released) -> Written:
     return written | (_build_rms(root, here, archived, computed, released) if len(computed) else {})
 
 
-def _known(root: Path, here: Here) -> Rows:
+def _known(root: LakePath, here: Here) -> Rows:
     """Rows of `vv_report` so far, without what is long."""
     rows: Rows = {}
     for (table, _), partition in sorted(here.items()):
         if table == VV_REPORT.name:
-            for row in pq.read_table(root / partition["path"], columns=_KEPT, partitioning=None).to_pylist():
+            for row in read_partition(root / partition["path"], columns=_KEPT).to_pylist():
                 rows[row["obsid"], row["revision"]] = row
     return rows
 
@@ -368,7 +368,7 @@ def _put(reports: Rows, row: dict[str, Any]) -> tuple[int, int]:
     return key
 
 
-def _build_reports(root: Path, here: Here, reports: Rows, released: Released) -> Written:
+def _build_reports(root: LakePath, here: Here, reports: Rows, released: Released) -> Written:
     """New versions of the years of `vv_report` that are not what they would be if they were made now."""
     known = {obsid for obsid, _ in released}
     years: dict[int, list[dict[str, Any]]] = {}
@@ -384,7 +384,7 @@ def _build_reports(root: Path, here: Here, reports: Rows, released: Released) ->
             continue
         before: Rows = {}
         if so_far is not None:
-            stored = pq.read_table(root / so_far["path"], partitioning=None, schema=VV_REPORT.schema)
+            stored = read_partition(root / so_far["path"], schema=VV_REPORT.schema)
             before = {(row["obsid"], row["revision"]): row for row in stored.to_pylist()}
         whole = [
             {"slots": _slots(json.loads(row["report"])["slots"]), **row}
@@ -397,10 +397,10 @@ def _build_reports(root: Path, here: Here, reports: Rows, released: Released) ->
     return _gone(here, VV_REPORT.name, years) | written
 
 
-def _rms_so_far(root: Path, here: Here) -> tuple[pa.Table, pa.Table]:
+def _rms_so_far(root: LakePath, here: Here) -> tuple[pa.Table, pa.Table]:
     """Rows of `vv_rms` of the archive's table, and those that were computed."""
     paths = [root / partition["path"] for (table, _), partition in sorted(here.items()) if table == VV_RMS.name]
-    tables = [pq.read_table(path, partitioning=None, schema=VV_RMS.schema) for path in paths]
+    tables = [read_partition(path, schema=VV_RMS.schema) for path in paths]
     rows = pa.concat_tables([VV_RMS.schema.empty_table(), *tables])
     computed = rows.column("computed").to_numpy().astype(bool)
     return rows.filter(~computed), rows.filter(computed)
@@ -417,7 +417,7 @@ def _keys(rows: pa.Table) -> NDArray[np.int64]:
     return keys
 
 
-def _build_rms(root: Path, here: Here, archived: pa.Table, computed: pa.Table, released: Released) -> Written:
+def _build_rms(root: LakePath, here: Here, archived: pa.Table, computed: pa.Table, released: Released) -> Written:
     """New versions of the years of `vv_rms` that are not what they would be if they were made now."""
     archived = archived.filter(~np.isin(_keys(archived), _keys(computed))).sort_by("position")
     order = [(name, "ascending") for name in ("tstart", "obsid", "revision", "slot")]

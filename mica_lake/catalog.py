@@ -9,14 +9,18 @@ The catalog: a derived index of the lake's partitions and source files, and what
 Query engines open a file more than once while they read it, so one that is replaced meanwhile would give a mixture of
 the old and the new. Queries therefore read the pinned files, which never change, of one generation. Those given up
 stay until an hour after the commit that replaced them.
+
+On an object store (``s3://bucket/prefix``) the names are the same. There the pinned version is what is put, and
+``data.parquet`` is the store's own copy of it: one PUT without a body, which replaces the partition.
 """
 
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -29,13 +33,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mica_lake.errors import LakeError
-from mica_lake.lock import writer_lock
+from mica_lake.lock import still_held, writer_lock
 from mica_lake.partition_check import damage
-from mica_lake.partition_file import Source, checksum, encode, read_derived_from, read_sources, write
+from mica_lake.partition_file import (
+    Source,
+    checksum,
+    encode,
+    read_derived_from,
+    read_partition,
+    read_sources,
+    readable,
+    write,
+)
+from mica_lake.s3 import SCHEME, LakePath, S3Path, s3_path
 from mica_lake.tables import HDR3_MSID, PARTITION, SOURCE_FILE, TABLES, Table
 
 EPOCH = date(1998, 1, 1)
 GRACE_SECONDS = 3600.0
+# Requests to an object store on their way at a time: as many as s3fs keeps connections.
+STREAMS = 10
+_TAKEN_OVER = "{}: another writer has taken this lake over and committed. Nothing of it was changed: run this again"
 State = tuple[str, int] | None
 SQL_FILES = (
     "times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql",
@@ -80,7 +97,7 @@ class Key:
         return (self.day - EPOCH).days
 
 
-def existing(root: str | os.PathLike[str]) -> Path:
+def existing(root: str | os.PathLike[str]) -> LakePath:
     """
     Directory of a lake that is there.
 
@@ -117,13 +134,13 @@ def existing(root: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def writing(root: Path, dry_run: bool = False) -> Iterator[None]:
+def writing(root: LakePath, dry_run: bool = False) -> Iterator[None]:
     """
     Hold a lake for writing: made where there is none, locked, and mended after a writer that was interrupted.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     dry_run : bool
         Whether to leave it alone, and hold nothing.
@@ -142,50 +159,61 @@ def writing(root: Path, dry_run: bool = False) -> Iterator[None]:
         yield
 
 
-def mend(root: Path) -> None:
+def mend(root: LakePath) -> None:
     """
     Put right what an interrupted writer left, and remove what nobody reads any more.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake, whose writer's lock is held.
     """
     if (root / "_catalog" / "interrupted").exists():
-        for unfinished in root.glob("*/**/.*data.parquet.new*"):
-            unfinished.unlink()
+        if isinstance(root, Path):
+            for unfinished in root.glob("*/**/.*data.parquet.new*"):
+                unfinished.unlink()
         reindex(root, thorough=False)
     if current_generation(root) is not None:
         collect_garbage(root)
-    else:
+    elif isinstance(root, Path):
         # What is whole may be all that is left of a lake whose catalog was lost.
         for unfinished in (*root.glob(".mica_lake.sql.*"), *(root / "_catalog").rglob(".*")):
             unfinished.unlink()
 
 
-def absolute(root: str | os.PathLike[str]) -> Path:
+def absolute(root: str | os.PathLike[str]) -> LakePath:
     """
     A lake's directory, as queries name it.
 
     Parameters
     ----------
     root : path
-        The directory, relative or with ``~``.
+        The directory, relative or with ``~``; or ``s3://bucket/prefix``.
 
     Returns
     -------
-    Path
+    Path or S3Path
         Its absolute path; links in it stay as the user wrote them.
 
     Raises
     ------
     LakeError
         If DuckDB would take it for a pattern.
+    ValueError
+        If it names no bucket.
     """
+    if os.fspath(root).startswith(SCHEME):
+        there = s3_path(os.fspath(root))
+        _no_pattern(str(there))
+        return there
     path = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - links in it are the user's
+    _no_pattern(path)
+    return Path(path)
+
+
+def _no_pattern(path: str) -> None:
     if set(path) & set("*?[\n"):
         raise LakeError(f"{path!r}: DuckDB would take *, ? and [ for a pattern, and a line break for the end of a path")
-    return Path(path)
 
 
 def sql_script(names: Iterable[str] = SQL_FILES) -> str:
@@ -206,13 +234,13 @@ def sql_script(names: Iterable[str] = SQL_FILES) -> str:
     return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
 
 
-def current_generation(root: Path) -> str | None:
+def current_generation(root: LakePath) -> str | None:
     """
     The generation that holds.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
 
     Returns
@@ -226,13 +254,13 @@ def current_generation(root: Path) -> str | None:
         return None
 
 
-def state(root: Path) -> State:
+def state(root: LakePath) -> State:
     """
     Which generation of which lake holds, to know when to forget what was read.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
 
     Returns
@@ -241,22 +269,23 @@ def state(root: Path) -> State:
         The generation and when it was committed: a lake that is made anew at the same place begins with the same one.
         None where there is no catalog.
     """
-    generation = current_generation(root)
-    if generation is None:
-        return None
+    current = root / "_catalog" / "current"
     try:
-        return generation, (root / "_catalog" / "current").stat().st_mtime_ns
-    except FileNotFoundError:
+        if isinstance(current, S3Path):
+            content, stat = current.read()
+            return content.decode().strip(), stat.st_mtime_ns
+        return current.read_text().strip(), current.stat().st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def read_table(root: Path, name: str) -> pa.Table:
+def read_table(root: LakePath, name: str) -> pa.Table:
     """
     A table of the catalog.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     name : str
         ``partition`` or ``source_file``.
@@ -277,20 +306,20 @@ def read_table(root: Path, name: str) -> pa.Table:
         return schema.empty_table()
     path = root / "_catalog" / generation / f"{name}.parquet"
     try:
-        return pq.read_table(path, partitioning=None).cast(schema)
+        return read_partition(path).cast(schema)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise LakeError(f"the catalog is damaged ({path}: {error}): run 'mica-lake reindex --lake {root}'") from error
 
 
 def pin(
-    root: Path, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None
+    root: LakePath, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None
 ) -> dict[str, Any]:
     """
     Write one version of a partition, which nothing reads until it is committed.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     table : Table
         The table.
@@ -310,14 +339,24 @@ def pin(
     """
     content = encode(table, rows, sources, derived_from)
     path = key.pinned(table, checksum(content))
-    # A version that is there already is this one, unless somebody damaged it.
-    if not (root / path).exists() or (root / path).read_bytes() != content:
-        write(root / path, content)
+    _pin(root / path, content)
     times = pc.min_max(rows.column(table.time))
     return _partition_row(
         table, key, path, len(rows), len(content), times["min"].as_py(), times["max"].as_py(), len(sources),
         derived_from,
     )  # fmt: skip
+
+
+def _pin(version: LakePath, content: bytes) -> None:
+    # A version that is there already is this one, unless somebody damaged it.
+    if isinstance(version, S3Path):
+        try:
+            version.put(content, new=True)
+            return
+        except BlockingIOError:
+            pass
+    if not version.exists() or version.read_bytes() != content:
+        write(version, content)
 
 
 def _partition_row(
@@ -347,8 +386,11 @@ def _partition_row(
     }
 
 
-def _publish(root: Path, source: Path, target: Path) -> None:
+def _publish(root: LakePath, source: LakePath, target: LakePath) -> None:
     """Let `target` be the file `source`, at once; a copy where the file system has no hard links."""
+    if isinstance(target, S3Path):
+        target.copy_from(source)
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.new")
     beside.unlink(missing_ok=True)
@@ -386,7 +428,7 @@ def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[
     return pa.Table.from_pylist([row for _, row in ordered], schema=PARTITION)
 
 
-def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | None], source_file: pa.Table) -> None:
+def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] | None], source_file: pa.Table) -> None:
     """
     Make new versions of partitions, and what is known of the source files, the state of the lake.
 
@@ -395,7 +437,7 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | Non
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     written : mapping of (table name, Key) to dict
         The new versions, as `pin` gave them; None for a partition that has no rows any more.
@@ -407,24 +449,49 @@ def commit(root: Path, written: Mapping[tuple[str, Key], Mapping[str, Any] | Non
     LakeError
         If a new version is not on the disk; nothing is changed.
     """
-    for row in written.values():
-        if row is not None:
-            _check_there(root / row["path"], row["bytes"])
+    new = [row for row in written.values() if row is not None]
+    _each(root, lambda row: _check_there(root / row["path"], row["bytes"]), new)
+    before = _as_owner(root)
     partition = with_changes(read_table(root, "partition"), written)
     interrupted = root / "_catalog" / "interrupted"
+
+    def publish(change: tuple[tuple[str, Key], Mapping[str, Any] | None]) -> None:
+        (name, key), row = change
+        path = root / key.path(TABLES[name])
+        if row is not None:
+            _publish(root, root / row["path"], path)
+        else:
+            path.unlink(missing_ok=True)
+
     if written:
         interrupted.touch()
-        for (name, key), row in written.items():
-            path = root / key.path(TABLES[name])
-            if row is not None:
-                _publish(root, root / row["path"], path)
-            else:
-                path.unlink(missing_ok=True)
-    _write_generation(root, partition, source_file)
+        _each(root, publish, written.items())
+    _write_generation(root, partition, source_file, before)
     interrupted.unlink(missing_ok=True)
 
 
-def _check_there(path: Path, size: int) -> None:
+def _each(root: LakePath, function: Callable[[Any], None], items: Iterable[Any]) -> None:
+    """Do something for each of some items; several at a time where each waits for an object store."""
+    if isinstance(root, S3Path):
+        with ThreadPoolExecutor(STREAMS) as threads:
+            deque(threads.map(function, items), maxlen=0)
+        return
+    for item in items:
+        function(item)
+
+
+def _as_owner(root: LakePath) -> str | None:
+    """Etag of the catalog's pointer on an object store, after which the lock was still ours; None if there is none."""
+    current = root / "_catalog" / "current"
+    etag = None
+    if isinstance(current, S3Path):
+        with suppress(FileNotFoundError):
+            etag = current.stat().etag
+    still_held(root / "_catalog")
+    return etag
+
+
+def _check_there(path: LakePath, size: int) -> None:
     """Raise unless this host sees what may have been written on another."""
     try:
         if path.stat().st_size == size:
@@ -435,19 +502,23 @@ def _check_there(path: Path, size: int) -> None:
     raise LakeError(f"{path} was written, but it is not here ({reason}). The lake is as before: run it again")
 
 
-def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) -> None:
+def _write_generation(root: LakePath, partition: pa.Table, source_file: pa.Table, before: str | None) -> None:
+    """Write a generation, and let it hold; on an object store, if the pointer is that of `before` yet."""
     catalog = root / "_catalog"
     current = current_generation(root) or "0"
-    # Where somebody has spoilt the name, any that was not used yet will do.
-    used = [current] if current.isdecimal() else [entry.name for entry in catalog.iterdir() if entry.name.isdecimal()]
+    # Where somebody has spoilt the name, any that was not used yet will do; on an object store, where one who has lost
+    # the lock may be writing yet, always.
+    known = isinstance(root, Path) and current.isdecimal()
+    used = [current] if known else [entry.name for entry in catalog.iterdir() if entry.name.isdecimal()]
     name = f"{max(map(int, used), default=0) + 1:08d}"
     directory = catalog / name
-    shutil.rmtree(directory, ignore_errors=True)
+    if isinstance(directory, Path):
+        shutil.rmtree(directory, ignore_errors=True)
     order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
     for part, rows in (("partition", partition), ("source_file", source_file.sort_by(order))):
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd")
-        write(directory / f"{part}.parquet", bytes(sink.getvalue()))
+        _write_new(directory / f"{part}.parquet", bytes(sink.getvalue()))
     for table in TABLES.values():
         content = _without_rows(table.name, _schema(root, table, partition))
         _carry_over(root, directory, f"no_rows/{table.name}.parquet", content)
@@ -458,20 +529,39 @@ def _write_generation(root: Path, partition: pa.Table, source_file: pa.Table) ->
     text = sql_script().encode()
     if not script.exists() or script.read_bytes() != text:
         write(script, text)
-    write(catalog / "current", name.encode())
-
-
-def _carry_over(root: Path, directory: Path, name: str, content: bytes) -> None:
-    """Write a file of a generation; where the one before has the same, a link to it, which need not be flushed."""
-    before = root / "_catalog" / (current_generation(root) or "") / name
-    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    pointer = catalog / "current"
+    if isinstance(pointer, Path):
+        write(pointer, name.encode())
+        return
     try:
-        if before.read_bytes() == content:
-            os.link(before, directory / name)
-            return
-    except OSError:
-        pass
-    write(directory / name, content)
+        pointer.put(name.encode(), etag=before, new=before is None)
+    except (BlockingIOError, FileNotFoundError):
+        raise LakeError(_TAKEN_OVER.format(root)) from None
+
+
+def _write_new(path: LakePath, content: bytes) -> None:
+    """Write a file of a generation, which is nobody's yet."""
+    if isinstance(path, Path):
+        write(path, content)
+        return
+    try:
+        path.put(content, new=True)
+    except BlockingIOError:
+        raise LakeError(_TAKEN_OVER.format(path.parents[-3])) from None
+
+
+def _carry_over(root: LakePath, directory: LakePath, name: str, content: bytes) -> None:
+    """Write a file of a generation; where the one before has the same, a link to it, which need not be flushed."""
+    if isinstance(root, Path):
+        before = root / "_catalog" / (current_generation(root) or "") / name
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if before.read_bytes() == content:
+                os.link(before, directory / name)
+                return
+        except OSError:
+            pass
+    _write_new(directory / name, content)
 
 
 @lru_cache(maxsize=64)
@@ -480,22 +570,22 @@ def _without_rows(name: str, schema: pa.Schema) -> bytes:
     return encode(TABLES[name], schema.empty_table(), [])
 
 
-def _schema(root: Path, table: Table, partition: pa.Table) -> pa.Schema:
+def _schema(root: LakePath, table: Table, partition: pa.Table) -> pa.Schema:
     """The columns of a table; of a wide one, those of its partitions."""
     if table.wide:
         paths = partition.filter(pc.equal(partition.column("table_name"), table.name)).column("path")
         if len(paths):
-            return pq.read_schema(root / paths[0].as_py()).remove_metadata()
+            return pq.read_schema(readable(root / paths[0].as_py())).remove_metadata()
     return table.schema
 
 
-def create(root: Path) -> None:
+def create(root: LakePath) -> None:
     """
     Make a lake without rows; one that exists is left as it is.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         Its directory; made where it is missing.
 
     Raises
@@ -513,19 +603,19 @@ def create(root: Path) -> None:
     (root / "_catalog").mkdir(parents=True, exist_ok=True)
 
 
-def collect_garbage(root: Path) -> None:
+def collect_garbage(root: LakePath) -> None:
     """
     Remove the versions that no query can be reading any more.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake, whose writer's lock is held.
     """
     catalog = root / "_catalog"
     current = current_generation(root)
     names = sorted(entry.name for entry in catalog.iterdir() if entry.name.isdigit())
-    born = {name: (catalog / name).stat().st_mtime for name in names}
+    born = {name: _born(catalog / name) for name in names}
     stays = [
         name
         for name, successor in zip(names, [*names[1:], None], strict=True)
@@ -535,22 +625,38 @@ def collect_garbage(root: Path) -> None:
     used = set(read_table(root, "partition").column("path").to_pylist())
     for name in [name for name in stays if name != current]:
         try:
-            used.update(
-                pq.read_table(catalog / name / "partition.parquet", columns=["path"]).column("path").to_pylist()
-            )
+            used.update(read_partition(catalog / name / "partition.parquet", ["path"]).column("path").to_pylist())
         except (OSError, pa.ArrowException):  # damaged, so that nobody reads it
             stays.remove(name)
-    for unfinished in (*root.glob(".mica_lake.sql.*"), *catalog.glob(".current.*")):
-        unfinished.unlink()
     for name in set(names) - set(stays):
-        shutil.rmtree(catalog / name)
-    for pinned in (catalog / "pinned").rglob("*"):
-        if pinned.is_file() and pinned.relative_to(root).as_posix() not in used:
-            # A worker of an ingest that was given up may be at work on it yet.
-            pinned.unlink(missing_ok=True)
+        given_up = catalog / name
+        if isinstance(given_up, Path):
+            shutil.rmtree(given_up)
+        else:
+            _each(root, S3Path.unlink, given_up.rglob("*"))
+    if isinstance(root, Path):
+        for unfinished in (*root.glob(".mica_lake.sql.*"), *root.glob("_catalog/.current.*")):
+            unfinished.unlink()
+    pinned = (path for path in (catalog / "pinned").rglob("*") if isinstance(path, S3Path) or path.is_file())
+    # A worker of an ingest that was given up may be at work on it yet.
+    _each(
+        root,
+        lambda path: path.unlink(missing_ok=True),
+        (path for path in pinned if path.relative_to(root).as_posix() not in used),
+    )
 
 
-def reindex(root: Path, *, thorough: bool = True) -> list[str]:
+def _born(generation: LakePath) -> float:
+    """When a generation was written; now, if it is one on an object store that is not whole."""
+    if isinstance(generation, Path):
+        return generation.stat().st_mtime
+    try:
+        return (generation / "partition.parquet").stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     """
     Derive the catalog again from the partitions themselves.
 
@@ -560,7 +666,7 @@ def reindex(root: Path, *, thorough: bool = True) -> list[str]:
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake, whose writer's lock is held.
     thorough : bool
         Whether to read the rows of each partition, too, and see that they are those that were written. Else that is
@@ -591,13 +697,13 @@ def reindex(root: Path, *, thorough: bool = True) -> list[str]:
                     found.setdefault((table.name, source.filename), []).append(source)
     partitions.sort(key=lambda row: (row["table_name"], row["slot"] or 0, row["day_number"]))
     try:
-        before = read_table(root, "source_file").to_pylist()
+        known_before = read_table(root, "source_file").to_pylist()
     except LakeError:
-        before = []
+        known_before = []
     named = {table.name for table in TABLES.values() if table.names_sources}
-    source_rows = [row for row in before if row["status"] == "set aside" or row["product"] not in named]
+    source_rows = [row for row in known_before if row["status"] == "set aside" or row["product"] not in named]
     known = {(row["product"], row["filename"]): row
-             for row in before if row["status"] != "set aside" and row["product"] in named}  # fmt: skip
+             for row in known_before if row["status"] != "set aside" and row["product"] in named}  # fmt: skip
     for (product, filename), sources in found.items():
         whole = sum(s.day_rows for s in sources) == sources[0].file_rows and len({s.checksum for s in sources}) == 1
         row = source_row(product, sources[0], "current" if whole else "incomplete")
@@ -615,22 +721,24 @@ def reindex(root: Path, *, thorough: bool = True) -> list[str]:
             row |= {"status": "wanted", "reason": "its rows are missing from the lake: ingest it again"}
             trouble.append(f"{row['filename']}: {row['reason']}")
         source_rows.append(row)
+    before = _as_owner(root)
     _write_generation(
         root,
         pa.Table.from_pylist(partitions, schema=PARTITION),
         pa.Table.from_pylist(source_rows, schema=SOURCE_FILE),
+        before,
     )
     (root / "_catalog" / "interrupted").unlink(missing_ok=True)
     return trouble
 
 
-def rebuild(root: Path) -> list[str]:
+def rebuild(root: LakePath) -> list[str]:
     """
     Derive the catalog again, when nothing else is being written.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
 
     Returns
@@ -650,13 +758,13 @@ def rebuild(root: Path) -> list[str]:
         return reindex(root)
 
 
-def partition_paths(root: Path, table: Table) -> list[str]:
+def partition_paths(root: LakePath, table: Table) -> list[str]:
     """
     The files of a table's partitions that are on the disk.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     table : Table
         The table.
@@ -705,7 +813,7 @@ def key_of(table: Table, path: str) -> Key:
     return key
 
 
-def _pinned_versions(root: Path) -> dict[str, str]:
+def _pinned_versions(root: LakePath) -> dict[str, str]:
     """Path of each partition that the catalog knows -> path of its version; none while a commit is not finished."""
     if (root / "_catalog" / "interrupted").exists():
         return {}
@@ -733,7 +841,7 @@ def path_of(row: Mapping[str, Any]) -> str:
 
 
 def _read_partition(
-    root: Path, table: Table, path: str, version: str | None, thorough: bool
+    root: LakePath, table: Table, path: str, version: str | None, thorough: bool
 ) -> tuple[dict[str, Any] | None, list[Source], str]:
     """
     A partition's row in the catalog and its sources, or what is wrong with it.
@@ -742,14 +850,16 @@ def _read_partition(
     """
     try:
         key = key_of(table, path)
-        reason = _reason(root, table, key, root / path, thorough)
-        if reason and version is not None and not _reason(root, table, key, root / version, True):
-            what = "is damaged" if (root / path).exists() else "is lost"
+        content, reason = _content(root, table, key, root / path, thorough)
+        if reason:
+            pinned, of_version = (b"", "") if version is None else _content(root, table, key, root / version, True)
+            there = (root / path).exists()
+            if version is None or of_version:
+                return None, [], f"{path} is damaged: {reason}" if there else ""
             _publish(root, root / version, root / path)
-            reason = f"{path} {what}: {reason}; its pinned version took its place"
-        elif reason:
-            return None, [], f"{path} is damaged: {reason}" if (root / path).exists() else ""
-        row, sources = describe(root, table, key, root / path)
+            content = pinned
+            reason = f"{path} {'is damaged' if there else 'is lost'}: {reason}; its pinned version took its place"
+        row, sources = describe(table, key, content)
         if not _is_version(root / path, root / row["path"]):
             _publish(root, root / path, root / row["path"])
     except (LakeError, OSError, ValueError) as error:
@@ -757,35 +867,34 @@ def _read_partition(
     return row, sources, reason
 
 
-def _is_version(path: Path, version: Path) -> bool:
+def _is_version(path: LakePath, version: LakePath) -> bool:
     return version.exists() and (version.samefile(path) or version.read_bytes() == path.read_bytes())
 
 
-def _reason(root: Path, table: Table, key: Key, path: Path, thorough: bool) -> str:
-    """Why a file should not be a partition; a pinned version must be what its name says."""
+def _content(root: LakePath, table: Table, key: Key, path: LakePath, thorough: bool) -> tuple[bytes, str]:
+    """Content of a file, and why it should not be a partition; a pinned version must be what its name says."""
     try:
-        version = root / key.pinned(table, checksum(path.read_bytes()))
+        content = path.read_bytes()
     except OSError as error:
-        return f"it cannot be read: {error.strerror}"
+        return b"", f"it cannot be read: {error.strerror}"
+    version = root / key.pinned(table, checksum(content))
     if path.is_relative_to(root / "_catalog") and path != version:
-        return "its bytes are not those that were written"
-    return damage(path, table, key) if thorough or not version.exists() else ""
+        return b"", "its bytes are not those that were written"
+    return content, damage(content, table, key) if thorough or not version.exists() else ""
 
 
-def describe(root: Path, table: Table, key: Key, path: Path) -> tuple[dict[str, Any], list[Source]]:
+def describe(table: Table, key: Key, content: bytes) -> tuple[dict[str, Any], list[Source]]:
     """
     What the catalog should say of a partition.
 
     Parameters
     ----------
-    root : Path
-        The lake.
     table : Table
         The table.
     key : Key
         Which partition.
-    path : Path
-        Its file.
+    content : bytes
+        Its file's.
 
     Returns
     -------
@@ -799,9 +908,8 @@ def describe(root: Path, table: Table, key: Key, path: Path) -> tuple[dict[str, 
     LakeError
         If it is no partition of this table.
     """
-    sources, footer = read_sources(path, table)
-    content = path.read_bytes()
-    tstart, tstop = _covered(path, table, footer)
+    sources, footer = read_sources(content, table)
+    tstart, tstop = _covered(content, table, footer)
     pinned = key.pinned(table, checksum(content))
     derived_from = read_derived_from(footer)
     row = _partition_row(
@@ -810,10 +918,10 @@ def describe(root: Path, table: Table, key: Key, path: Path) -> tuple[dict[str, 
     return row, sources
 
 
-def _covered(path: Path, table: Table, footer: pq.FileMetaData) -> tuple[float | None, float | None]:
+def _covered(content: bytes, table: Table, footer: pq.FileMetaData) -> tuple[float | None, float | None]:
     """First and last time of a partition."""
     if table.time not in table.searched:
-        times = pc.min_max(pq.read_table(path, columns=[table.time], partitioning=None).column(table.time))
+        times = pc.min_max(pq.read_table(readable(content), columns=[table.time]).column(table.time))
         return times["min"].as_py(), times["max"].as_py()
     index = [footer.schema.column(i).path for i in range(footer.num_columns)].index(table.time)
     groups = [footer.row_group(i).column(index).statistics for i in range(footer.num_row_groups)]

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from mica_lake.errors import LakeError, MissingDataError, said_of
+from mica_lake.errors import LakeError, MissingDataError, ObjectStoreError, said_of
 
 app = typer.Typer(
     name="mica-lake",
@@ -26,8 +26,12 @@ app = typer.Typer(
 _START, _ASK, _KEEP = "Start here", "Ask", "Look after it"
 
 LakeOption = Annotated[
-    Path | None,
-    typer.Option("--lake", help="The lake; [cyan]$MICA_LAKE[/cyan] or [cyan]$SKA/data/mica_lake[/cyan] by default."),
+    str | None,
+    typer.Option(
+        "--lake",
+        help="The lake, a directory or s3://BUCKET/PREFIX; [cyan]$MICA_LAKE[/cyan] or "
+        "[cyan]$SKA/data/mica_lake[/cyan] by default.",
+    ),
 ]
 
 
@@ -344,7 +348,7 @@ def main() -> None:
         app()
     except BrokenPipeError:
         sys.exit(0)
-    except (LakeError, MissingDataError, ValueError, ImportError, OSError, BrokenExecutor) as error:
+    except (LakeError, MissingDataError, ObjectStoreError, ValueError, ImportError, OSError, BrokenExecutor) as error:
         _fail(said_of(error))
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted; nothing is lost: run it again to go on")

@@ -14,6 +14,10 @@ class MissingDataError(LookupError):
     """The lake has no such data, for example no pseudo-MSID of that name, or no V&V report of an observation."""
 
 
+class ObjectStoreError(Exception):
+    """An object store does not answer, or does not let us: nothing is known of what it holds."""
+
+
 class BadFile(ValueError):  # noqa: N818 - it is the file that is bad
     """A source file that cannot be taken; the message is its reason."""
 

@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from mica_lake import catalog
 from mica_lake.errors import LakeError, near
+from mica_lake.s3 import S3Path, storage_options
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec, utc
 
@@ -34,14 +34,14 @@ _MACROS = {
 }
 
 
-def default_root() -> Path:
+def default_root() -> str:
     """
     Where the lake is when nobody says: ``$MICA_LAKE``, else ``$SKA/data/mica_lake``.
 
     Returns
     -------
-    Path
-        The directory; whether there is a lake is not looked at.
+    str
+        The directory, or ``s3://bucket/prefix``; whether there is a lake is not looked at.
 
     Raises
     ------
@@ -49,9 +49,9 @@ def default_root() -> Path:
         If neither variable is set.
     """
     if root := os.environ.get("MICA_LAKE"):
-        return Path(root)
+        return root
     if ska := os.environ.get("SKA"):
-        return Path(ska) / "data" / "mica_lake"
+        return os.path.join(ska, "data", "mica_lake")  # noqa: PTH118 - a str
     raise LakeError("which lake? Set MICA_LAKE to its directory (or SKA, for $SKA/data/mica_lake), or name it")
 
 
@@ -65,11 +65,11 @@ class Lake:
     Parameters
     ----------
     root : path, optional
-        Its directory; `default_root` otherwise.
+        Its directory, or ``s3://bucket/prefix``; `default_root` otherwise.
 
     Attributes
     ----------
-    root : Path
+    root : Path or S3Path
         Its directory.
 
     Raises
@@ -156,6 +156,10 @@ class Lake:
     def _connected(self, sql_files: Iterable[str]) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(":memory:")
         connection.execute("SET enable_progress_bar = false")
+        if isinstance(self.root, S3Path):
+            from mica_lake.s3_files import LakeFiles
+
+            connection.register_filesystem(LakeFiles(self.root))
         connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
         try:
             connection.execute(catalog.sql_script(sql_files))
@@ -272,7 +276,8 @@ class Lake:
         paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
         import polars as pl
 
-        frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+        options = storage_options() if isinstance(self.root, S3Path) else None
+        frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False, storage_options=options)
         return frame.filter(pl.col(TABLES[table].time).is_between(interval["start"], interval["stop"]))
 
     def status(self) -> "pl.DataFrame":

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from datetime import date, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _Flags = NDArray[np.bool_]
 
 
-def damage(path: Path, table: Table, key: "Key") -> str:
+def damage(content: bytes, table: Table, key: "Key") -> str:
     """
     Why a partition's file is not as it should be.
 
@@ -31,8 +30,8 @@ def damage(path: Path, table: Table, key: "Key") -> str:
 
     Parameters
     ----------
-    path : Path
-        The file.
+    content : bytes
+        The file's.
     table : Table
         The table that it should be of.
     key : Key
@@ -44,8 +43,8 @@ def damage(path: Path, table: Table, key: "Key") -> str:
         The reason; empty if nothing is wrong.
     """
     try:
-        sources, _ = read_sources(path, table)
-        rows = read_checked(path)
+        sources, _ = read_sources(content, table)
+        rows = read_checked(content)
         return (
             _columns(rows, table)
             or _place(rows.column(table.time), table, key)
@@ -53,7 +52,7 @@ def damage(path: Path, table: Table, key: "Key") -> str:
             or _of_sources(rows, table, key, sources)
         )
     except (LakeError, OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
-        return str(error).removeprefix(f"{path}: ")
+        return str(error)
 
 
 def _columns(rows: pa.Table, table: Table) -> str:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from mica_lake.errors import LakeError
+from mica_lake.s3 import LakePath, S3Path
 from mica_lake.tables import Column, Table
 
 FORMAT = "2"
@@ -224,17 +225,20 @@ def _smaller_when_split(rows: pa.Table, path: str) -> bool:
     return int(split.tell()) <= int(distinct.tell())
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: LakePath, content: bytes) -> None:
     """
     Write a file so that its name never stands for half of it, nor for bytes that a power cut can take away.
 
     Parameters
     ----------
-    path : Path
+    path : Path or S3Path
         The file; its directory is made where it is missing.
     content : bytes
         What it shall hold.
     """
+    if isinstance(path, S3Path):
+        path.put(content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: processes on other hosts can have the same number.
     beside = path.with_name(f".{path.name}.{uuid4().hex}")
@@ -268,14 +272,61 @@ def checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_sources(path: Path, table: Table) -> tuple[list[Source], pq.FileMetaData]:
+def readable(file: LakePath | bytes) -> Path | pa.BufferReader:
+    """
+    A partition's file as pyarrow takes it.
+
+    Parameters
+    ----------
+    file : Path, S3Path or bytes
+        The file, or its content.
+
+    Returns
+    -------
+    Path or pyarrow.BufferReader
+        The path of a file on a disk; else its content, of an object store's got by one request.
+    """
+    if isinstance(file, Path):
+        return file
+    return pa.BufferReader(file if isinstance(file, bytes) else file.read_bytes())
+
+
+def read_partition(
+    file: LakePath,
+    columns: Sequence[str] | None = None,
+    schema: pa.Schema | None = None,
+    filters: pc.Expression | None = None,
+) -> pa.Table:
+    """
+    Rows of a partition's file.
+
+    Parameters
+    ----------
+    file : Path or S3Path
+        The file.
+    columns : sequence of str, optional
+        Which columns; all by default.
+    schema : pyarrow.Schema, optional
+        What they shall be read as.
+    filters : pyarrow.compute.Expression, optional
+        Which rows.
+
+    Returns
+    -------
+    pyarrow.Table
+        The rows; of the columns of the directory's name, none.
+    """
+    return pq.read_table(readable(file), columns=columns, schema=schema, filters=filters, partitioning=None)
+
+
+def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq.FileMetaData]:
     """
     What a partition's file says of itself.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    file : Path, S3Path or bytes
+        The file, or its content.
     table : Table
         The table that it should be of.
 
@@ -290,7 +341,7 @@ def read_sources(path: Path, table: Table) -> tuple[list[Source], pq.FileMetaDat
         If it is no partition of this table and this format; the reason is given.
     """
     try:
-        footer = pq.read_metadata(path)
+        footer = pq.read_metadata(readable(file))
         metadata = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
         if metadata.get(_PREFIX + "table") != table.name:
             raise ValueError(f"it is no partition of {table.name}")
@@ -298,7 +349,7 @@ def read_sources(path: Path, table: Table) -> tuple[list[Source], pq.FileMetaDat
             raise ValueError(f"its format is {metadata[_PREFIX + 'format']}, this mica-lake writes {FORMAT}")
         return [Source(**source) for source in json.loads(metadata[_PREFIX + "sources"])], footer
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise LakeError(f"{path}: {error}") from error
+        raise LakeError(str(error) if isinstance(file, bytes) else f"{file}: {error}") from error
 
 
 def read_derived_from(footer: pq.FileMetaData) -> str | None:
@@ -319,13 +370,13 @@ def read_derived_from(footer: pq.FileMetaData) -> str | None:
     return found.decode() if found is not None else None
 
 
-def read_checked(path: Path) -> pa.Table:
+def read_checked(content: bytes) -> pa.Table:
     """
     Rows of a partition, if they are those that were written.
 
     Parameters
     ----------
-    path : Path
+    content : bytes
         Its file.
 
     Returns
@@ -338,7 +389,6 @@ def read_checked(path: Path) -> pa.Table:
     ValueError
         If a bit of the file, or a value, is not what it was.
     """
-    content = path.read_bytes()
     place = _digits(content)
     if place < 0:
         raise ValueError("it has no checksum")

@@ -1,10 +1,8 @@
 """Whether a lake is what its own record says: each partition, the catalog, and what is on the disk beside them."""
 
-import json
 import os
 import re
 import shlex
-import socket
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -21,10 +19,12 @@ from rich.markup import escape
 from rich.table import Table as Shown
 
 from mica_lake import catalog
-from mica_lake.catalog import key_of, path_of
+from mica_lake.catalog import Key, key_of, path_of
 from mica_lake.errors import LakeError
+from mica_lake.lock import writer_alive
 from mica_lake.partition_check import damage
-from mica_lake.partition_file import checksum
+from mica_lake.partition_file import checksum, read_partition, readable
+from mica_lake.s3 import LakePath, S3Path
 from mica_lake.tables import TABLES, VV_REPORT, VV_RMS, Table
 
 WRONG = 4
@@ -167,13 +167,13 @@ class _State:
     source_file: pa.Table
 
 
-def read_state(root: Path) -> _State:
+def read_state(root: LakePath) -> _State:
     """
     Partitions and source files of one generation.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
 
     Returns
@@ -211,7 +211,7 @@ class _Looked:
     sources: tuple[tuple[str, str, int, int], ...] = ()  # name, checksum, rows of the file, rows of this day
 
 
-def _look(root: Path, row: _Row) -> _Looked:
+def _look(root: LakePath, row: _Row) -> _Looked:
     """Look at a partition."""
     table, path = TABLES[row["table_name"]], path_of(row)
     key, data, pinned = key_of(table, path), root / path, root / row["path"]
@@ -221,15 +221,15 @@ def _look(root: Path, row: _Row) -> _Looked:
         reason = f"its pinned version cannot be read: {error.strerror}"
         if not data.exists():
             return _Looked(content=f"its file is not there, nor its pinned version {row['path']}")
-        rotten = damage(data, table, key)
+        rotten = _damage(data, table, key)
         return _Looked(content=f"{reason}, and its file: {rotten}") if rotten else _Looked(record=reason)
     if key.pinned(table, checksum(content)) != row["path"]:
         reason = f"the bytes of {row['path']} are not those that were written"
         apart = data.exists() and not data.samefile(pinned)
-        return _Looked(record=reason) if apart and not damage(data, table, key) else _Looked(content=reason)
-    if reason := damage(pinned, table, key):
+        return _Looked(record=reason) if apart and not _damage(data, table, key) else _Looked(content=reason)
+    if reason := damage(content, table, key):
         return _Looked(content=reason)
-    found, sources = catalog.describe(root, table, key, pinned)
+    found, sources = catalog.describe(table, key, content)
     wrong = [f"{name} is {row[name]!r}, not {value!r}" for name, value in found.items() if row[name] != value]
     record = f"the catalog is wrong about it: {', '.join(wrong)}" if wrong else ""
     link = ""
@@ -237,13 +237,21 @@ def _look(root: Path, row: _Row) -> _Looked:
         link = "it is not there; its pinned version is"
     elif not (data.samefile(pinned) or data.read_bytes() == content):
         link = "it is not the version that queries read"
-    columns = str(pq.read_schema(pinned).remove_metadata()) if table.wide else ""
+    columns = str(pq.read_schema(readable(content)).remove_metadata()) if table.wide else ""
     listed = tuple((s.filename, s.checksum, s.file_rows, s.day_rows) for s in sources)
     return _Looked("", record, link, row["rows"], columns, listed)
 
 
+def _damage(path: LakePath, table: Table, key: Key) -> str:
+    """Why a file is no good partition."""
+    try:
+        return damage(path.read_bytes(), table, key)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+
+
 def verify(
-    root: Path,
+    root: LakePath,
     *,
     sample: float = 1.0,
     pool: Callable[[int], Executor],
@@ -257,7 +265,7 @@ def verify(
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     sample : float
         Which fraction of the partitions to look at, as of `chosen`.
@@ -326,7 +334,8 @@ def verify(
             verified.findings.append(Finding(table.name, path, one.record or one.link, reindexing(root)))
     if not committing:
         verified.findings += _unknown(root, on_disk, latest.partition)
-    elif reason := _interrupted(root):
+    elif not writer_alive(root / "_catalog"):
+        reason = "a writer died between the partitions and the catalog"
         verified.findings.append(Finding("_catalog", "_catalog/interrupted", reason, reindexing(root)))
     verified.findings += _wide(root, wanted.values(), looked, latest)
     verified.findings += _beside(root, latest.generation)
@@ -334,13 +343,13 @@ def verify(
     return verified
 
 
-def reindexing(root: Path) -> str:
+def reindexing(root: LakePath) -> str:
     """
     The command that derives the catalog again.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
 
     Returns
@@ -351,13 +360,33 @@ def reindexing(root: Path) -> str:
     return f"mica-lake reindex --lake {shlex.quote(str(root))}"
 
 
-def ingesting(root: Path, table: Table, source_file: pa.Table, folders: Iterable[str] | None = None) -> str:
+def removing(paths: Iterable[LakePath]) -> str:
+    """
+    The command that removes files of a lake.
+
+    Parameters
+    ----------
+    paths : iterable of Path or S3Path
+        The files.
+
+    Returns
+    -------
+    str
+        It; of an object store, one for each, of AWS's command line.
+    """
+    listed = list(paths)
+    if isinstance(listed[0], S3Path):
+        return "; ".join(f"aws s3 rm {shlex.quote(str(path))}" for path in listed)
+    return "rm -f " + " ".join(shlex.quote(str(path)) for path in listed)
+
+
+def ingesting(root: LakePath, table: Table, source_file: pa.Table, folders: Iterable[str] | None = None) -> str:
     """
     The command that reads the source files of a table again.
 
     Parameters
     ----------
-    root : Path
+    root : Path or S3Path
         The lake.
     table : Table
         The table.
@@ -392,12 +421,12 @@ def ingesting(root: Path, table: Table, source_file: pa.Table, folders: Iterable
     return "; ".join(commands)
 
 
-def _computed(root: Path) -> set[tuple[int, int]]:
+def _computed(root: LakePath) -> set[tuple[int, int]]:
     """Observations and revisions whose residuals were computed here, which no source file has, as far as is known."""
     found: set[tuple[int, int]] = set()
     for path in (path for table in (VV_RMS, VV_REPORT) for path in catalog.partition_paths(root, table)):
         try:
-            rows = pq.read_table(root / path, columns=["obsid", "revision", "computed"], partitioning=None)
+            rows = read_partition(root / path, ["obsid", "revision", "computed"])
         except (OSError, ValueError, pa.ArrowException):
             continue
         found.update((row["obsid"], row["revision"]) for row in rows.to_pylist() if row["computed"])
@@ -408,36 +437,22 @@ def _top(folder: Path) -> Path:
     return _top(folder.parent) if _BELOW.fullmatch(folder.name) else folder
 
 
-def _unknown(root: Path, on_disk: Sequence[str], known: Mapping[str, _Row]) -> list[Finding]:
+def _unknown(root: LakePath, on_disk: Sequence[str], known: Mapping[str, _Row]) -> list[Finding]:
     """Partitions that the catalog does not know."""
     findings = []
     for path in sorted(set(on_disk) - known.keys()):
         table = TABLES[path.split("/")[0]]
         try:
-            reason = damage(root / path, table, key_of(table, path))
+            reason = _damage(root / path, table, key_of(table, path))
             what = f"the catalog does not know it, and {reason}" if reason else "the catalog does not know it"
         except ValueError as error:
             reason = what = str(error)
-        mend = f"rm {shlex.quote(str(root / path))}" if reason else reindexing(root)
+        mend = removing([root / path]) if reason else reindexing(root)
         findings.append(Finding(table.name, path, what, mend))
     return findings
 
 
-def _interrupted(root: Path) -> str:
-    """Why an unfinished commit will not be finished; empty if its writer may be at it."""
-    try:
-        owner = json.loads((root / "_catalog" / "lock").read_text())
-        if owner["host"] != socket.gethostname():
-            return ""
-        os.kill(int(owner["pid"]), 0)
-    except PermissionError:
-        return ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return "a writer died between the partitions and the catalog"
-    return ""
-
-
-def _wide(root: Path, rows: Iterable[_Row], looked: Mapping[str, _Looked], state: _State) -> list[Finding]:
+def _wide(root: LakePath, rows: Iterable[_Row], looked: Mapping[str, _Looked], state: _State) -> list[Finding]:
     """Partitions of a wide table whose columns are not those of the others."""
     findings = []
     for table in (table for table in TABLES.values() if table.wide):
@@ -454,13 +469,13 @@ def _wide(root: Path, rows: Iterable[_Row], looked: Mapping[str, _Looked], state
     return findings
 
 
-def _beside(root: Path, generation: str) -> list[Finding]:
+def _beside(root: LakePath, generation: str) -> list[Finding]:
     """What else queries need and is not as it should be."""
     findings = []
     for table in TABLES.values():
         path = f"_catalog/{generation}/no_rows/{table.name}.parquet"
         try:
-            empty = pq.read_table(root / path, partitioning=None)
+            empty = read_partition(root / path)
             good = not len(empty) and empty.schema.names[: len(table.columns)] == table.schema.names
             reason = "" if good else f"it is no empty partition of {table.name}"
         except (OSError, ValueError, pa.ArrowException) as error:
@@ -475,7 +490,7 @@ def _beside(root: Path, generation: str) -> list[Finding]:
 
 
 def _sources(
-    root: Path, rows: Iterable[_Row] | None, looked: Mapping[str, _Looked], source_file: pa.Table
+    root: LakePath, rows: Iterable[_Row] | None, looked: Mapping[str, _Looked], source_file: pa.Table
 ) -> list[Finding]:
     """Source files whose rows are not all in the lake, or that the catalog has another opinion of, if it is known."""
     findings = []

@@ -22,7 +22,7 @@ _SHOWN = ("dy_med", "dz_med", "dy_rms", "dz_rms", "rad_off", "mag_med")
 _STYLE = {"bad": ("bold red", "!"), "warn": ("yellow", "?")}
 
 
-def run(obsids: Sequence[int], version: Any, lake: Path, plots: Path | None, ingest: bool, console: Console) -> int:
+def run(obsids: Sequence[int], version: Any, lake: str, plots: Path | None, ingest: bool, console: Console) -> int:
     """
     Compute the residuals of observations, print them, and write or store them.
 

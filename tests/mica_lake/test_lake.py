@@ -61,7 +61,7 @@ class TestOpening:
     def test_mica_lake_names_the_lake(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MICA_LAKE", str(lake.root))
         monkeypatch.setenv("SKA", "/nowhere")
-        assert default_root() == Lake().root == open_lake().root == lake.root
+        assert Path(default_root()) == Lake().root == open_lake().root == lake.root
         assert Lake().sql(COUNT).fetchall() == [(160,)]
 
     def test_ska_has_a_place_for_the_lake(self, small: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
