@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from mica_lake.ingest import everything
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats, vv
+from mica_lake.simulate.object_store import ObjectStore, object_store
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
@@ -82,11 +83,27 @@ def golden_ska(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def golden(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, dict[str, Any]]]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An object store with a bucket called bucket."""
+    with object_store(tmp_path_factory.mktemp("store"), "bucket") as it:
+        yield it
+
+
+@pytest.fixture(scope="session", params=["disk", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Where a lake of a name can be made: on a disk; and again, on an object store."""
+    if request.param == "disk":
+        return lambda name: str(tmp_path_factory.mktemp(name) / "lake")
+    request.getfixturevalue("store")
+    return lambda name: f"s3://bucket/{name}"
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path, place: Callable[[str], str]) -> dict[str, tuple[str, dict[str, Any]]]:
     """Lakes of the files that mica was asked about, and its answers."""
     found = {}
     for name in ("l0_real", "l0_synthetic"):
-        lake = tmp_path_factory.mktemp(name) / "lake"
+        lake = place(name)
         ingest([shared / "data" / name], lake, jobs=1)
         with np.load(shared / "golden" / f"{name}.npz") as answers:
             found[name] = lake, dict(answers)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     pass
 
 SCHEME = "s3://"
+_PLACE = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_PROFILE")
 
 
 class Stat(NamedTuple):
@@ -216,6 +217,10 @@ class S3Path(PurePosixPath):
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: a store has no directories."""
 
+    def make_bucket(self) -> None:
+        """Make its bucket, where there is none."""
+        self._ask("create_bucket", Key=None)
+
     def _below(self, **options: Any) -> Iterator["S3Path"]:
         """Objects below this path; with a delimiter, what is directly below it."""
         prefix = self.key + "/" if self.key else ""
@@ -381,7 +386,8 @@ def connected() -> Store:
     ImportError
         If s3fs is not installed.
     """
-    return _connected(os.getpid())
+    # Of another process, a connection has no threads; of another place, it is another one.
+    return _connected(os.getpid(), *(os.environ.get(name) for name in _PLACE))
 
 
 def storage_options() -> dict[str, str]:
@@ -412,5 +418,5 @@ def storage_options() -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
-def _connected(pid: int) -> Store:
+def _connected(*of: object) -> Store:
     return Store()

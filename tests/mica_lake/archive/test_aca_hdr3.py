@@ -49,7 +49,7 @@ def assert_is_the_answer(name: str, found: MSID, expected: NDArray[Any], mask: N
 
 @pytest.mark.parametrize(("name", "case"), list(golden_cases()))
 def test_the_answer_is_that_of_mica(
-    golden: dict[str, tuple[Path, dict[str, Any]]], name: str, case: dict[str, Any]
+    golden: dict[str, tuple[str, dict[str, Any]]], name: str, case: dict[str, Any]
 ) -> None:
     lake, answers = golden[name]
     start = case["id"] + "/"

@@ -59,7 +59,7 @@ def assert_identical(found: Any, expected: NDArray[Any]) -> None:
 
 @pytest.mark.parametrize(("name", "case"), list(golden_cases()))
 def test_the_answer_is_that_of_mica(
-    golden: dict[str, tuple[Path, dict[str, Any]]], name: str, case: dict[str, Any]
+    golden: dict[str, tuple[str, dict[str, Any]]], name: str, case: dict[str, Any]
 ) -> None:
     lake, answers = golden[name]
     found = getattr(aca_l0, case["function"])(**case["kwargs"], data_root=lake)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,9 @@ def golden(shared: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def golden_lake(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def golden_lake(golden_ska: Path, place: Callable[[str], str]) -> tuple[Path, str]:
     """The archive that mica was asked about, and a lake of it."""
-    lake = tmp_path_factory.mktemp("golden_lake") / "lake"
+    lake = place("asp_l1")
     assert ingest(golden_ska, lake, jobs=1).exit_code == 0
     return golden_ska, lake
 
@@ -56,7 +56,7 @@ def argument(text: str) -> Any:
 
 @pytest.mark.parametrize("key", golden_keys())
 def test_the_answer_is_that_of_mica(
-    key: str, shared: Path, golden: dict[str, Any], golden_lake: tuple[Path, Path]
+    key: str, shared: Path, golden: dict[str, Any], golden_lake: tuple[Path, str]
 ) -> None:
     ska, lake = golden_lake
     name, *arguments = key.split("|")

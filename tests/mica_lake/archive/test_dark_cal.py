@@ -52,9 +52,9 @@ IMAGES = {
 
 
 @pytest.fixture(scope="module")
-def golden_archive(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def golden_archive(golden_ska: Path, place: Callable[[str], str]) -> tuple[Path, str]:
     """The archive that the reference was asked about, and a lake of it."""
-    lake = tmp_path_factory.mktemp("golden_dark_cal") / "lake"
+    lake = place("dark_cal")
     assert ingest(golden_ska, lake, jobs=1).set_aside == {}
     return golden_ska, lake
 
@@ -102,7 +102,7 @@ def test_all_golden_answers_are_asked_for(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ANSWERS)
-def test_golden_answers(key: str, golden_archive: tuple[Path, Path]) -> None:
+def test_golden_answers(key: str, golden_archive: tuple[Path, str]) -> None:
     name, *arguments = key.split("|")
     found = ASK[name](*golden_archive, *arguments)
     if name == "dark.scale":
@@ -112,7 +112,7 @@ def test_golden_answers(key: str, golden_archive: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize("key", IMAGES)
-def test_golden_images(key: str, shared: Path, golden_archive: tuple[Path, Path]) -> None:
+def test_golden_images(key: str, shared: Path, golden_archive: tuple[Path, str]) -> None:
     """Sum, least, greatest, how many above 100, and two pixels."""
     image = get_dark_cal_image("2012:200", data_root=golden_archive[1], **IMAGES[key])
     assert image.dtype == np.float32

@@ -64,9 +64,9 @@ ANSWERS: dict[str, Any] = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() els
 
 
 @pytest.fixture(scope="module")
-def golden_archive(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def golden_archive(golden_ska: Path, place: Callable[[str], str]) -> tuple[Path, str]:
     """The archive that mica was asked about, and a lake of it."""
-    lake = tmp_path_factory.mktemp("golden_obspar") / "lake"
+    lake = place("obspar")
     assert ingest(golden_ska, lake, jobs=1).exit_code == 0
     return golden_ska, lake
 
@@ -94,7 +94,7 @@ def ask(lake: Path, key: str) -> Any:
 
 
 @pytest.mark.parametrize("key", [key for key in ANSWERS if key.startswith("obspar.")])
-def test_the_answer_is_that_of_mica(key: str, golden_archive: tuple[Path, Path]) -> None:
+def test_the_answer_is_that_of_mica(key: str, golden_archive: tuple[Path, str]) -> None:
     ska, lake = golden_archive
 
     def relative(answer: Any) -> Any:

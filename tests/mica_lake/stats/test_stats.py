@@ -1,6 +1,7 @@
 """Statistics as the facade answers them: as the reference did, and as the HDF5 tables say."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +23,7 @@ from mica_lake.times import cxcsec
 FACADE: dict[str, ModuleType] = {"acq": acq_stats, "guide": guide_stats}
 
 
-def lake_of(ska: Path, root: Path) -> Path:
+def lake_of(ska: Path, root: str | Path) -> str | Path:
     for one in (ingest_acq_stats, ingest_guide_stats):
         assert one.ingest(ska, root, jobs=1).set_aside == {}
     return root
@@ -32,14 +33,14 @@ def lake_of(ska: Path, root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def golden_lake(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def golden_lake(golden_ska: Path, place: Callable[[str], str]) -> str | Path:
     """A lake of the archive that the reference was asked about."""
-    return lake_of(golden_ska, tmp_path_factory.mktemp("golden_stats") / "lake")
+    return lake_of(golden_ska, place("stats"))
 
 
 @pytest.mark.parametrize("filtered", [True, False])
 @pytest.mark.parametrize("kind", FACADE)
-def test_golden_tables(kind: str, filtered: bool, golden_lake: Path, shared: Path) -> None:
+def test_golden_tables(kind: str, filtered: bool, golden_lake: str, shared: Path) -> None:
     found = FACADE[kind].get_stats(filtered, data_root=golden_lake)
     with np.load(shared / "golden" / "archive.npz") as answers:
         prefix = f"{kind}|{filtered}/"
@@ -52,7 +53,7 @@ def test_golden_tables(kind: str, filtered: bool, golden_lake: Path, shared: Pat
             np.testing.assert_array_equal(column, expected, err_msg=key)
 
 
-def test_golden_stars(golden_lake: Path, shared: Path) -> None:
+def test_golden_stars(golden_lake: str, shared: Path) -> None:
     answers = json.loads((shared / "golden" / "archive.json").read_text())
     asked = {key: answer for key, answer in answers.items() if key.split("|")[0] in ("acq.star", "guide.star")}
     assert len(asked) == 2

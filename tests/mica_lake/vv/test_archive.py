@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,16 +98,16 @@ ASK = {"vv.dir": get_vv_dir, "vv.files": get_vv_files, "vv.get": get_vv}
 
 
 @pytest.fixture(scope="module")
-def golden_lake(golden_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def golden_lake(golden_ska: Path, place: Callable[[str], str]) -> str:
     """A lake of the archive that mica was asked about."""
-    lake = tmp_path_factory.mktemp("golden_vv") / "lake"
+    lake = place("vv")
     for one in (ingest_asp_l1.ingest, ingest_obspar.ingest, ingest_vv.ingest):
         assert one(golden_ska, lake, jobs=1).exit_code == 0
     return lake
 
 
 @pytest.mark.parametrize("key", ANSWERS)
-def test_the_answer_is_that_of_mica(key: str, golden_lake: Path, golden_ska: Path) -> None:
+def test_the_answer_is_that_of_mica(key: str, golden_lake: str, golden_ska: Path) -> None:
     kind, obsid, text = key.split("|")
     version = int(text) if text.isdigit() else text
     if ANSWERS[key] == {"raises": "LookupError"}:
@@ -121,7 +122,7 @@ def test_the_answer_is_that_of_mica(key: str, golden_lake: Path, golden_ska: Pat
     assert answer == ANSWERS[key]
 
 
-def test_the_table_is_that_of_mica(golden_lake: Path, shared: Path) -> None:
+def test_the_table_is_that_of_mica(golden_lake: str, shared: Path) -> None:
     data = get_rms_data(golden_lake)
     with np.load(shared / "golden" / "archive.npz") as answers:
         names = [key.removeprefix("vv.rms/") for key in answers.files if key.startswith("vv.rms/")]
