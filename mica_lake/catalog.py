@@ -449,9 +449,9 @@ def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] |
     LakeError
         If a new version is not on the disk; nothing is changed.
     """
+    before = _as_owner(root)
     new = [row for row in written.values() if row is not None]
     _each(root, lambda row: _check_there(root / row["path"], row["bytes"]), new)
-    before = _as_owner(root)
     partition = with_changes(read_table(root, "partition"), written)
     interrupted = root / "_catalog" / "interrupted"
 

@@ -203,7 +203,8 @@ class _Lease:
         """Let go of the lock, unless it was lost."""
         self._ended.set()
         self._heart.join()
-        _LEASES.pop(str(self._path.parent), None)
+        if _LEASES.get(str(self._path.parent)) is self:
+            del _LEASES[str(self._path.parent)]
         try:
             self.renew()
             self._path.unlink()
