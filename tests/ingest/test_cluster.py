@@ -19,7 +19,9 @@ import pytest
 from mica_lake import LakeError, catalog
 from mica_lake.ingest import aca_l0, hdr3, obspar
 from mica_lake.ingest.processes import executor
+from mica_lake.s3 import S3Path, s3_path
 from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate.object_store import ObjectStore
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
@@ -138,9 +140,9 @@ def days_lake(days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lake
 
 
-def contents(lake: Path) -> dict[str, Any]:
+def contents(lake: Path | S3Path) -> dict[str, Any]:
     """All bytes that people read, and what the catalog lists."""
-    paths = (path for name in TABLES for path in (lake / name).rglob("*") if path.is_file())
+    paths = (path for name in TABLES for path in (lake / name).rglob("*") if isinstance(path, S3Path) or path.is_file())
     found: dict[str, Any] = {str(path.relative_to(lake)): path.read_bytes() for path in paths}
     return found | {name: catalog.read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
 
@@ -169,6 +171,21 @@ def test_workers_make_the_lake_of_all_products_that_this_process_makes(three: Da
     }
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
     assert [path.name for path in (tmp_path / "there/_catalog/pinned").iterdir() if path.is_file()] == []
+
+
+def test_workers_make_the_same_lake_on_an_object_store(
+    store: ObjectStore, days: Path, days_lake: Path, tmp_path: Path
+) -> None:
+    lake = s3_path("s3://bucket/of_workers")
+    with dask(tmp_path / "dask") as started:
+        started.workers(1, 1)
+        aca_l0.ingest([days], str(lake), cluster=started.address)
+        assert contents(lake) == contents(days_lake)
+        assert [path.name for path in (lake / "_catalog/pinned").iterdir() if path.suffix] == []
+        started.worker(env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"})
+        started.wait_for(3)
+        with pytest.raises(LakeError, match=r"1 of 3 workers cannot take part(?s:.)*: it cannot read s3://bucket/of_"):
+            aca_l0.ingest([days], "s3://bucket/of_nobody", cluster=started.address)
 
 
 def test_hdr3_alone_is_derived_by_workers(three: Dask, days_lake: Path, tmp_path: Path) -> None:
