@@ -456,6 +456,14 @@ def test_a_lake_that_is_not_locked_is_not_committed_to(small: S3Path) -> None:
 # --- what was given up, damaged, lost ---------------------------------------------------------------------------------
 
 
+def test_a_lake_that_was_copied_from_a_disk_is_one(local: Path, store: ObjectStore) -> None:
+    lake = new_lake()
+    for path in (path for path in local.rglob("*") if path.is_file() and path.name != "lock"):
+        lake.joinpath(path.relative_to(local)).put(path.read_bytes())
+    assert findings(lake) == []
+    assert answer(lake) == answer(local)
+
+
 def test_what_was_given_up_stays_for_readers_of_the_hour_before_and_then_goes(
     small: S3Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
