@@ -518,7 +518,7 @@ def _write_generation(root: LakePath, partition: pa.Table, source_file: pa.Table
     for part, rows in (("partition", partition), ("source_file", source_file.sort_by(order))):
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd")
-        _write_new(directory / f"{part}.parquet", bytes(sink.getvalue()))
+        _write_new(root, directory / f"{part}.parquet", bytes(sink.getvalue()))
     for table in TABLES.values():
         content = _without_rows(table.name, _schema(root, table, partition))
         _carry_over(root, directory, f"no_rows/{table.name}.parquet", content)
@@ -536,10 +536,12 @@ def _write_generation(root: LakePath, partition: pa.Table, source_file: pa.Table
     try:
         pointer.put(name.encode(), etag=before, new=before is None)
     except (BlockingIOError, FileNotFoundError):
-        raise LakeError(_TAKEN_OVER.format(root)) from None
+        # The name is nobody else's, so where it is there the answer to our PUT was lost, and s3fs asked again.
+        if current_generation(root) != name:
+            raise LakeError(_TAKEN_OVER.format(root)) from None
 
 
-def _write_new(path: LakePath, content: bytes) -> None:
+def _write_new(root: LakePath, path: LakePath, content: bytes) -> None:
     """Write a file of a generation, which is nobody's yet."""
     if isinstance(path, Path):
         write(path, content)
@@ -547,7 +549,8 @@ def _write_new(path: LakePath, content: bytes) -> None:
     try:
         path.put(content, new=True)
     except BlockingIOError:
-        raise LakeError(_TAKEN_OVER.format(path.parents[-3])) from None
+        if path.read_bytes() != content:
+            raise LakeError(_TAKEN_OVER.format(root)) from None
 
 
 def _carry_over(root: LakePath, directory: LakePath, name: str, content: bytes) -> None:
@@ -561,7 +564,7 @@ def _carry_over(root: LakePath, directory: LakePath, name: str, content: bytes) 
                 return
         except OSError:
             pass
-    _write_new(directory / name, content)
+    _write_new(root, directory / name, content)
 
 
 @lru_cache(maxsize=64)
@@ -651,7 +654,8 @@ def _born(generation: LakePath) -> float:
     if isinstance(generation, Path):
         return generation.stat().st_mtime
     try:
-        return (generation / "partition.parquet").stat().st_mtime
+        # By the store's clock, as its hour is that of all writers.
+        return time.time() - (generation / "partition.parquet").stat().age
     except FileNotFoundError:
         return time.time()
 

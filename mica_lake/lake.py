@@ -76,6 +76,8 @@ class Lake:
     ------
     LakeError
         If there is no lake; how to make one is said.
+    ObjectStoreError
+        If it is on an object store that does not answer, or does not let us.
 
     Examples
     --------

@@ -148,6 +148,8 @@ class _Lease:
                 content, there = self._path.read()
             except FileNotFoundError:  # it was just let go
                 continue
+            if content == self._text:  # the answer to our first PUT was lost, and s3fs asked again
+                return there.etag
             owner = _parsed(content.decode(errors="replace"))
             if there.age < LEASE:
                 raise LakeError(
@@ -179,16 +181,26 @@ class _Lease:
         with self._lock:
             try:
                 if not self._lost:
-                    # The same content has the same etag, so that it stays known if an answer is lost.
                     self._etag = self._path.put(self._text, etag=self._etag)
                     self._renewed = monotonic()
                     return
             except (BlockingIOError, FileNotFoundError):
-                self._lost = True
+                self._lost = not self._ours()
+                if not self._lost:
+                    return
             raise LakeError(
                 f"{self._lake} was taken over by another writer, as this one gave no sign of life for "
                 f"{monotonic() - self._renewed:.0f} s. What it has committed is in the lake: run it again for the rest"
             )
+
+    def _ours(self) -> bool:
+        """Whether the lock is ours although its etag is another: that of a PUT whose answer was lost."""
+        try:
+            content, there = self._path.read()
+        except FileNotFoundError:
+            return False
+        self._etag = there.etag
+        return content == self._text
 
     def _beat(self) -> None:
         while not self._ended.wait(RENEWAL):

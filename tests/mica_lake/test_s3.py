@@ -521,6 +521,10 @@ def test_what_removes_an_object_is_said(small: S3Path) -> None:
 # --- a store that fails -----------------------------------------------------------------------------------------------
 
 
+# The store does what it is asked, but its answer is lost.
+HANG_UP = 0
+
+
 @contextmanager
 def in_front_of(store: ObjectStore, change: Callable[[str, str, dict[str, str]], int | None]) -> Iterator[str]:
     """A store that is the other one, but for what `change` does to headers, or answers at once."""
@@ -529,10 +533,14 @@ def in_front_of(store: ObjectStore, change: Callable[[str, str, dict[str, str]],
         protocol_version = "HTTP/1.1"
 
         def forward(self) -> None:
-            headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
+            # Without a type, urllib would call the body a form.
+            headers = {"Content-Type": "application/octet-stream", **self.headers}
+            for name in ("Host", "Connection", "Expect"):
+                headers.pop(name, None)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, found, content = change(self.command, self.path, headers), [], b""
-            if status is None:
+            answered, found, content = change(self.command, self.path, headers), [], b""
+            status = answered
+            if answered in (None, HANG_UP):
                 url = store.environment["AWS_ENDPOINT_URL"] + self.path
                 request = urllib.request.Request(url, data=body or None, headers=headers, method=self.command)
                 try:
@@ -542,6 +550,9 @@ def in_front_of(store: ObjectStore, change: Callable[[str, str, dict[str, str]],
                     status, found, content = error.code, error.headers.items(), error.read()
             elif status == 403:
                 content = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+            if answered == HANG_UP:
+                self.close_connection = True
+                return
             self.send_response_only(status)
             for name, value in found:
                 if name.lower() not in ("connection", "transfer-encoding", "content-length"):
@@ -581,6 +592,29 @@ def test_a_store_that_does_not_know_conditions_is_not_written_to(
             take(lake, file)
     monkeypatch.undo()
     assert list(lake.rglob("*")) == []
+
+
+def test_answers_that_are_lost_change_nothing(
+    days: Path, tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[tuple[str, str]] = set()
+
+    def once(method: str, path: str, headers: dict[str, str]) -> int | None:
+        if method == "GET" or (method, path) in seen:
+            return None
+        seen.add((method, path))
+        return HANG_UP
+
+    lake, files = new_lake(), sorted(days.iterdir())[:6]
+    with in_front_of(store, once) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        take(lake, *files)
+    monkeypatch.undo()
+    assert {"PUT", "DELETE", "HEAD"} <= {method for method, _ in seen}
+    assert any(path.endswith("/_catalog/current") for _, path in seen)
+    assert objects(lake) == objects(take(tmp_path / "lake", *files))
+    assert findings(lake) == []
+    assert not (lake / "_catalog" / "lock").exists()
 
 
 def test_a_token_that_expires_does_not_look_like_damage(
