@@ -453,6 +453,34 @@ def test_a_lake_that_is_not_locked_is_not_committed_to(small: S3Path) -> None:
         still_held(small / "_catalog")
 
 
+REVISE = """
+import sys
+from mica_lake.ingest.aca_l0 import ingest
+for revision in sys.argv[2:]:
+    ingest([revision], sys.argv[1], jobs=1)
+"""
+
+
+def test_readers_see_one_revision_while_newer_ones_are_written(small: S3Path, tmp_path: Path) -> None:
+    revisions = []
+    for revision in range(2, 7):
+        for day in (0, 1):
+            file_of(tmp_path / str(revision), day * 86400, day * 86400 + 60, revision)
+        revisions.append(tmp_path / str(revision))
+    lake, seen = Lake(small), []
+    ranges = "SELECT FILENAME, len(IMGRAW) FROM slot_data('2015:099', '2015:103', 3)"
+    with subprocess.Popen([sys.executable, "-c", REVISE, str(small), *map(str, revisions)]) as writer:
+        while writer.poll() is None:
+            names = {name.split("N")[1][:3] for name, _ in lake.sql(ranges).fetchall()}
+            frame = lake.scan("aca_l0", "2015:099", "2015:103", 3).select("FILENAME").unique().collect()
+            assert len(names) == 1
+            assert len({name.split("N")[1][:3] for name in frame["FILENAME"]}) == 1
+            seen.append(names.pop())
+    assert writer.returncode == 0
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 2
+
+
 # --- what was given up, damaged, lost ---------------------------------------------------------------------------------
 
 
