@@ -419,13 +419,17 @@ def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[
     """
     if not written:
         return partition
-    known = {(row["table_name"], row["day_number"], row["slot"]): row for row in partition.to_pylist()}
-    for (name, key), row in written.items():
-        known.pop((name, key.day_number, key.slot), None)
-        if row is not None:
-            known[name, key.day_number, key.slot] = dict(row)
-    ordered = sorted(known.items(), key=lambda item: (item[0][0], item[0][2] or 0, item[0][1]))
-    return pa.Table.from_pylist([row for _, row in ordered], schema=PARTITION)
+    # Day and slot as one number, which Arrow finds in a list.
+    days, slots = partition.column("day_number"), pc.fill_null(partition.column("slot"), -1)
+    kept = partition.append_column("place", pc.add(pc.multiply(days, 16), slots.cast(days.type)))
+    for name in {name for name, _ in written}:
+        places = [key.day_number * 16 + (-1 if key.slot is None else key.slot) for of, key in written if of == name]
+        gone = pc.is_in(kept.column("place"), pa.array(places, days.type))
+        kept = kept.filter(pc.invert(pc.and_(pc.equal(kept.column("table_name"), name), gone)))
+    rows = [dict(row) for row in written.values() if row is not None]
+    changed = pa.concat_tables([kept.drop_columns("place"), pa.Table.from_pylist(rows, schema=PARTITION)])
+    order = [("table_name", "ascending"), ("slot", "ascending"), ("day_number", "ascending")]
+    return changed.sort_by(order)
 
 
 def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] | None], source_file: pa.Table) -> None:
