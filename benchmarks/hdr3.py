@@ -28,19 +28,13 @@ from mica_lake.archive import aca_hdr3
 from mica_lake.catalog import Key
 from mica_lake.hdr3_msids import BY_NAME
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.simulate import aca_l0 as simulate
 from mica_lake.tables import HDR3, SOURCE_FILE
 from mica_lake.times import cxcsec, day_start
-from side_by_side import Rows, best, main
+from side_by_side import Rows, best, main, simulate_8x8
 
 START = cxcsec("2024:001")
-DAY, FILE = 86400.0, 6430.0
+DAY = 86400.0
 THREE = ("ccd_temp", "aca_temp", "dac")  # slots 6, 7, 7
-
-
-def simulate_file(folder: Path, slot: int, start: float, stop: float) -> None:
-    """One 8x8 file, whatever the slot."""
-    simulate.write_file(folder, slot, simulate.readouts(slot, 8, simulate.times(start, stop, 8)))
 
 
 def per_file(paths: Iterable[Path], names: Iterable[str]) -> dict[str, np.ma.MaskedArray[Any, Any]]:
@@ -62,13 +56,8 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     console = Console()
     files, root = folder / f"hdr3_files_{days}", folder / f"hdr3_lake_{days}"
     stop = START + days * DAY
-    starts = np.arange(START, stop, FILE).tolist()
     if not files.exists():
-        files.mkdir(parents=True)
-        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-            for slot in (6, 7):
-                stops = [min(start + FILE, stop) for start in starts]
-                list(pool.map(simulate_file, [files] * len(starts), [slot] * len(starts), starts, stops))
+        simulate_8x8(files, (6, 7), START, stop, jobs)
     report = ingest([files], root, jobs=jobs)
     if report.derived is not None and report.derived.rows:
         d = report.derived

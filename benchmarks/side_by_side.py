@@ -4,12 +4,19 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from mica_lake.simulate import aca_l0 as simulate
+
+FILE = 6430.0
 
 
 def best(function: Callable[[], Any], repeat: int) -> float:
@@ -39,10 +46,25 @@ class Rows:
         console.print(self.table)
 
 
-def main(document: str | None, run: Callable[[Path, int, int, bool], None]) -> None:
+def simulate_8x8(folder: Path, slots: Sequence[int], start: float, stop: float, jobs: int) -> None:
+    """8x8 files of slots that have no others without hard cases."""
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = np.arange(start, stop, FILE).tolist()
+    stops = [min(start + FILE, stop) for start in starts]
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        for slot in slots:
+            list(pool.map(simulate_file, [folder] * len(starts), [slot] * len(starts), starts, stops))
+
+
+def simulate_file(folder: Path, slot: int, start: float, stop: float) -> None:
+    """One 8x8 file, whatever the slot."""
+    simulate.write_file(folder, slot, simulate.readouts(slot, 8, simulate.times(start, stop, 8)))
+
+
+def main(document: str | None, run: Callable[[Path, int, int, bool], None], days: int = 5) -> None:
     """Run a benchmark with the options of the command line: its folder, days, processes, and whether a mission, too."""
     parser = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--days", type=int, default=days)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--dir", type=Path, help="keep the files and the lakes here, and use those that are there")
     parser.add_argument("--mission", action="store_true", help="also a whole mission")

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from mica_lake.s3 import s3_path
 
 _BEGUN = re.compile(r"Running on (http://127\.0\.0\.1:\d+)")
-_ASKED = re.compile(r'"(GET|PUT|HEAD|POST|DELETE) (\S+) HTTP/1\.[01]" (\d+)')
+# Where colorama is not installed, whatever is not answered by 200 is written in colours.
+_ASKED = re.compile(r'"(?:\x1b\[\d+m)*(GET|PUT|HEAD|POST|DELETE) (\S+) HTTP/1\.[01](?:\x1b\[0m)?" (\d+)')
 _PATIENCE = 60.0
 
 
