@@ -11,9 +11,9 @@ from s3fs import S3FileSystem
 
 from mica_lake.s3 import SCHEME, S3Path, Stat, connected, s3_path
 
-# What the first request asks for: the end of the file, in which the footer of a partition is.
-TAIL = 1 << 16
-# How many ends are kept; of a year of a slot, all.
+# What the first request asks for: the end of a file, in which the footer of a partition is, or a whole day of hdr3.
+TAIL = 1 << 17
+# How many ends are kept, 64 MB at most; of a year of a slot, all.
 KEPT = 512
 
 

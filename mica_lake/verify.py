@@ -233,10 +233,11 @@ def _look(root: LakePath, row: _Row) -> _Looked:
     wrong = [f"{name} is {row[name]!r}, not {value!r}" for name, value in found.items() if row[name] != value]
     record = f"the catalog is wrong about it: {', '.join(wrong)}" if wrong else ""
     link = ""
-    if not data.exists():
+    try:
+        if not (data.samefile(pinned) or data.read_bytes() == content):
+            link = "it is not the version that queries read"
+    except FileNotFoundError:
         link = "it is not there; its pinned version is"
-    elif not (data.samefile(pinned) or data.read_bytes() == content):
-        link = "it is not the version that queries read"
     columns = str(pq.read_schema(readable(content)).remove_metadata()) if table.wide else ""
     listed = tuple((s.filename, s.checksum, s.file_rows, s.day_rows) for s in sources)
     return _Looked("", record, link, row["rows"], columns, listed)
