@@ -1,14 +1,35 @@
 -- ACA L0: the readouts of the eight image slots.
 
-SET VARIABLE mica_lake_aca_l0_0 = files_by_day('aca_l0', 0, 0);
-SET VARIABLE mica_lake_aca_l0_1 = files_by_day('aca_l0', 1, 1);
-SET VARIABLE mica_lake_aca_l0_2 = files_by_day('aca_l0', 2, 2);
-SET VARIABLE mica_lake_aca_l0_3 = files_by_day('aca_l0', 3, 3);
-SET VARIABLE mica_lake_aca_l0_4 = files_by_day('aca_l0', 4, 4);
-SET VARIABLE mica_lake_aca_l0_5 = files_by_day('aca_l0', 5, 5);
-SET VARIABLE mica_lake_aca_l0_6 = files_by_day('aca_l0', 6, 6);
-SET VARIABLE mica_lake_aca_l0_7 = files_by_day('aca_l0', 7, 7);
-SET VARIABLE mica_lake_aca_l0_all = files_by_day('aca_l0', 0, 7);
+-- The files as files_by_day has them: a list for each slot, and one of all slots, whose elements are the files of a day, one
+-- a line. All come from one pass over the partitions, as opening a lake should not take nine.
+CREATE OR REPLACE TEMP TABLE aca_l0_by_day AS
+    SELECT day.number, file.*
+    FROM (
+        SELECT unnest(range(0, max(day_number) + 1)) AS number FROM partition WHERE table_name = 'aca_l0'
+    ) AS day
+    LEFT JOIN (
+        PIVOT (
+            SELECT day_number, slot, getvariable('mica_lake') || '/' || path AS path
+            FROM partition
+            WHERE table_name = 'aca_l0'
+        )
+        ON slot IN (0, 1, 2, 3, 4, 5, 6, 7)
+        USING max(path)
+        GROUP BY day_number
+    ) AS file ON file.day_number = day.number;
+SET VARIABLE mica_lake_aca_l0_0 = (SELECT list("0" ORDER BY number) FROM aca_l0_by_day);
+SET VARIABLE mica_lake_aca_l0_1 = (SELECT list("1" ORDER BY number) FROM aca_l0_by_day);
+SET VARIABLE mica_lake_aca_l0_2 = (SELECT list("2" ORDER BY number) FROM aca_l0_by_day);
+SET VARIABLE mica_lake_aca_l0_3 = (SELECT list("3" ORDER BY number) FROM aca_l0_by_day);
+SET VARIABLE mica_lake_aca_l0_4 = (SELECT list("4" ORDER BY number) FROM aca_l0_by_day);
+SET VARIABLE mica_lake_aca_l0_5 = (SELECT list("5" ORDER BY number) FROM aca_l0_by_day);
+SET VARIABLE mica_lake_aca_l0_6 = (SELECT list("6" ORDER BY number) FROM aca_l0_by_day);
+SET VARIABLE mica_lake_aca_l0_7 = (SELECT list("7" ORDER BY number) FROM aca_l0_by_day);
+SET VARIABLE mica_lake_aca_l0_all = (
+    SELECT list(nullif(concat_ws(chr(10), "0", "1", "2", "3", "4", "5", "6", "7"), '') ORDER BY number)
+    FROM aca_l0_by_day
+);
+DROP TABLE aca_l0_by_day;
 
 -- The files that can have rows of one slot from start to stop, and those of all slots.
 CREATE OR REPLACE TEMP MACRO aca_l0_files

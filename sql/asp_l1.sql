@@ -1,25 +1,23 @@
 -- Aspect level 1: aspect solutions and centroids.
 
-SET VARIABLE mica_lake_asp_l1_file = files_of('asp_l1_file');
-SET VARIABLE mica_lake_asp_l1_proc = files_of('asp_l1_proc');
-SET VARIABLE mica_lake_asp_sol = files_by_day('asp_sol', NULL, NULL);
-SET VARIABLE mica_lake_aca_cent = files_by_day('aca_cent', NULL, NULL);
+SET VARIABLE mica_lake_asp_sol = files_by_day('asp_sol');
+SET VARIABLE mica_lake_aca_cent = files_by_day('aca_cent');
 
 -- A row per product file: obsid, revision, content, tstart, tstop, where it is.
 --     SELECT directory || '/' || filename FROM asp_l1_file WHERE obsid = 16505 AND isdefault AND content = 'GSPROPS'
 CREATE OR REPLACE TEMP VIEW asp_l1_file AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_asp_l1_file'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('asp_l1_file'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO asp_l1_file_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_asp_l1_file'));
+    if_in_order(start, stop, files_of('asp_l1_file'));
 
 -- A row per processing: obsid, obi, revision, isdefault, aspect_1_id, ap_date.
 --     SELECT revision, ap_date FROM asp_l1_proc WHERE obsid = 16505 AND isdefault
 CREATE OR REPLACE TEMP VIEW asp_l1_proc AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_asp_l1_proc'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('asp_l1_proc'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO asp_l1_proc_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_asp_l1_proc'));
+    if_in_order(start, stop, files_of('asp_l1_proc'));
 
 -- The revisions of an observation's aspect products, newest processing last: as the processing table has them or, where it
 -- does not know the observation, as their files have them.

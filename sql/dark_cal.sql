@@ -1,16 +1,14 @@
 -- Dark current calibrations.
 
-SET VARIABLE mica_lake_dark_cal = files_of('dark_cal');
-SET VARIABLE mica_lake_dark_cal_image = files_by_day('dark_cal_image', NULL, NULL);
-SET VARIABLE mica_lake_dark_cal_distribution = files_of('dark_cal_distribution');
+SET VARIABLE mica_lake_dark_cal_image = files_by_day('dark_cal_image');
 
 -- A row per calibration: dark_id, time (CXC seconds), date, ccd_temp (°C), a column for each scalar property that one of them
 -- has, and all its properties as JSON.
 CREATE OR REPLACE TEMP VIEW dark_cal AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_dark_cal'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('dark_cal'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO dark_cal_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_dark_cal'));
+    if_in_order(start, stop, files_of('dark_cal'));
 
 CREATE OR REPLACE TEMP MACRO dark_cal_image_files(start, stop) AS
     files_between('dark_cal_image', getvariable('mica_lake_dark_cal_image'), start, stop);
@@ -38,10 +36,10 @@ CREATE OR REPLACE TEMP MACRO dark_temp_scale(t, ref := -19.0) AS pow(1 / 0.7, (r
 -- How many pixels of a calibration are warmer than a value in e-/s: a row for each value that a pixel has, and for 2^(n/8),
 -- n from -80 to 160, sorted by value.
 CREATE OR REPLACE TEMP VIEW dark_cal_distribution AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_dark_cal_distribution'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('dark_cal_distribution'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO dark_cal_distribution_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_dark_cal_distribution'));
+    if_in_order(start, stop, files_of('dark_cal_distribution'));
 
 -- The temperatures between which the calibrations lie.
 SET VARIABLE mica_lake_dark_cal_ccd_temp = (
@@ -78,7 +76,7 @@ CREATE OR REPLACE TEMP MACRO warm_pixels(threshold, ref := -19.0) AS TABLE
     ) AS calibration
     LEFT JOIN (
         SELECT time, value, warmer
-        FROM read_parquet(getvariable('mica_lake_dark_cal_distribution'), hive_partitioning = false)
+        FROM read_parquet(files_of('dark_cal_distribution'), hive_partitioning = false)
         WHERE value BETWEEN CASE
             WHEN threshold / dark_cal_most_scale(ref) > 0.002
                 THEN least(as_float(threshold), threshold / dark_cal_most_scale(ref), 1e6) / 1.1

@@ -1,6 +1,6 @@
 -- Header 3: the pseudo-MSIDs in the 8x8 readouts of the eight slots, derived from aca_l0.
 
-SET VARIABLE mica_lake_hdr3 = files_by_day('hdr3', NULL, NULL);
+SET VARIABLE mica_lake_hdr3 = files_by_day('hdr3');
 
 -- The files that can have rows from start to stop.
 CREATE OR REPLACE TEMP MACRO hdr3_files(start, stop) AS

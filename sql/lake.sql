@@ -42,31 +42,36 @@ CREATE OR REPLACE TEMP VIEW partition AS
 CREATE OR REPLACE TEMP MACRO is_by_day(name) AS
     name IN ('aca_l0', 'hdr3', 'dark_cal_image', 'asp_sol', 'aca_cent');
 
--- The files of a table as a list whose n-th element has those of day n - 1 (1998-01-01 is day 0), one a line, or null.
+-- The files of a table by day without slots as a list whose n-th element is that of day n - 1 (1998-01-01 is day 0), or null.
 -- A list that a day indexes keeps the planning of a query independent of the archive's length.
-CREATE OR REPLACE TEMP MACRO files_by_day(name, from_slot, to_slot) AS (
-    SELECT list(file.paths ORDER BY day.number)
+CREATE OR REPLACE TEMP MACRO files_by_day(name) AS (
+    SELECT list(getvariable('mica_lake') || '/' || file.path ORDER BY day.number)
     FROM (
         SELECT unnest(range(0, max(day_number) + 1)) AS number FROM partition WHERE table_name = name
     ) AS day
     LEFT JOIN (
-        SELECT day_number, string_agg(getvariable('mica_lake') || '/' || path, chr(10) ORDER BY slot) AS paths
-        FROM partition
-        WHERE table_name = name AND coalesce(slot BETWEEN from_slot AND to_slot, true)
-        GROUP BY day_number
+        SELECT day_number, path FROM partition WHERE table_name = name
     ) AS file ON file.day_number = day.number
 );
 
--- All files of a table; one without rows if there are none, so that an empty answer has the right columns.
-CREATE OR REPLACE TEMP MACRO files_of(name) AS (
-    SELECT
-        CASE
-            WHEN count(*) = 0 THEN [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet']
-            ELSE list(getvariable('mica_lake') || '/' || path ORDER BY day_number)
-        END
-    FROM partition
-    WHERE table_name = name
+-- The files of each table that is not by day.
+SET VARIABLE mica_lake_files = (
+    SELECT map(list(table_name), list(paths))
+    FROM (
+        SELECT table_name, list(getvariable('mica_lake') || '/' || path ORDER BY day_number) AS paths
+        FROM partition
+        WHERE NOT is_by_day(table_name)
+        GROUP BY table_name
+    )
 );
+
+-- All files of a table that is not by day; one without rows if there are none, so that an empty answer has the right
+-- columns.
+CREATE OR REPLACE TEMP MACRO files_of(name) AS
+    coalesce(
+        getvariable('mica_lake_files')[name],
+        [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet']
+    );
 
 -- `it`, or an error if stop is before start.
 CREATE OR REPLACE TEMP MACRO if_in_order(start, stop, it) AS
@@ -98,20 +103,23 @@ CREATE OR REPLACE TEMP MACRO files_between(name, files, start, stop) AS
 -- first to the last of these.
 CREATE OR REPLACE TEMP VIEW status AS
     SELECT
-        table_name,
-        count(*) AS partitions,
-        any_value(current.files) AS files,
-        sum(rows)::BIGINT AS rows,
-        sum(bytes)::BIGINT AS bytes,
-        utc(min(tstart)) AS start,
-        utc(max(tstop)) AS stop,
-        CASE WHEN is_by_day(table_name) THEN count(DISTINCT day_number) END AS days,
-        CASE WHEN is_by_day(table_name) THEN max(day_number) - min(day_number) + 1 END::BIGINT AS span
-    FROM partition
+        table_name, partitions, current.files, rows, bytes, utc(tstart) AS start, utc(tstop) AS stop, days, span
+    FROM (
+        SELECT
+            table_name,
+            count(*) AS partitions,
+            sum(rows)::BIGINT AS rows,
+            sum(bytes)::BIGINT AS bytes,
+            min(tstart) AS tstart,
+            max(tstop) AS tstop,
+            CASE WHEN is_by_day(table_name) THEN count(DISTINCT day_number) END AS days,
+            CASE WHEN is_by_day(table_name) THEN max(day_number) - min(day_number) + 1 END::BIGINT AS span
+        FROM partition
+        GROUP BY table_name
+    ) AS of_table
     LEFT JOIN (
         SELECT product, count(*) AS files FROM source_file WHERE status IN ('current', 'incomplete') GROUP BY product
     ) AS current ON current.product = table_name
-    GROUP BY table_name
     ORDER BY table_name;
 
 -- A row per year and day (of a table by year: per year, doy 1) that a table has rows of.

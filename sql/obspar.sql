@@ -1,23 +1,20 @@
 -- Observation parameters.
 
-SET VARIABLE mica_lake_obspar = files_of('obspar');
-SET VARIABLE mica_lake_obspar_kv = files_of('obspar_kv');
-
 -- A row per observation and revision, a typed column for each parameter that one of them has. `WHERE isdefault` has each
 -- observation once.
 --     SELECT detector, count(*) FROM obspar WHERE isdefault GROUP BY ALL
 CREATE OR REPLACE TEMP VIEW obspar AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_obspar'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('obspar'), hive_partitioning = false);
 
 -- A row per parameter as the files have it: name, type (s, i, r), value as text, number, description.
 CREATE OR REPLACE TEMP VIEW obspar_kv AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_obspar_kv'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('obspar_kv'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO obspar_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_obspar'));
+    if_in_order(start, stop, files_of('obspar'));
 
 CREATE OR REPLACE TEMP MACRO obspar_kv_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_obspar_kv'));
+    if_in_order(start, stop, files_of('obspar_kv'));
 
 -- The parameters of the observations that began in one year.
 CREATE OR REPLACE TEMP MACRO obspar_kv_of_year(year) AS TABLE
@@ -25,7 +22,7 @@ CREATE OR REPLACE TEMP MACRO obspar_kv_of_year(year) AS TABLE
     FROM read_parquet(
         list_concat(
             [getvariable('mica_lake_catalog') || '/no_rows/obspar_kv.parquet'],
-            list_filter(getvariable('mica_lake_obspar_kv'), LAMBDA file: contains(file, '/obspar_kv/' || year || '/'))
+            list_filter(files_of('obspar_kv'), LAMBDA file: contains(file, '/obspar_kv/' || year || '/'))
         ),
         hive_partitioning = false
     );

@@ -1,23 +1,20 @@
 -- Acquisition and guide star statistics.
 
-SET VARIABLE mica_lake_acq_stats = files_of('acq_stats');
-SET VARIABLE mica_lake_guide_stats = files_of('guide_stats');
-
 -- A row per star of an acquisition; position is its row in the source table.
 --     SELECT obsid, slot, mag, acqid FROM acq_stats WHERE agasc_id = 839386400 AND NOT known_bad ORDER BY position
 CREATE OR REPLACE TEMP VIEW acq_stats AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_acq_stats'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('acq_stats'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO acq_stats_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_acq_stats'));
+    if_in_order(start, stop, files_of('acq_stats'));
 
 -- A row per star or fid light tracked in an observation; position is its row in the source table.
 --     SELECT type, avg(f_track) FROM guide_stats WHERE NOT known_bad GROUP BY ALL
 CREATE OR REPLACE TEMP VIEW guide_stats AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_guide_stats'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('guide_stats'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO guide_stats_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_guide_stats'));
+    if_in_order(start, stop, files_of('guide_stats'));
 
 -- How many stars were acquired, by catalog magnitude: bins of half a magnitude, each named by its brightest.
 CREATE OR REPLACE TEMP VIEW acq_success_by_mag AS

@@ -1,24 +1,21 @@
 -- Verification and validation of aspect solutions: residuals of guide stars and fid lights.
 
-SET VARIABLE mica_lake_vv_rms = files_of('vv_rms');
-SET VARIABLE mica_lake_vv_report = files_of('vv_report');
-
 -- A row per slot of an observation's revision: medians, means and rms of the residuals. `WHERE isdefault = 1` has each
 -- observation once.
 --     SELECT utc(tstart), slot, dy_rms, dz_rms FROM vv_rms WHERE obsid = 16505 AND isdefault = 1 ORDER BY slot
 CREATE OR REPLACE TEMP VIEW vv_rms AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_vv_rms'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('vv_rms'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO vv_rms_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_vv_rms'));
+    if_in_order(start, stop, files_of('vv_rms'));
 
 -- A row per report: slots is a list of structs, report the whole of it as JSON.
 --     SELECT obsid, revision, json_extract(report, '$.sim.max_medf_dy') FROM vv_report WHERE isdefault
 CREATE OR REPLACE TEMP VIEW vv_report AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_vv_report'), hive_partitioning = false);
+    SELECT * FROM read_parquet(files_of('vv_report'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO vv_report_files(start, stop) AS
-    if_in_order(start, stop, getvariable('mica_lake_vv_report'));
+    if_in_order(start, stop, files_of('vv_report'));
 
 -- A row per slot of a report: all that it tells of the slot, with the observation, revision and time.
 --     SELECT slot, type, id_status, enc_rad1, enc_rad2 FROM vv_slot WHERE obsid = 16505 AND isdefault

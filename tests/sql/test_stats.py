@@ -86,7 +86,7 @@ def test_polars_has_the_rows_of_an_interval(table: Table, lake: Lake, ska: Path)
 def test_row_groups_can_be_skipped_by_star_time_and_observation(lake: Lake) -> None:
     found = lake.sql(
         "SELECT name, count(stats_min_value) AS n FROM (SELECT path_in_schema AS name, stats_min_value "
-        "FROM parquet_metadata(getvariable('mica_lake_acq_stats'))) GROUP BY name HAVING n > 0 ORDER BY name"
+        "FROM parquet_metadata(files_of('acq_stats'))) GROUP BY name HAVING n > 0 ORDER BY name"
     ).fetchall()
     assert [name for name, _ in found] == sorted(ACQ_STATS.searched)
 
