@@ -350,12 +350,10 @@ def pin(
 def _pin(version: LakePath, content: bytes) -> None:
     # A version that is there already is this one, unless somebody damaged it.
     if isinstance(version, S3Path):
-        try:
-            version.put(content, new=True)
-            return
-        except BlockingIOError:
-            pass
-    if not version.exists() or version.read_bytes() != content:
+        good = version.put_new(content)
+    else:
+        good = version.exists() and version.read_bytes() == content
+    if not good:
         write(version, content)
 
 
@@ -549,12 +547,8 @@ def _write_new(root: LakePath, path: LakePath, content: bytes) -> None:
     """Write a file of a generation, which is nobody's yet."""
     if isinstance(path, Path):
         write(path, content)
-        return
-    try:
-        path.put(content, new=True)
-    except BlockingIOError:
-        if path.read_bytes() != content:
-            raise LakeError(_TAKEN_OVER.format(root)) from None
+    elif not path.put_new(content):
+        raise LakeError(_TAKEN_OVER.format(root))
 
 
 def _carry_over(root: LakePath, directory: LakePath, name: str, content: bytes) -> None:
@@ -868,15 +862,35 @@ def _read_partition(
             content = pinned
             reason = f"{path} {'is damaged' if there else 'is lost'}: {reason}; its pinned version took its place"
         row, sources = describe(table, key, content)
-        if not _is_version(root / path, root / row["path"]):
+        if not ((root / row["path"]).exists() and is_copy(root / row["path"], root / path, content)):
             _publish(root, root / path, root / row["path"])
     except (LakeError, OSError, ValueError) as error:
         return None, [], f"{path} is damaged: {error}"
     return row, sources, reason
 
 
-def _is_version(path: LakePath, version: LakePath) -> bool:
-    return version.exists() and (version.samefile(path) or version.read_bytes() == path.read_bytes())
+def is_copy(path: LakePath, other: LakePath, content: bytes) -> bool:
+    """
+    Whether a partition and its pinned version are the same.
+
+    Parameters
+    ----------
+    path, other : Path or S3Path
+        One and the other.
+    content : bytes
+        What the other holds, as it was read.
+
+    Returns
+    -------
+    bool
+        Whether `path` is a link to it, or holds the same.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of them is not there.
+    """
+    return path.samefile(other) or path.read_bytes() == content
 
 
 def _content(root: LakePath, table: Table, key: Key, path: LakePath, thorough: bool) -> tuple[bytes, str]:

@@ -9,7 +9,6 @@ expired) is an `ObjectStoreError`, so that it is never taken for a partition tha
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -147,6 +146,26 @@ class S3Path(PurePosixPath):
         options = {"IfNoneMatch": "*"} if new else {"IfMatch": etag} if etag is not None else {}
         return str(self._ask("put_object", Body=content, **options)["ETag"])
 
+    def put_new(self, content: bytes) -> bool:
+        """
+        Make `content` the object where there is none yet.
+
+        Parameters
+        ----------
+        content : bytes
+            What it shall hold.
+
+        Returns
+        -------
+        bool
+            Whether that is what it holds now: of an object that was there, too, or whose PUT's answer was lost.
+        """
+        try:
+            self.put(content, new=True)
+        except BlockingIOError:
+            return self.read_bytes() == content
+        return True
+
     def copy_from(self, source: "LakePath") -> None:
         """
         Make this the same object as another of the store, by one PUT that carries no bytes.
@@ -217,10 +236,6 @@ class S3Path(PurePosixPath):
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: a store has no directories."""
 
-    def make_bucket(self) -> None:
-        """Make its bucket, where there is none."""
-        self._ask("create_bucket", Key=None)
-
     def _below(self, **options: Any) -> Iterator["S3Path"]:
         """Objects below this path; with a delimiter, what is directly below it."""
         prefix = self.key + "/" if self.key else ""
@@ -270,6 +285,9 @@ def s3_path(url: str) -> S3Path:
 
 
 def _stat(answer: dict[str, Any]) -> Stat:
+    # A lake on a disk should not wait for it: this module is imported by all.
+    from email.utils import parsedate_to_datetime
+
     put: datetime = answer["LastModified"]
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
     now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)

@@ -234,7 +234,7 @@ def _look(root: LakePath, row: _Row) -> _Looked:
     record = f"the catalog is wrong about it: {', '.join(wrong)}" if wrong else ""
     link = ""
     try:
-        if not (data.samefile(pinned) or data.read_bytes() == content):
+        if not catalog.is_copy(data, pinned, content):
             link = "it is not the version that queries read"
     except FileNotFoundError:
         link = "it is not there; its pinned version is"
