@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -24,7 +25,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mica_lake import Lake, LakeError, catalog, lock, s3
+from mica_lake import Lake, LakeError, catalog, lock, s3, s3_files
 from mica_lake.archive import aca_hdr3, aca_l0
 from mica_lake.errors import ObjectStoreError
 from mica_lake.ingest import aca_l0 as ingest_aca_l0
@@ -34,7 +35,7 @@ from mica_lake.lake import _opened as of_this_process
 from mica_lake.lake import open_lake
 from mica_lake.lock import still_held, writer_alive, writer_lock
 from mica_lake.s3 import S3Path, s3_path, storage_options
-from mica_lake.s3_files import KEPT, TAIL, LakeFiles
+from mica_lake.s3_files import TAIL, LakeFiles
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.simulate.object_store import ObjectStore, Request
 from mica_lake.tables import TABLES
@@ -381,13 +382,13 @@ def test_one_that_was_killed_is_waited_for_until_its_time_is_up(
 
 
 def test_a_live_writer_gives_signs_of_life(small: S3Path, store: ObjectStore) -> None:
-    with held_by_another_process(small, renewal=0.05), asked(store) as requests:
-        seen = store.requests
-        wanted = f"{small.bucket}/{small.key}/_catalog/lock"
-        before = len(seen())
-        while len([r for r in seen()[before:] if r == Request("PUT", wanted, 200)]) < 3:
-            pass
-    assert requests
+    signs = Request("PUT", f"{small.bucket}/{small.key}/_catalog/lock", 200)
+    deadline = time.monotonic() + 60
+    with held_by_another_process(small, renewal=0.05):
+        before = list(store.requests()).count(signs)
+        while list(store.requests()).count(signs) < before + 3:
+            assert time.monotonic() < deadline, "no sign of life in a minute"
+            time.sleep(0.02)
 
 
 def test_of_many_that_begin_at_once_one_has_the_lock(small: S3Path) -> None:
@@ -759,14 +760,20 @@ def test_patterns_of_other_files_are_those_of_s3fs(small: S3Path) -> None:
     assert rows == [(14, 2015)]
 
 
-def test_only_so_many_ends_are_kept(small: S3Path) -> None:
-    files, below = LakeFiles(small), small / "_catalog" / "pinned" / "of_nobody"
-    (below / "0").put(b"x")
-    names = [f"{below}/0"] * (KEPT + 5)
-    for n, name in enumerate(names):
-        files._ends[f"{name}{n}"] = files._end(names[0])
-        files._end(name)
-    assert len(files._ends) <= 2 * KEPT + 5
+def test_only_so_many_ends_are_kept(small: S3Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_files, "KEPT", 3)
+    files = LakeFiles(small)
+    paths = [small / "_catalog" / "pinned" / "of_nobody" / str(n) for n in range(5)]
+    for path in paths:
+        path.put(b"x")
+        assert files.size(str(path)) == 1
+    with asked(store) as requests:
+        for path in paths[2:]:
+            files.size(str(path))
+    assert requests == []
+    with asked(store) as requests:
+        files.size(str(paths[0]))
+    assert [request.operation for request in requests] == ["GET"]
 
 
 def test_many_threads_read_what_one_reads(remote: S3Path, local: Path) -> None:
