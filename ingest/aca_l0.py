@@ -42,6 +42,8 @@ from mica_lake.times import day_start, utc_day
 
 NAME = re.compile(r"acaf(?P<seconds>\d{8,10})N(?P<revision>\d{3})_(?P<slot>[0-7])_img0\.fits(\.gz)?", re.ASCII)
 BATCH_FILES = 4096
+# Partitions of an older definition that are written anew in one commit.
+BRING_OVER = 1024
 # TIME is up to 3 s before the header's TSTART, which is the end of the first readout's integration.
 MARGIN = 10.0
 # What a header's interval may have beyond its rows: a gap at either end.
@@ -49,7 +51,7 @@ SLACK = 3600.0
 # Files are of 1.8 h; one of days is a mistake in its header.
 LONGEST = 5 * 86400.0
 _FORMS = {
-    pa.float64(): "D", pa.float32(): "E", pa.int32(): "J", pa.int16(): "I", pa.uint16(): "I", pa.uint8(): "B",
+    pa.float64(): "D", pa.float32(): "E", pa.int32(): "J", pa.int16(): "I", pa.uint8(): "B",
     pa.string(): "A", pa.list_(pa.float32()): "E",
 }  # fmt: skip
 # What the revision rules look at; the rows of the first and last are in the lake, of the last not as they should be.
@@ -60,6 +62,8 @@ _KEYWORDS = (
 )  # fmt: skip
 _DEFAULTS = {"PIXTLM": "ORIG", "BGDTYP": "FLAT"}
 _MADE_HERE = {"IMGSIZE", "FILENAME"}
+# Unsigned 16-bit numbers in the files; signed in the lake, where they have room and do not wrap when one is subtracted.
+_UNSIGNED = {"IMGSCALE", "BGDAVG", "BGDRMS"}
 
 
 @dataclass(frozen=True)
@@ -298,9 +302,9 @@ def _check_columns(table: BinTable, imgsize: int) -> None:
         if name not in expected:
             raise BadFile(f"column {name} is not expected in a {imgsize}x{imgsize} file")
         column = expected.pop(name)
-        zero = table.layout.zeros.get(name, 0)
-        if form != _FORMS[column.type] or zero not in ((0, 32768) if column.type == pa.uint16() else (0,)):
-            raise BadFile(f"column {name} has form {form} with TZERO {zero:g}, not {_FORMS[column.type]}")
+        zero, expected_form = table.layout.zeros.get(name, 0), "I" if name in _UNSIGNED else _FORMS[column.type]
+        if form != expected_form or zero not in ((0, 32768) if name in _UNSIGNED else (0,)):
+            raise BadFile(f"column {name} has form {form} with TZERO {zero:g}, not {expected_form}")
         if name != "IMGRAW" and table.layout.dtype[name].shape != ():
             raise BadFile(f"column {name} has {table.layout.dtype[name].shape} values a row, not one")
     missing = [name for name in expected if name not in _DEFAULTS]
@@ -390,12 +394,11 @@ def _column(
         offsets = np.arange(count + 1, dtype=np.int32) * source.imgsize**2
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(pixels))
     native = values.astype(values.dtype.newbyteorder("="))
-    if type_ == pa.uint16():
-        if zeros.get(name):  # FITS has no unsigned type: the upper half is stored as the positive numbers
-            return pa.array(native.view(np.uint16) ^ np.uint16(0x8000))
+    if name in _UNSIGNED:
+        # FITS has no unsigned type: with TZERO 32768 its numbers are stored less that.
+        native = native.astype(np.int32) + np.int32(zeros.get(name, 0))
         if (native < 0).any():
             raise BadFile(f"column {name} is {int(native.min())}, it should not be negative")
-        native = native.view(np.uint16)
     return pa.array(native)
 
 
@@ -566,10 +569,37 @@ def _ingest(
     for first in range(0, len(found), BATCH_FILES):
         batch = _Batch(root, report, known, found[first : first + BATCH_FILES])
         known = batch.run(pool, lambda files: progress.advance(task, files))
-    if catalog.current_generation(root) is None and not dry_run:
-        catalog.commit(root, {}, known)
+    if not dry_run:
+        _bring_over(root, known, pool, report, progress)
     report.seconds = time.perf_counter() - began
     return report
+
+
+def _bring_over(
+    root: LakePath, known: pa.Table, pools: Callable[[int], Executor], report: Report, progress: Progress
+) -> None:
+    """Write anew the partitions that were made by an older definition of the table, some at a time."""
+    partition = catalog.read_table(root, "partition")
+    current = pc.fill_null(pc.equal(partition.column("definition"), ACA_L0.definition), False)
+    older = partition.filter(pc.and_(pc.equal(partition.column("table_name"), ACA_L0.name), pc.invert(current)))
+    jobs = [
+        Job(root, Key(catalog.EPOCH + timedelta(days=row["day_number"]), row["slot"]), row["path"], frozenset(), ())
+        for row in older.select(["day_number", "slot", "path"]).to_pylist()
+    ]
+    if not jobs:
+        return
+    task = progress.add_task(f"{ACA_L0.name}, older partitions", total=len(jobs))
+    for first in range(0, len(jobs), BRING_OVER):
+        some = jobs[first : first + BRING_OVER]
+        written: dict[tuple[str, Key], dict[str, Any] | None] = {}
+        for built in pools(len(some)).map(build, some):
+            written[ACA_L0.name, built.key] = built.row
+            progress.advance(task)
+        report.partitions += len(written)
+        report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
+        listed = catalog.with_changes(catalog.read_table(root, "partition"), written)
+        assert report.derived is not None
+        catalog.commit(root, written | hdr3.derive_stale(root, listed, pools, report.derived), known)
 
 
 def _settle(root: LakePath, known: pa.Table) -> pa.Table:

@@ -93,16 +93,27 @@ def stale(root: LakePath) -> list[Finding]:
     """
     state = read_state(root)
     rows = list(state.partition.values())
+    what = "it was made by older definitions of its columns or calibrations"
+    findings = [
+        Finding(table.name, path_of(row), what, ingesting(root, table, state.source_file))
+        for row in rows
+        if row["definition"] != (table := TABLES[row["table_name"]]).definition
+    ]
+    older = {finding.where for finding in findings}
     what = "it is not derived from what is in the lake now"
     jobs, gone = hdr3.stale(root, pa.Table.from_pylist(rows, schema=PARTITION))
     days = [key.path(HDR3) for key in [*gone, *(Key(job.day) for job in jobs)]]
-    findings = [Finding("hdr3", day, what, ingesting(root, HDR3, state.source_file)) for day in days]
+    findings += [
+        Finding("hdr3", day, what, ingesting(root, HDR3, state.source_file)) for day in days if day not in older
+    ]
     images = {}
     for row in rows:
         if row["table_name"] == DARK_CAL_IMAGE.name:
             images[f"{EPOCH + timedelta(days=row['day_number']):%Y%j}"] = row["path"]
     for row in rows:
-        if row["table_name"] == DARK_CAL_DISTRIBUTION.name and json.loads(row["derived_from"]) != images:
+        if row["table_name"] != DARK_CAL_DISTRIBUTION.name or path_of(row) in older:
+            continue
+        if json.loads(row["derived_from"]) != images:
             mend = ingesting(root, DARK_CAL, state.source_file)
             findings.append(Finding(DARK_CAL_DISTRIBUTION.name, path_of(row), what, mend))
     return findings

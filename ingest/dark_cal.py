@@ -483,7 +483,7 @@ def _distribute(
     before_paths: dict[str, str] = {}
     if known is not None:
         before = read_partition(root / known["path"], schema=DARK_CAL_DISTRIBUTION.schema)
-        before_paths = json.loads(known["derived_from"])
+        before_paths = json.loads(known["derived_from"] or "{}")
     stays = [
         dark_id
         for dark_id in before.column("dark_id").unique().to_pylist()

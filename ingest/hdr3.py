@@ -150,13 +150,13 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
     """
     sources: dict[int, dict[int, str]] = {}
     derived: dict[int, str] = {}
-    columns = ("table_name", "day_number", "slot", "path", "derived_from")
+    columns = ("table_name", "day_number", "slot", "path", "derived_from", "definition")
     rows = zip(*(partition.column(name).to_pylist() for name in columns), strict=True)
-    for name, number, slot, path, derived_from in rows:
+    for name, number, slot, path, derived_from, definition in rows:
         if name == ACA_L0.name:
             sources.setdefault(number, {})[slot] = path
         elif name == HDR3.name:
-            derived[number] = derived_from
+            derived[number] = derived_from if definition == HDR3.definition else ""
     jobs = []
     for number, today in sorted(sources.items()):
         job = Job(root, catalog.EPOCH + timedelta(days=number), today, sources.get(number + 1, {}))

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mica_lake import catalog
 from mica_lake.ingest.report import Report
 from mica_lake.s3 import LakePath
-from mica_lake.tables import SOURCE_FILE
+from mica_lake.tables import SOURCE_FILE, TABLES
 
 
 @dataclass(frozen=True)
@@ -407,8 +407,12 @@ def partitions(root: LakePath, tables: Sequence[str]) -> dict[tuple[str, int], d
     Returns
     -------
     dict
-        (Table, day number) -> its row in the catalog.
+        (Table, day number) -> its row in the catalog; of one made by an older definition of its table it is not said
+        what it is derived from, so that it is made anew.
     """
     partition = catalog.read_table(root, "partition")
-    chosen = partition.filter(pc.is_in(partition.column("table_name"), pa.array(tables, pa.string())))
-    return {(row["table_name"], row["day_number"]): row for row in chosen.to_pylist()}
+    chosen = partition.filter(pc.is_in(partition.column("table_name"), pa.array(tables, pa.string()))).to_pylist()
+    for row in chosen:
+        if row["definition"] != TABLES[row["table_name"]].definition:
+            row["derived_from"] = None
+    return {(row["table_name"], row["day_number"]): row for row in chosen}

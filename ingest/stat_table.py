@@ -268,7 +268,9 @@ def ingest(
 
 
 def _present(files: SourceFiles, here: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """Names of the files, of which there is one at most, whose rows are all in the lake."""
+    """The file (there is one at most) whose rows are all in the lake, written by the current definitions."""
+    if any(row["derived_from"] is None for row in here.values()):
+        return []
     rows = sum(row["rows"] for row in here.values())
     return [name for name, row in files.rows.items() if row["rows"] == rows]
 

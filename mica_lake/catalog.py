@@ -3,28 +3,33 @@ The catalog: a derived index of the lake's partitions and source files, and what
 
     <lake>/aca_l0/year=2015/doy=181/slot=3/data.parquet    the partition, for everyone
     <lake>/_catalog/pinned/aca_l0/2015/2015181_3_<checksum>.parquet   the same file (a hard link), for queries
-    <lake>/_catalog/00000012/partition.parquet, source_file.parquet, no_rows/aca_l0.parquet   a generation
-    <lake>/_catalog/current                                the number of the generation that holds
+    <lake>/_catalog/00000012/partition.parquet, …          a generation: see `mica_lake.generation`
+    <lake>/_catalog/current                                which generation holds
+    <lake>/_catalog/interrupted                            while partitions are replaced: what they were before
 
 Query engines open a file more than once while they read it, so one that is replaced meanwhile would give a mixture of
 the old and the new. Queries therefore read the pinned files, which never change, of one generation. Those given up
 stay until an hour after the commit that replaced them.
 
+A commit that was interrupted is rolled back by the next writer: each ``data.parquet`` becomes again what
+``interrupted`` says it was. A partition is replaced by those who have read it only: one that the catalog does not list,
+or that is not the version it lists, is never overwritten.
+
 On an object store (``s3://bucket/prefix``) the names are the same. There the pinned version is what is put, and
 ``data.parquet`` is the store's own copy of it: one PUT without a body, which replaces the partition.
 """
 
+import hashlib
+import json
 import os
+import re
 import shutil
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +38,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mica_lake.errors import LakeError
+from mica_lake.generation import (
+    EMPTY,
+    Pointer,
+    State,
+    current_generation,
+    each,
+    names_in_use,
+    newest_whole,
+    next_name,
+    pointer,
+    read_table,
+    state,
+    write_generation,
+)
 from mica_lake.lock import still_held, writer_lock
 from mica_lake.partition_check import damage
 from mica_lake.partition_file import (
     Source,
     checksum,
     encode,
+    read_definition,
     read_derived_from,
     read_partition,
     read_sources,
@@ -46,18 +66,13 @@ from mica_lake.partition_file import (
     write,
 )
 from mica_lake.s3 import SCHEME, LakePath, S3Path, s3_path
-from mica_lake.tables import HDR3_MSID, PARTITION, SOURCE_FILE, TABLES, Table
+from mica_lake.tables import PARTITION, SOURCE_FILE, TABLES, Table
+
+__all__ = ["State", "current_generation", "read_table", "state"]
 
 EPOCH = date(1998, 1, 1)
 GRACE_SECONDS = 3600.0
-# Requests to an object store on their way at a time: as many as s3fs keeps connections.
-STREAMS = 10
-_TAKEN_OVER = "{}: another writer has taken this lake over and committed. Nothing of it was changed: run this again"
-State = tuple[str, int] | None
-SQL_FILES = (
-    "times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql",
-    "asp_l1.sql", "stats.sql", "vv.sql", "cxcsec.sql"
-)  # fmt: skip
+_PINNED = re.compile(r"_catalog/pinned/(\w+)/\d{4}/(\d{4})(\d{3})(?:_(\d))?_[0-9a-f]{16}\.parquet", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -118,7 +133,7 @@ def existing(root: str | os.PathLike[str]) -> LakePath:
     """
     path = absolute(root)
     if current_generation(path) is None:
-        if any((path / name).is_dir() for name in TABLES):
+        if holds(path):
             raise LakeError(f"{path} has no catalog: 'mica-lake reindex --lake {path}' derives it")
         inside = path / "data" / "mica_lake"
         if (path / "data" / "mica" / "archive").is_dir() or current_generation(inside) is not None:
@@ -166,19 +181,67 @@ def mend(root: LakePath) -> None:
     Parameters
     ----------
     root : Path or S3Path
-        The lake, whose writer's lock is held.
+        The lake, whose writer's lock is held; one that was just made gets a catalog without partitions.
+
+    Raises
+    ------
+    LakeError
+        If its catalog is damaged.
     """
-    if (root / "_catalog" / "interrupted").exists():
+    if pointer(root) is None:
+        # What is whole may be all that is left of a lake whose catalog was lost.
+        create(root)
+        write_generation(root, EMPTY, PARTITION.empty_table(), SOURCE_FILE.empty_table(), None)
+    if (root / "_catalog" / "interrupted").exists() and not _roll_back(root):
         if isinstance(root, Path):
-            for unfinished in root.glob("*/**/.*data.parquet.new*"):
+            for unfinished in root.glob("*/**/.data.parquet.new*"):
                 unfinished.unlink()
         reindex(root, thorough=False)
-    if current_generation(root) is not None:
-        collect_garbage(root)
-    elif isinstance(root, Path):
-        # What is whole may be all that is left of a lake whose catalog was lost.
-        for unfinished in (*root.glob(".mica_lake.sql.*"), *(root / "_catalog").rglob(".*")):
+    collect_garbage(root)
+
+
+def _roll_back(root: LakePath) -> bool:
+    """Make each partition again what it was before a commit that was interrupted; whether it is known what that was."""
+    marker = root / "_catalog" / "interrupted"
+    begun = _begun(marker)
+    if begun is None:
+        return False
+    generation, before = begun
+    with suppress(LakeError):  # a pointer that is damaged names no generation
+        if current_generation(root) == generation:
+            before = {}
+
+    def restore(path: str) -> None:
+        version = before[path]
+        if version is None:
+            (root / path).unlink(missing_ok=True)
+        # A version that is lost too cannot be brought back; the partition is then left to reindex.
+        elif (root / version).exists() and not ((root / path).exists() and (root / path).samefile(root / version)):
+            _publish(root, root / version, root / path)
+
+    each(root, restore, before)
+    if isinstance(root, Path):
+        for unfinished in (one for path in before for one in (root / path).parent.glob(".data.parquet.new*")):
             unfinished.unlink()
+    marker.unlink(missing_ok=True)
+    return True
+
+
+def _begun(marker: LakePath) -> tuple[str, dict[str, str | None]] | None:
+    """The generation that an interrupted commit was writing, and each partition's version before it."""
+    try:
+        digest, text = marker.read_bytes().split(b"\n", 1)
+        if hashlib.sha256(text).hexdigest().encode() != digest:
+            return None
+        found = json.loads(text)
+        return found["generation"], found["before"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _begin(root: LakePath, generation: str, before: Mapping[str, str | None]) -> None:
+    text = json.dumps({"generation": generation, "before": before}).encode()
+    write(root / "_catalog" / "interrupted", hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
 
 
 def absolute(root: str | os.PathLike[str]) -> LakePath:
@@ -216,101 +279,6 @@ def _no_pattern(path: str) -> None:
         raise LakeError(f"{path!r}: DuckDB would take *, ? and [ for a pattern, and a line break for the end of a path")
 
 
-def sql_script(names: Iterable[str] = SQL_FILES) -> str:
-    """
-    The views and macros of the lake, the text of ``mica_lake.sql``.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Which files of `sql/`, in order.
-
-    Returns
-    -------
-    str
-        SQL that any DuckDB client can read.
-    """
-    folder = resources.files("mica_lake.sql")
-    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
-
-
-def current_generation(root: LakePath) -> str | None:
-    """
-    The generation that holds.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    str or None
-        Its name; None where there is no catalog.
-    """
-    try:
-        return (root / "_catalog" / "current").read_text().strip()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def state(root: LakePath) -> State:
-    """
-    Which generation of which lake holds, to know when to forget what was read.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    (str, int) or None
-        The generation and when it was committed: a lake that is made anew at the same place begins with the same one.
-        None where there is no catalog.
-    """
-    current = root / "_catalog" / "current"
-    try:
-        if isinstance(current, S3Path):
-            content, stat = current.read()
-            return content.decode().strip(), stat.st_mtime_ns
-        return current.read_text().strip(), current.stat().st_mtime_ns
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def read_table(root: LakePath, name: str) -> pa.Table:
-    """
-    A table of the catalog.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    name : str
-        ``partition`` or ``source_file``.
-
-    Returns
-    -------
-    pyarrow.Table
-        It; empty where there is no catalog.
-
-    Raises
-    ------
-    LakeError
-        If the catalog is damaged.
-    """
-    schema = {"partition": PARTITION, "source_file": SOURCE_FILE}[name]
-    generation = current_generation(root)
-    if generation is None:
-        return schema.empty_table()
-    path = root / "_catalog" / generation / f"{name}.parquet"
-    try:
-        return read_partition(path).cast(schema)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise LakeError(f"the catalog is damaged ({path}: {error}): run 'mica-lake reindex --lake {root}'") from error
-
-
 def pin(
     root: LakePath, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None
 ) -> dict[str, Any]:
@@ -343,7 +311,7 @@ def pin(
     times = pc.min_max(rows.column(table.time))
     return _partition_row(
         table, key, path, len(rows), len(content), times["min"].as_py(), times["max"].as_py(), len(sources),
-        derived_from,
+        derived_from, table.definition,
     )  # fmt: skip
 
 
@@ -367,6 +335,7 @@ def _partition_row(
     tstop: float | None,
     files: int,
     derived_from: str | None,
+    definition: str | None,
 ) -> dict[str, Any]:
     return {
         "table_name": table.name,
@@ -381,6 +350,7 @@ def _partition_row(
         "tstop": tstop,
         "files": files,
         "derived_from": derived_from,
+        "definition": definition,
     }
 
 
@@ -397,6 +367,21 @@ def _publish(root: LakePath, source: LakePath, target: LakePath) -> None:
     except OSError:
         write(beside, source.read_bytes())
     beside.replace(target)
+
+
+def _are(partition: pa.Table, keys: Iterable[tuple[str, Key]]) -> pa.ChunkedArray:
+    """Which rows of a list of partitions are those of some keys."""
+    # Day and slot as one number, which Arrow finds in a list.
+    days, slots = partition.column("day_number"), pc.fill_null(partition.column("slot"), -1)
+    places = pc.add(pc.multiply(days, 16), slots.cast(days.type))
+    by_table: dict[str, list[int]] = {}
+    for name, key in keys:
+        by_table.setdefault(name, []).append(key.day_number * 16 + (-1 if key.slot is None else key.slot))
+    found = pa.chunked_array([pa.repeat(False, len(partition))])
+    for name, wanted in by_table.items():
+        of_table = pc.equal(partition.column("table_name"), name)
+        found = pc.or_(found, pc.and_(of_table, pc.is_in(places, pa.array(wanted, days.type))))
+    return found
 
 
 def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[str, Any] | None]) -> pa.Table:
@@ -417,15 +402,9 @@ def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[
     """
     if not written:
         return partition
-    # Day and slot as one number, which Arrow finds in a list.
-    days, slots = partition.column("day_number"), pc.fill_null(partition.column("slot"), -1)
-    kept = partition.append_column("place", pc.add(pc.multiply(days, 16), slots.cast(days.type)))
-    for name in {name for name, _ in written}:
-        places = [key.day_number * 16 + (-1 if key.slot is None else key.slot) for of, key in written if of == name]
-        gone = pc.is_in(kept.column("place"), pa.array(places, days.type))
-        kept = kept.filter(pc.invert(pc.and_(pc.equal(kept.column("table_name"), name), gone)))
+    kept = partition.filter(pc.invert(_are(partition, written)))
     rows = [dict(row) for row in written.values() if row is not None]
-    changed = pa.concat_tables([kept.drop_columns("place"), pa.Table.from_pylist(rows, schema=PARTITION)])
+    changed = pa.concat_tables([kept, pa.Table.from_pylist(rows, schema=PARTITION)])
     order = [("table_name", "ascending"), ("slot", "ascending"), ("day_number", "ascending")]
     return changed.sort_by(order)
 
@@ -435,7 +414,7 @@ def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] |
     Make new versions of partitions, and what is known of the source files, the state of the lake.
 
     All files are on the disk before this is called: what is left to do are links and a catalog. Killed at any moment it
-    leaves a lake whose queries answer as before or as after; the next writer mends the rest.
+    leaves a lake whose queries answer as before or as after; the next writer puts the partitions back.
 
     Parameters
     ----------
@@ -449,37 +428,54 @@ def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] |
     Raises
     ------
     LakeError
-        If a new version is not on the disk; nothing is changed.
+        If a new version is not on the disk, or a partition would be replaced that the catalog does not list as it is;
+        nothing is changed.
     """
-    before = _as_owner(root)
+    etag = _as_owner(root)
     new = [row for row in written.values() if row is not None]
-    _each(root, lambda row: _check_there(root / row["path"], row["bytes"]), new)
-    partition = with_changes(read_table(root, "partition"), written)
-    interrupted = root / "_catalog" / "interrupted"
-
-    def publish(change: tuple[tuple[str, Key], Mapping[str, Any] | None]) -> None:
-        (name, key), row = change
-        path = root / key.path(TABLES[name])
-        if row is not None:
-            _publish(root, root / row["path"], path)
-        else:
-            path.unlink(missing_ok=True)
-
+    each(root, lambda row: _check_there(root / row["path"], row["bytes"]), new)
+    partition = read_table(root, "partition")
+    name = next_name(root)
     if written:
-        interrupted.touch()
-        _each(root, publish, written.items())
-    _write_generation(root, partition, source_file, before)
-    interrupted.unlink(missing_ok=True)
+        replaced = partition.filter(_are(partition, written))
+        before = {key.path(TABLES[of]): None for of, key in written} | {
+            path_of(row): row["path"]
+            for row in replaced.select(["table_name", "day_number", "slot", "path"]).to_pylist()
+        }
+        each(root, lambda path: _check_known(root, path, before[path]), before)
+        _begin(root, name, before)
+        each(root, lambda change: _publish_change(root, *change), written.items())
+    write_generation(root, name, with_changes(partition, written), source_file, etag)
+    if written:
+        (root / "_catalog" / "interrupted").unlink(missing_ok=True)
 
 
-def _each(root: LakePath, function: Callable[[Any], None], items: Iterable[Any]) -> None:
-    """Do something for each of some items; several at a time where each waits for an object store."""
-    if isinstance(root, S3Path):
-        with ThreadPoolExecutor(STREAMS) as threads:
-            deque(threads.map(function, items), maxlen=0)
+def _publish_change(root: LakePath, of: tuple[str, Key], row: Mapping[str, Any] | None) -> None:
+    name, key = of
+    path = root / key.path(TABLES[name])
+    if row is not None:
+        _publish(root, root / row["path"], path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _check_known(root: LakePath, path: str, version: str | None) -> None:
+    """Raise if a partition that is to be replaced holds rows other than those of the version that the catalog lists."""
+    data = root / path
+    if not data.exists():
         return
-    for item in items:
-        function(item)
+    with suppress(FileNotFoundError):
+        if version is not None and data.samefile(root / version):
+            return
+    table = TABLES[path.split("/")[0]]
+    content = data.read_bytes()
+    if version == key_of(table, path).pinned(table, checksum(content)) or damage(content, table, key_of(table, path)):
+        return
+    what = "the catalog does not list it" if version is None else "it is not the version that the catalog lists"
+    raise LakeError(
+        f"{data} would be replaced, but {what}, and its rows would be lost. Nothing was changed: "
+        f"'mica-lake reindex --lake {root}' takes it into the catalog, then run this again"
+    )
 
 
 def _as_owner(root: LakePath) -> str | None:
@@ -504,82 +500,6 @@ def _check_there(path: LakePath, size: int) -> None:
     raise LakeError(f"{path} was written, but it is not here ({reason}). The lake is as before: run it again")
 
 
-def _write_generation(root: LakePath, partition: pa.Table, source_file: pa.Table, before: str | None) -> None:
-    """Write a generation, and let it hold; on an object store, if the pointer is that of `before` yet."""
-    catalog = root / "_catalog"
-    current = current_generation(root) or "0"
-    # Where somebody has spoilt the name, any that was not used yet will do; on an object store, where one who has lost
-    # the lock may be writing yet, always.
-    known = isinstance(root, Path) and current.isdecimal()
-    used = [current] if known else [entry.name for entry in catalog.iterdir() if entry.name.isdecimal()]
-    name = f"{max(map(int, used), default=0) + 1:08d}"
-    directory = catalog / name
-    if isinstance(directory, Path):
-        shutil.rmtree(directory, ignore_errors=True)
-    order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
-    for part, rows in (("partition", partition), ("source_file", source_file.sort_by(order))):
-        sink = pa.BufferOutputStream()
-        pq.write_table(rows, sink, compression="zstd")
-        _write_new(root, directory / f"{part}.parquet", bytes(sink.getvalue()))
-    for table in TABLES.values():
-        content = _without_rows(table.name, _schema(root, table, partition))
-        _carry_over(root, directory, f"no_rows/{table.name}.parquet", content)
-    sink = pa.BufferOutputStream()
-    pq.write_table(HDR3_MSID, sink)
-    _carry_over(root, directory, "hdr3_msid.parquet", bytes(sink.getvalue()))
-    script = root / "mica_lake.sql"
-    text = sql_script().encode()
-    if not script.exists() or script.read_bytes() != text:
-        write(script, text)
-    pointer = catalog / "current"
-    if isinstance(pointer, Path):
-        write(pointer, name.encode())
-        return
-    try:
-        pointer.put(name.encode(), etag=before, new=before is None)
-    except (BlockingIOError, FileNotFoundError):
-        # The name is nobody else's, so where it is there the answer to our PUT was lost, and s3fs asked again.
-        if current_generation(root) != name:
-            raise LakeError(_TAKEN_OVER.format(root)) from None
-
-
-def _write_new(root: LakePath, path: LakePath, content: bytes) -> None:
-    """Write a file of a generation, which is nobody's yet."""
-    if isinstance(path, Path):
-        write(path, content)
-    elif not path.put_new(content):
-        raise LakeError(_TAKEN_OVER.format(root))
-
-
-def _carry_over(root: LakePath, directory: LakePath, name: str, content: bytes) -> None:
-    """Write a file of a generation; where the one before has the same, a link to it, which need not be flushed."""
-    if isinstance(root, Path):
-        before = root / "_catalog" / (current_generation(root) or "") / name
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if before.read_bytes() == content:
-                os.link(before, directory / name)
-                return
-        except OSError:
-            pass
-    _write_new(root, directory / name, content)
-
-
-@lru_cache(maxsize=64)
-def _without_rows(name: str, schema: pa.Schema) -> bytes:
-    """A partition without rows, for empty answers."""
-    return encode(TABLES[name], schema.empty_table(), [])
-
-
-def _schema(root: LakePath, table: Table, partition: pa.Table) -> pa.Schema:
-    """The columns of a table; of a wide one, those of its partitions."""
-    if table.wide:
-        paths = partition.filter(pc.equal(partition.column("table_name"), table.name)).column("path")
-        if len(paths):
-            return pq.read_schema(readable(root / paths[0].as_py())).remove_metadata()
-    return table.schema
-
-
 def create(root: LakePath) -> None:
     """
     Make a lake without rows; one that exists is left as it is.
@@ -592,16 +512,42 @@ def create(root: LakePath) -> None:
     Raises
     ------
     LakeError
-        If the directory holds other things.
+        If the directory holds other things, or a lake whose catalog is lost or damaged.
     """
-    if current_generation(root) is not None:
+    if pointer(root) is not None:
         return
     if root.exists() and not root.is_dir():
         raise LakeError(f"{root} is a file, a lake is a directory")
     ours = {"_catalog", "mica_lake.sql", *TABLES}
     if root.exists() and not all(e.name in ours or e.name.startswith(".mica_lake.sql.") for e in root.iterdir()):
         raise LakeError(f"{root} is no mica lake and is not empty: name a new directory")
+    if holds(root):
+        raise LakeError(
+            f"{root} has tables but no catalog. Nothing was changed: 'mica-lake reindex --lake {root}' derives the "
+            "catalog, then run this again"
+        )
     (root / "_catalog").mkdir(parents=True, exist_ok=True)
+
+
+def holds(root: LakePath) -> bool:
+    """
+    Whether a folder has partitions, or a catalog of some, so that it is no place for a new lake.
+
+    Parameters
+    ----------
+    root : Path or S3Path
+        The folder.
+
+    Returns
+    -------
+    bool
+        Whether anything of a lake is there.
+    """
+    return (
+        (root.is_dir() and any(entry.name in TABLES for entry in root.iterdir()))
+        or bool(set(names_in_use(root)) - {EMPTY})
+        or (root / "_catalog" / "pinned").is_dir()
+    )
 
 
 def collect_garbage(root: LakePath) -> None:
@@ -615,7 +561,7 @@ def collect_garbage(root: LakePath) -> None:
     """
     catalog = root / "_catalog"
     current = current_generation(root)
-    names = sorted(entry.name for entry in catalog.iterdir() if entry.name.isdigit())
+    names = sorted(names_in_use(root))
     born = {name: _born(catalog / name) for name in names}
     stays = [
         name
@@ -634,13 +580,13 @@ def collect_garbage(root: LakePath) -> None:
         if isinstance(given_up, Path):
             shutil.rmtree(given_up)
         else:
-            _each(root, S3Path.unlink, given_up.rglob("*"))
+            each(root, S3Path.unlink, given_up.rglob("*"))
     if isinstance(root, Path):
-        for unfinished in (*root.glob(".mica_lake.sql.*"), *root.glob("_catalog/.current.*")):
+        for unfinished in (*root.glob(".mica_lake.sql.*"), *root.glob("_catalog/.*")):
             unfinished.unlink()
     pinned = (path for path in (catalog / "pinned").rglob("*") if isinstance(path, S3Path) or path.is_file())
     # A worker of an ingest that was given up may be at work on it yet.
-    _each(
+    each(
         root,
         lambda path: path.unlink(missing_ok=True),
         (path for path in pinned if path.relative_to(root).as_posix() not in used),
@@ -683,12 +629,18 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     trouble: list[str] = []
     partitions: list[dict[str, Any]] = []
     found: dict[tuple[str, str], list[Source]] = {}
-    pinned = _pinned_versions(root)
+    marker = root / "_catalog" / "interrupted"
+    unfinished = marker.exists() and not _roll_back(root)
+    held, known_before = _last_state(root)
+    pinned = _versions_left(root) if held is None else held
+    # Of a commit whose record is lost, too, nothing is taken that the state before it does not list.
+    unfinished = unfinished and held is not None
     for table in TABLES.values():
         paths = {*partition_paths(root, table), *(path for path in pinned if path.startswith(f"{table.name}/"))}
         with ThreadPoolExecutor() as pool:
             for row, sources, problem in pool.map(
-                lambda path, table=table: _read_partition(root, table, path, pinned.get(path), thorough), sorted(paths)
+                lambda path, table=table: _read_partition(root, table, path, pinned.get(path), thorough, unfinished),
+                sorted(paths),
             ):
                 if problem:
                     trouble.append(problem)
@@ -698,10 +650,6 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
                 for source in sources:
                     found.setdefault((table.name, source.filename), []).append(source)
     partitions.sort(key=lambda row: (row["table_name"], row["slot"] or 0, row["day_number"]))
-    try:
-        known_before = read_table(root, "source_file").to_pylist()
-    except LakeError:
-        known_before = []
     named = {table.name for table in TABLES.values() if table.names_sources}
     source_rows = [row for row in known_before if row["status"] == "set aside" or row["product"] not in named]
     known = {(row["product"], row["filename"]): row
@@ -723,15 +671,57 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
             row |= {"status": "wanted", "reason": "its rows are missing from the lake: ingest it again"}
             trouble.append(f"{row['filename']}: {row['reason']}")
         source_rows.append(row)
-    before = _as_owner(root)
-    _write_generation(
+    etag = _as_owner(root)
+    write_generation(
         root,
+        next_name(root),
         pa.Table.from_pylist(partitions, schema=PARTITION),
         pa.Table.from_pylist(source_rows, schema=SOURCE_FILE),
-        before,
+        etag,
     )
-    (root / "_catalog" / "interrupted").unlink(missing_ok=True)
+    marker.unlink(missing_ok=True)
     return trouble
+
+
+def _last_state(root: LakePath) -> tuple[dict[str, str] | None, list[dict[str, Any]]]:
+    """
+    The versions and source files of the generation that holds, or of the newest one that is whole.
+
+    Path of each partition -> path of its version, None if no generation can be read; rows of ``source_file``.
+    """
+
+    def versions(of: Pointer | None) -> dict[str, str]:
+        return {path_of(row): row["path"] for row in read_table(root, "partition", of).to_pylist()}
+
+    try:
+        last = pointer(root)
+        held = versions(last) if last is not None else None
+    except LakeError:
+        held = None
+    if held is None:
+        last = newest_whole(root)
+        if last is None:
+            return None, []
+        held = versions(last)
+    try:
+        return held, read_table(root, "source_file", last).to_pylist()
+    except LakeError:
+        return held, []
+
+
+def _versions_left(root: LakePath) -> dict[str, str]:
+    """Path of each partition -> its newest version, where no generation says which one holds."""
+    found: dict[str, tuple[int, str]] = {}
+    for path in (root / "_catalog" / "pinned").rglob("*.parquet"):
+        version = path.relative_to(root).as_posix()
+        match = _PINNED.fullmatch(version)
+        if match is None or match[1] not in TABLES:
+            continue
+        with suppress(ValueError):
+            day = date(int(match[2]), 1, 1) + timedelta(days=int(match[3]) - 1)
+            partition = Key(day, int(match[4]) if match[4] else None).path(TABLES[match[1]])
+            found[partition] = max(found.get(partition, (0, "")), (path.stat().st_mtime_ns, version))
+    return {partition: version for partition, (_, version) in found.items()}
 
 
 def rebuild(root: LakePath) -> list[str]:
@@ -753,7 +743,7 @@ def rebuild(root: LakePath) -> list[str]:
     LakeError
         If there is no lake, or it is locked.
     """
-    if not any((root / name).is_dir() for name in TABLES) and current_generation(root) is None:
+    if not (holds(root) or (root / "_catalog" / "current").exists()):
         raise LakeError(f"{root} is no mica lake: it has neither tables nor a catalog")
     (root / "_catalog").mkdir(exist_ok=True)
     with writer_lock(root / "_catalog"):
@@ -815,16 +805,6 @@ def key_of(table: Table, path: str) -> Key:
     return key
 
 
-def _pinned_versions(root: LakePath) -> dict[str, str]:
-    """Path of each partition that the catalog knows -> path of its version; none while a commit is not finished."""
-    if (root / "_catalog" / "interrupted").exists():
-        return {}
-    try:
-        return {path_of(row): row["path"] for row in read_table(root, "partition").to_pylist()}
-    except LakeError:
-        return {}
-
-
 def path_of(row: Mapping[str, Any]) -> str:
     """
     Path of the partition that a row of the catalog is of.
@@ -843,15 +823,18 @@ def path_of(row: Mapping[str, Any]) -> str:
 
 
 def _read_partition(
-    root: LakePath, table: Table, path: str, version: str | None, thorough: bool
+    root: LakePath, table: Table, path: str, version: str | None, thorough: bool, unfinished: bool
 ) -> tuple[dict[str, Any] | None, list[Source], str]:
     """
     A partition's row in the catalog and its sources, or what is wrong with it.
 
-    Of a file that is lost or damaged, those of `version`, its pinned version, if it is good; then both are given.
+    Of a file that is lost or damaged, those of `version`, its pinned version, if it is good; then both are given. Of a
+    commit that is `unfinished`, the version before it.
     """
     try:
         key = key_of(table, path)
+        if unfinished and not _undone(root, table, key, path, version):
+            return None, [], ""
         content, reason = _content(root, table, key, root / path, thorough)
         if reason:
             pinned, of_version = (b"", "") if version is None else _content(root, table, key, root / version, True)
@@ -867,6 +850,19 @@ def _read_partition(
     except (LakeError, OSError, ValueError) as error:
         return None, [], f"{path} is damaged: {error}"
     return row, sources, reason
+
+
+def _undone(root: LakePath, table: Table, key: Key, path: str, version: str | None) -> bool:
+    """Make a partition what it was before an unfinished commit; whether it was there."""
+    data = root / path
+    if version is not None:
+        if (root / version).exists() and not (data.exists() and data.samefile(root / version)):
+            _publish(root, root / version, data)
+        return True
+    if (root / key.pinned(table, checksum(data.read_bytes()))).exists():
+        data.unlink()
+        return False
+    return True
 
 
 def is_copy(path: LakePath, other: LakePath, content: bytes) -> bool:
@@ -933,9 +929,9 @@ def describe(table: Table, key: Key, content: bytes) -> tuple[dict[str, Any], li
     sources, footer = read_sources(content, table)
     tstart, tstop = _covered(content, table, footer)
     pinned = key.pinned(table, checksum(content))
-    derived_from = read_derived_from(footer)
     row = _partition_row(
-        table, key, pinned, footer.num_rows, len(content), tstart, tstop, len(sources), derived_from
+        table, key, pinned, footer.num_rows, len(content), tstart, tstop, len(sources), read_derived_from(footer),
+        read_definition(footer),
     )  # fmt: skip
     return row, sources
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from mica_lake import catalog
 from mica_lake.errors import LakeError, near
+from mica_lake.generation import SQL_FILES, check, sql_script
 from mica_lake.s3 import S3Path, storage_options
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec, utc
@@ -131,7 +132,7 @@ class Lake:
         LakeError
             If the lake has gone or its catalog is damaged.
         """
-        return self._connected(catalog.SQL_FILES)
+        return self._connected(SQL_FILES)
 
     def catalog_connection(self) -> duckdb.DuckDBPyConnection:
         """
@@ -156,17 +157,19 @@ class Lake:
         return self._connected(("times.sql", "lake.sql"))
 
     def _connected(self, sql_files: Iterable[str]) -> duckdb.DuckDBPyConnection:
+        generation, checked = check(self.root)
         connection = duckdb.connect(":memory:")
         connection.execute("SET enable_progress_bar = false")
         if isinstance(self.root, S3Path):
             from mica_lake.s3_files import LakeFiles
 
-            connection.register_filesystem(LakeFiles(self.root))
+            connection.register_filesystem(LakeFiles(self.root, checked))
             # TIME and a column that lies within 64 kB of it come by one request; measured in docs/scale.md.
             connection.execute("SET parquet_prefetch_column_gap = 65536")
         connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
+        connection.execute("SET VARIABLE mica_lake_generation = $name", {"name": generation})
         try:
-            connection.execute(catalog.sql_script(sql_files))
+            connection.execute(sql_script(sql_files))
         except duckdb.Error as error:
             raise LakeError(f"{message(error)}; 'mica-lake reindex --lake {self.root}' derives the catalog") from error
         return connection

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mica_lake.errors import LakeError
-from mica_lake.partition_file import Source, read_checked, read_sources
+from mica_lake.partition_file import Source, read_checked, read_definition, read_sources
 from mica_lake.tables import ACA_L0, SAME_READOUT, Table
 from mica_lake.times import day_start
 
@@ -43,10 +43,11 @@ def damage(content: bytes, table: Table, key: "Key") -> str:
         The reason; empty if nothing is wrong.
     """
     try:
-        sources, _ = read_sources(content, table)
+        sources, footer = read_sources(content, table)
         rows = read_checked(content)
+        # One made by an older definition may have other columns; it is stale, not damaged.
         return (
-            _columns(rows, table)
+            (_columns(rows, table) if read_definition(footer) == table.definition else "")
             or _place(rows.column(table.time), table, key)
             or _order(rows, table)
             or _of_sources(rows, table, key, sources)

@@ -18,7 +18,9 @@ from mica_lake.errors import LakeError
 from mica_lake.s3 import LakePath, S3Path
 from mica_lake.tables import Column, Table
 
-FORMAT = "2"
+FORMAT = "3"
+# Without checksums of its pages, nor the definition of its table.
+OLDER = ("2",)
 # Measured, see docs/performance.md.
 PAGE_BYTES = 1 << 18
 _PREFIX = "mica_lake."
@@ -88,6 +90,7 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     metadata = {"format": FORMAT, "table": table.name, "sources": json.dumps(listed, separators=(",", ":"))}
     if derived_from is not None:
         metadata["derived_from"] = derived_from
+    metadata["definition"] = table.definition
     metadata["values"] = values_checksum(rows)
     metadata["bytes"] = _ZEROS.decode()
     paths = {f.name: list(_leaves(f.name, f.type)) for f in rows.schema}
@@ -107,6 +110,7 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
         # Statistics cost footer bytes in every column.
         write_statistics=list(table.searched) or False,
         data_page_size=PAGE_BYTES,
+        write_page_checksum=True,
         store_schema=False,
     ) as writer:
         writer.write_table(rows, row_group_size=table.row_group_rows)
@@ -316,7 +320,10 @@ def read_partition(
     pyarrow.Table
         The rows; of the columns of the directory's name, none.
     """
-    return pq.read_table(readable(file), columns=columns, schema=schema, filters=filters, partitioning=None)
+    return pq.read_table(
+        readable(file), columns=columns, schema=schema, filters=filters, partitioning=None,
+        page_checksum_verification=True,
+    )  # fmt: skip
 
 
 def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq.FileMetaData]:
@@ -345,7 +352,7 @@ def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq
         metadata = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
         if metadata.get(_PREFIX + "table") != table.name:
             raise ValueError(f"it is no partition of {table.name}")
-        if metadata[_PREFIX + "format"] != FORMAT:
+        if metadata[_PREFIX + "format"] not in (FORMAT, *OLDER):
             raise ValueError(f"its format is {metadata[_PREFIX + 'format']}, this mica-lake writes {FORMAT}")
         return [Source(**source) for source in json.loads(metadata[_PREFIX + "sources"])], footer
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
@@ -368,6 +375,29 @@ def read_derived_from(footer: pq.FileMetaData) -> str | None:
     """
     found = (footer.metadata or {}).get(f"{_PREFIX}derived_from".encode())
     return found.decode() if found is not None else None
+
+
+def read_definition(footer: pq.FileMetaData) -> str | None:
+    """
+    By which definition of its table a partition was made.
+
+    Parameters
+    ----------
+    footer : pyarrow.parquet.FileMetaData
+        Its footer.
+
+    Returns
+    -------
+    str or None
+        The `Table.definition` of then; None of a mica-lake that did not record it.
+    """
+    found = (footer.metadata or {}).get(f"{_PREFIX}definition".encode())
+    return found.decode() if found is not None else None
+
+
+def has_page_checksums(footer: pq.FileMetaData) -> bool:
+    """Whether a partition's pages have checksums, which DuckDB and pyarrow compare as they read them."""
+    return (footer.metadata or {}).get(f"{_PREFIX}format".encode()) == FORMAT.encode()
 
 
 def read_checked(content: bytes) -> pa.Table:

@@ -3,6 +3,7 @@
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -91,19 +92,26 @@ class LakeFiles(S3FileSystem):  # type: ignore[misc]
     ----------
     root : S3Path
         The lake.
+    known : dict of bytes
+        Content of files of its catalog that was read before, by path relative to the lake; not asked for again.
     """
 
     protocol = "s3"
     cachable = False
 
-    def __init__(self, root: S3Path) -> None:
+    def __init__(self, root: S3Path, known: Mapping[str, bytes]) -> None:
         theirs = connected().files
         super().__init__(*theirs.storage_args, **theirs.storage_options)
         self._unchanging = f"{root}/_catalog/"
+        self._known = {
+            f"{root}/{path}": _End(content, Stat(len(content), 0, "", 0.0)) for path, content in known.items()
+        }
         self._ends: OrderedDict[str, _End] = OrderedDict()
         self._lock = threading.Lock()
 
     def _end(self, path: str) -> _End:
+        if path in self._known:
+            return self._known[path]
         keep = path.startswith(self._unchanging)
         with self._lock:
             if keep and path in self._ends:

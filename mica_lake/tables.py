@@ -1,5 +1,7 @@
 """The tables of the lake: each column's name, type, unit, meaning and source, declared here and nowhere else."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -73,6 +75,8 @@ class Table:
         Columns within whose equal values they are; in all of a partition by default.
     product : str
         What `mica-lake ingest` takes to make it, if that is not its name.
+    definitions : str
+        What its values are computed by, beside the columns' units: calibrations, rules.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Table:
     order: tuple[str, ...] = ()
     order_within: tuple[str, ...] = ()
     product: str = ""
+    definitions: str = ""
 
     @property
     def ingested_as(self) -> str:
@@ -98,13 +103,19 @@ class Table:
         return pa.schema([pa.field(c.name, c.type) for c in self.columns])
 
     @cached_property
+    def definition(self) -> str:
+        """Checksum of what its values mean; a partition made by another one is made anew by the next ingest."""
+        columns = [[c.name, str(c.type), c.unit] for c in self.columns]
+        return hashlib.sha256(json.dumps([columns, self.definitions]).encode()).hexdigest()[:16]
+
+    @cached_property
     def by_name(self) -> dict[str, Column]:
         """The columns by name."""
         return {c.name: c for c in self.columns}
 
 
 def _aca_l0() -> tuple[Column, ...]:
-    u1, i2, u2, i4, f4, f8 = pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.float32(), pa.float64()
+    u1, i2, i4, f4, f8 = pa.uint8(), pa.int16(), pa.int32(), pa.float32(), pa.float64()
     text = pa.string()
 
     def header(name: str, type_: pa.DataType, unit: str, meaning: str, sizes: tuple[int, ...] = ALL_SIZES) -> Column:
@@ -128,12 +139,12 @@ def _aca_l0() -> tuple[Column, ...]:
         header("IMGSTAT", u1, "", "image status, six flags"),
         header("IMGROW0", i2, "pixel", "CCD row of the lower left pixel"),
         header("IMGCOL0", i2, "pixel", "CCD column of the lower left pixel"),
-        header("IMGSCALE", u2, "", "scale of the pixels, 0 to 1023"),
-        header("BGDAVG", u2, "DN", "average background"),
+        header("IMGSCALE", i4, "", "scale of the pixels, 0 to 1023"),
+        header("BGDAVG", i4, "DN", "average background"),
         header("IMGFID2", u1, "", "as IMGFID1, of the second quarter of the image", (6, 8)),
         header("IMGNUM2", u1, "", "as IMGNUM1, of the second quarter of the image", (6, 8)),
         header("IMGFUNC2", u1, "", "as IMGFUNC1, of the second quarter of the image", (6, 8)),
-        header("BGDRMS", u2, "DN", "root mean square of the background", (6, 8)),
+        header("BGDRMS", i4, "DN", "root mean square of the background", (6, 8)),
         header("TEMPCCD", f4, "K", "temperature of the CCD", (6, 8)),
         header("TEMPHOUS", f4, "K", "temperature of the aspect camera's housing", (6, 8)),
         header("TEMPPRIM", f4, "K", "temperature of the lens cell (primary)", (6, 8)),
@@ -493,5 +504,6 @@ PARTITION = pa.schema(
         ("tstop", pa.float64()),  # of the last row
         ("files", pa.int32()),
         ("derived_from", pa.string()),  # of a table made from another: a checksum of what it was made from
+        ("definition", pa.string()),  # what its values mean: see `Table.definition`; null of an older mica-lake
     ]
 )

@@ -21,6 +21,7 @@ from rich.table import Table as Shown
 from mica_lake import catalog
 from mica_lake.catalog import Key, key_of, path_of
 from mica_lake.errors import LakeError
+from mica_lake.generation import problems, script
 from mica_lake.lock import writer_alive
 from mica_lake.partition_check import damage
 from mica_lake.partition_file import checksum, read_partition, readable
@@ -297,7 +298,7 @@ def verify(
     """
     chosen("", sample)
     verified = Verified()
-    if catalog.current_generation(root) is None and not any((root / name).is_dir() for name in TABLES):
+    if not (root / "_catalog" / "current").exists() and not catalog.holds(root):
         catalog.existing(root)
     looked: dict[str, _Looked] = {}
     try:
@@ -339,7 +340,7 @@ def verify(
         reason = "a writer died between the partitions and the catalog"
         verified.findings.append(Finding("_catalog", "_catalog/interrupted", reason, reindexing(root)))
     verified.findings += _wide(root, wanted.values(), looked, latest)
-    verified.findings += _beside(root, latest.generation)
+    verified.findings += _beside(root)
     verified.findings += _sources(root, wanted.values() if sample == 1 else None, looked, state.source_file)
     return verified
 
@@ -470,24 +471,15 @@ def _wide(root: LakePath, rows: Iterable[_Row], looked: Mapping[str, _Looked], s
     return findings
 
 
-def _beside(root: LakePath, generation: str) -> list[Finding]:
-    """What else queries need and is not as it should be."""
-    findings = []
-    for table in TABLES.values():
-        path = f"_catalog/{generation}/no_rows/{table.name}.parquet"
-        try:
-            empty = read_partition(root / path)
-            good = not len(empty) and empty.schema.names[: len(table.columns)] == table.schema.names
-            reason = "" if good else f"it is no empty partition of {table.name}"
-        except (OSError, ValueError, pa.ArrowException) as error:
-            reason = f"it cannot be read: {error}"
-        if reason:
-            findings.append(Finding("_catalog", path, reason, reindexing(root)))
+def _beside(root: LakePath) -> list[Finding]:
+    """What else queries need and is not what was written."""
+    wrong = problems(root)
     try:
-        reason = "" if (root / _SCRIPT).read_text() == catalog.sql_script() else "it is not that of this mica-lake"
-    except (OSError, ValueError) as error:
-        reason = f"it cannot be read: {error}"
-    return findings + ([Finding("_catalog", _SCRIPT, reason, reindexing(root))] if reason else [])
+        if (root / _SCRIPT).read_bytes() != script().encode():
+            wrong.append((_SCRIPT, "it is not that of this mica-lake"))
+    except OSError as error:
+        wrong.append((_SCRIPT, f"it cannot be read: {error.strerror}"))
+    return [Finding("_catalog", path, what, reindexing(root)) for path, what in wrong]
 
 
 def _sources(

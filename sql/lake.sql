@@ -14,8 +14,19 @@ SET VARIABLE mica_lake_catalog = (
                 'no mica lake at ' || getvariable('mica_lake')
                 || ': start DuckDB in the lake, or SET VARIABLE mica_lake = ''/path/of/the/lake'' and read this again'
             )
-            ELSE getvariable('mica_lake') || '/_catalog/' || (
-                SELECT trim(content, chr(10)) FROM read_text(getvariable('mica_lake') || '/_catalog/current')
+            ELSE getvariable('mica_lake') || '/_catalog/' || coalesce(
+                getvariable('mica_lake_generation'),
+                (
+                    SELECT
+                        CASE
+                            WHEN regexp_matches(content::VARCHAR, '^\d{8}( |\\x0A|$)') THEN (content::VARCHAR)[:8]
+                            ELSE error(
+                                'the catalog is damaged (' || filename || '): run ''mica-lake reindex --lake '
+                                || getvariable('mica_lake') || ''''
+                            )
+                        END
+                    FROM read_blob(getvariable('mica_lake') || '/_catalog/current')
+                )
             )
         END
     FROM glob(getvariable('mica_lake') || '/_catalog/current')

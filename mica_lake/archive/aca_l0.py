@@ -19,14 +19,15 @@ from mica_lake.times import cxcsec
 __all__ = ["ACA_DTYPE", "MSID", "MSIDset", "get_aca_images", "get_files", "get_l0_images", "get_slot_data"]
 
 _DTYPES: dict[pa.DataType, Any] = {
-    pa.uint16(): np.int16,
     pa.string(): "U4",
     pa.list_(pa.float32()): (np.float32, (64,)),
 }
+# Narrower than in the lake, as mica has them.
+_NAMED = {"FILENAME": "U128", "IMGSCALE": np.int16, "BGDAVG": np.int16, "BGDRMS": np.int16}
 
 
 def _dtype(name: str, type_: pa.DataType) -> tuple[Any, ...]:
-    form = "U128" if name == "FILENAME" else _DTYPES.get(type_) or type_.to_pandas_dtype()
+    form = _NAMED.get(name) or _DTYPES.get(type_) or type_.to_pandas_dtype()
     return (name, *form) if isinstance(form, tuple) else (name, form)
 
 
@@ -239,7 +240,7 @@ def get_aca_images(start: Any, stop: Any, data_root: str | os.PathLike[str] | No
     table = Table()
     for name in rows.column_names[:-1]:
         column = rows.column(name)
-        dtype = _DTYPES.get(column.type) or column.type.to_pandas_dtype()
+        dtype = _NAMED.get(name) or _DTYPES.get(column.type) or column.type.to_pandas_dtype()
         values, null = values_and_mask(column, dtype)
         table.add_column(Column(values, name, copy=False) if null is None else MaskedColumn(values, name, mask=null))
     square = (len(rows), 8, 8)

@@ -45,12 +45,9 @@ def put(column: pa.ChunkedArray, values: NDArray[Any], mask: NDArray[np.bool_]) 
             values[here] = np.array(encoded.dictionary.to_pylist(), values.dtype)[encoded.indices.to_numpy()]
             continue
         numbers = chunk.to_numpy(zero_copy_only=False)
-        if numbers.dtype == np.uint16 and values.dtype == np.int16:
-            if numbers.max() > 32767:
-                raise ValueError(
-                    f"a value of {numbers.max()} does not fit in the answer's int16; SQL and Polars have it"
-                )
-            numbers = numbers.view(np.int16)
+        if numbers.dtype == np.int32 and values.dtype == np.int16 and (np.abs(numbers) > 32767).any():
+            large = numbers[np.abs(numbers) > 32767][0]
+            raise ValueError(f"a value of {large} does not fit in the answer's int16; SQL and Polars have it")
         values[here] = numbers
 
 

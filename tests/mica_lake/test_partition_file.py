@@ -314,7 +314,7 @@ GOOD = encode(ACA_L0, rows_of(TIME=[1.0]), [SOURCE])
         (b"some text", ""),
         (with_metadata(), "it is no partition of aca_l0"),
         (with_metadata(table="hdr3", format=FORMAT, sources="[]"), "it is no partition of aca_l0"),
-        (with_metadata(table="aca_l0", format="99", sources="[]"), "its format is 99, this mica-lake writes 2"),
+        (with_metadata(table="aca_l0", format="99", sources="[]"), "its format is 99, this mica-lake writes 3"),
         (with_metadata(table="aca_l0", sources="[]"), "format"),
         (with_metadata(table="aca_l0", format=FORMAT), "sources"),
         (with_metadata(table="aca_l0", format=FORMAT, sources="{"), ""),

@@ -431,7 +431,7 @@ def test_one_that_slept_while_another_took_over_commits_nothing(small: S3Path, t
 def test_one_that_is_taken_over_between_its_last_look_and_its_commit_does_not_commit(
     small: S3Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, quick = catalog._write_generation, file_of(tmp_path / "quick", 600, 660)
+    real, quick = catalog.write_generation, file_of(tmp_path / "quick", 600, 660)
 
     def late(*arguments: Any) -> None:
         taken_over(small, quick)
@@ -858,7 +858,7 @@ def test_a_tree_of_objects_is_a_tree_of_files(store: ObjectStore, tmp_path: Path
 
 def test_more_than_a_thousand_objects_are_all_listed(store: ObjectStore) -> None:
     top = new_lake()
-    catalog._each(top, lambda n: (top / f"{n:04}").put(b""), range(1100))
+    catalog.each(top, lambda n: (top / f"{n:04}").put(b""), range(1100))
     assert [path.name for path in top.rglob("*")] == [f"{n:04}" for n in range(1100)]
     assert len(list(top.iterdir())) == 1100
 

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from mica_lake import catalog
 from mica_lake.catalog import Key
 from mica_lake.cli import app
+from mica_lake.generation import next_name, write_generation
 from mica_lake.ingest import compare
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.partition_file import read_sources, write
@@ -125,6 +126,12 @@ def run(commands: str) -> None:
 def mend(findings: list[Finding]) -> None:
     for command in dict.fromkeys(finding.mend for finding in findings):
         run(command)
+
+
+def list_partitions(lake: Path, rows: list[dict[str, Any]]) -> None:
+    """Let a generation that is whole list these partitions."""
+    partition = pa.Table.from_pylist(rows, schema=catalog.PARTITION)
+    write_generation(lake, next_name(lake), partition, catalog.read_table(lake, "source_file"), None)
 
 
 def found(verified: Verified) -> list[tuple[str, str]]:
@@ -256,9 +263,8 @@ def test_reindex_brings_a_lost_partition_back_from_its_pinned_version(small: Pat
 
 
 def test_a_partition_that_is_not_in_the_catalog_is_found_and_mended(small: Path, look: Callable[..., Verified]) -> None:
-    generation = small / "_catalog" / str(catalog.current_generation(small))
     rows = [r for r in catalog.read_table(small, "partition").to_pylist() if catalog.path_of(r) != ACA_L0_3]
-    pq.write_table(pa.Table.from_pylist(rows, schema=catalog.PARTITION), generation / "partition.parquet")
+    list_partitions(small, rows)
     verified = look(small)
     assert (ACA_L0_3, "the catalog does not know it") in found(verified)
     mend(verified.findings)
@@ -273,10 +279,9 @@ def test_a_partition_that_is_not_in_the_catalog_is_found_and_mended(small: Path,
 def test_a_catalog_that_is_wrong_about_a_partition_is_found_and_mended(
     column: str, value: object, small: Path, look: Callable[..., Verified]
 ) -> None:
-    generation = small / "_catalog" / str(catalog.current_generation(small))
     rows = [r | ({column: value} if catalog.path_of(r) == ACA_L0_3 else {})
             for r in catalog.read_table(small, "partition").to_pylist()]  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows, schema=catalog.PARTITION), generation / "partition.parquet")
+    list_partitions(small, rows)
     verified = look(small)
     assert [where for where, _ in found(verified)] == [ACA_L0_3]
     assert f"{column} is {value!r}, not " in verified.findings[0].what
@@ -384,9 +389,8 @@ def test_a_file_that_the_catalog_takes_for_whole_and_is_not_is_found_and_mended(
     before = content(small)
     (small / ACA_L0_3).unlink()
     versions(small)[ACA_L0_3].unlink()
-    generation = small / "_catalog" / str(catalog.current_generation(small))
     rows = [r for r in catalog.read_table(small, "partition").to_pylist() if catalog.path_of(r) != ACA_L0_3]
-    pq.write_table(pa.Table.from_pylist(rows, schema=catalog.PARTITION), generation / "partition.parquet")
+    list_partitions(small, rows)
     verified = look(small)
     assert any(where.startswith("acaf") and what.startswith("0 of its 293 rows") for where, what in found(verified))
     mend(verified.findings)

@@ -101,17 +101,17 @@ def test_a_column_of_nulls_is_all_masked(type_: pa.DataType) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.one_of(st.none(), st.integers(0, 32767)), min_size=1))
-def test_unsigned_numbers_that_fit_become_int16(values: list[int | None]) -> None:
-    found, _ = values_and_mask(pa.chunked_array([pa.array(values, pa.uint16())]), np.int16)
+@given(st.lists(st.one_of(st.none(), st.integers(-32767, 32767)), min_size=1))
+def test_numbers_that_fit_become_int16(values: list[int | None]) -> None:
+    found, _ = values_and_mask(pa.chunked_array([pa.array(values, pa.int32())]), np.int16)
     assert found.dtype == np.int16
     assert found.tolist() == [value or 0 for value in values]
 
 
-@pytest.mark.parametrize("value", [32768, 40000, 65535])
-def test_unsigned_numbers_that_do_not_fit_are_refused_and_shown(value: int) -> None:
+@pytest.mark.parametrize("value", [32768, 40000, 65535, -40000])
+def test_numbers_that_do_not_fit_are_refused_and_shown(value: int) -> None:
     with pytest.raises(ValueError, match=f"{value} does not fit"):
-        values_and_mask(pa.chunked_array([pa.array([1, None, value, 2], pa.uint16())]), np.int16)
+        values_and_mask(pa.chunked_array([pa.array([1, None, value, 2], pa.int32())]), np.int16)
 
 
 def test_a_text_that_does_not_fit_is_an_error_not_cut() -> None:

@@ -1,0 +1,46 @@
+-- Whether the files of the catalog that every answer depends on are those that were written. `_catalog/current` has the SHA-256
+-- of the list `checksums` of its generation, and that list those of the others; source_file.parquet is left to `mica-lake verify`.
+
+CREATE OR REPLACE TEMP MACRO damaged_catalog(path) AS
+    error('the catalog is damaged (' || path || '): run ''mica-lake reindex --lake ' || getvariable('mica_lake') || '''');
+
+SET VARIABLE mica_lake_checksum = (
+    SELECT
+        CASE
+            WHEN regexp_full_match(content::VARCHAR, '\d{8} [0-9a-f]{64}(\\x0A)?') THEN (content::VARCHAR)[10:73]
+            ELSE damaged_catalog(filename)
+        END
+    FROM read_blob(getvariable('mica_lake') || '/_catalog/current')
+);
+
+SET VARIABLE mica_lake_listed = (
+    SELECT
+        CASE
+            WHEN sha256(content) = getvariable('mica_lake_checksum')
+                THEN
+                    map_from_entries(
+                        list_transform(
+                            string_split(trim(decode(content), chr(10)), chr(10)),
+                            LAMBDA line: {'k': getvariable('mica_lake_catalog') || '/' || line[67:], 'v': line[:64]}
+                        )
+                    )
+            ELSE damaged_catalog(filename)
+        END
+    FROM read_blob(getvariable('mica_lake_catalog') || '/checksums')
+);
+
+SET VARIABLE mica_lake_small = list_filter(
+    map_keys(getvariable('mica_lake_listed')), LAMBDA path: NOT suffix(path, '/source_file.parquet')
+);
+
+SET VARIABLE mica_lake_checked = (
+    SELECT
+        CASE
+            WHEN bool_and(sha256(content) = getvariable('mica_lake_listed')[filename]) THEN count(*)
+            ELSE
+                damaged_catalog(
+                    min(filename) FILTER (WHERE sha256(content) <> getvariable('mica_lake_listed')[filename])
+                )
+        END
+    FROM read_blob(getvariable('mica_lake_small'))
+);
