@@ -125,6 +125,7 @@ def compare(
     verified: Verified,
     *,
     sample: float = 1.0,
+    begin: float = 0.0,
     pool: Callable[[int], Executor],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
@@ -141,6 +142,8 @@ def compare(
         Where to tell what is wrong.
     sample : float
         Which fraction of the files to compare, as of `mica_lake.verify.chosen`.
+    begin : float
+        Where that sample begins.
     pool : callable
         Gives an executor for a number of files.
     progress : callable
@@ -171,7 +174,7 @@ def compare(
         if not files:
             raise FileNotFoundError(f"{source}: there is no source file of any product")
         for table, found, revision in files:
-            if not chosen(found.name, sample):
+            if not chosen(found.name, sample, begin):
                 continue
             row = known.get(_name(table, found))
             counts = verified.files.setdefault(table, [0, 0])

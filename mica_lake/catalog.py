@@ -582,7 +582,8 @@ def collect_garbage(root: LakePath) -> None:
         else:
             each(root, S3Path.unlink, given_up.rglob("*"))
     if isinstance(root, Path):
-        for unfinished in (*root.glob(".mica_lake.sql.*"), *root.glob("_catalog/.*")):
+        of_catalog = (path for name in ("current", "interrupted") for path in catalog.glob(f".{name}.*"))
+        for unfinished in (*root.glob(".mica_lake.sql.*"), *of_catalog):
             unfinished.unlink()
     pinned = (path for path in (catalog / "pinned").rglob("*") if isinstance(path, S3Path) or path.is_file())
     # A worker of an ingest that was given up may be at work on it yet.

@@ -280,15 +280,18 @@ def verify(
         typer.Option("--from", help="Compare with these files, too: a $SKA root, a product's folder, or a file."),
     ] = None,
     lake: LakeOption = None,
-    sample: Annotated[float, typer.Option("--sample", help="This fraction of the partitions and files only.")] = 1.0,
+    sample: Annotated[
+        float,
+        typer.Option("--sample", help="Only this fraction of partitions and files; the next call goes on after them."),
+    ] = 1.0,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
 ) -> None:
     """
-    Look for what is wrong in the lake: lost, damaged or misplaced rows. Nothing is changed.
+    Look for what is wrong in the lake: lost, damaged or misplaced rows. No data are changed.
 
     Exit code 4 if anything is wrong; what, and the command that mends it, is printed.
 
-    Example: mica-lake verify --from $SKA --sample 0.01 --lake /data/mica_lake
+    Example, every night, through all of it in a month: mica-lake verify --from $SKA --sample 0.034
     """
     from contextlib import ExitStack
 
@@ -305,18 +308,25 @@ def verify(
         pool = executor(stack, jobs)
         bar = stack.enter_context(progress_bar(console))
         task = bar.add_task("partitions", total=None)
+        begin = of_lake.sampled_until(root) if sample < 1 else 0.0
         verified = of_lake.verify(
-            root, sample=sample, pool=pool, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+            root, sample=sample, begin=begin, pool=pool,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
         if verified.readable:
             verified.findings += compare.stale(root)
             if sources:
                 of_files = bar.add_task("files", total=None)
                 compare.compare(
-                    sources, root, verified, sample=sample, pool=pool,
+                    sources, root, verified, sample=sample, begin=begin, pool=pool,
                     progress=lambda done, total: bar.update(of_files, completed=done, total=total),
                 )  # fmt: skip
     verified.show(console)
+    if sample < 1 and verified.readable:
+        try:
+            of_lake.remember(root, begin + sample)
+        except OSError as error:
+            console.print(f"The next sample will be the same: {error.filename} cannot be written ({error.strerror}).")
     raise typer.Exit(verified.exit_code)
 
 

@@ -24,7 +24,7 @@ from mica_lake.errors import LakeError
 from mica_lake.generation import problems, script
 from mica_lake.lock import writer_alive
 from mica_lake.partition_check import damage
-from mica_lake.partition_file import checksum, read_partition, readable
+from mica_lake.partition_file import checksum, has_page_checksums, read_partition, readable, write
 from mica_lake.s3 import LakePath, S3Path
 from mica_lake.tables import TABLES, VV_REPORT, VV_RMS, Table
 
@@ -73,11 +73,14 @@ class Verified:
         Product -> source files compared, and those left out: set aside, or given up for newer ones.
     findings : list of Finding
         What is wrong.
+    unguarded : int
+        Partitions looked at whose pages have no checksums, which an older mica-lake did not write.
     """
 
     counts: dict[str, list[int]] = field(default_factory=dict)
     files: dict[str, list[int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    unguarded: int = 0
 
     @property
     def readable(self) -> bool:
@@ -125,12 +128,17 @@ class Verified:
                 numbers += self.files.get(name, ["", ""])
             table.add_row(name, *(f"{n:,}" if n != "" else "" for n in [*numbers, wrong.get(name, 0)]))
         console.print(table)
+        if self.unguarded:
+            console.print(
+                f"{self.unguarded:,} of these partitions have no page checksums, written by an older mica-lake: verify "
+                "finds damage in them, queries do not. They get checksums when ingest next writes them."
+            )
         console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")
 
 
-def chosen(name: str, sample: float) -> bool:
+def chosen(name: str, sample: float, begin: float = 0.0) -> bool:
     """
-    Whether a partition or file belongs to a sample, always the same of the same size.
+    Whether a partition or file belongs to a sample.
 
     Parameters
     ----------
@@ -138,11 +146,13 @@ def chosen(name: str, sample: float) -> bool:
         Its name.
     sample : float
         Which fraction of all is wanted, above 0 and up to 1.
+    begin : float
+        Where the sample begins, from 0 to 1: each name has a place there, always the same.
 
     Returns
     -------
     bool
-        Whether it does; of a larger sample, all of a smaller one do.
+        Whether it does. Samples of which each begins where the one before ended go through all names.
 
     Raises
     ------
@@ -156,7 +166,47 @@ def chosen(name: str, sample: float) -> bool:
     """
     if not 0 < sample <= 1:
         raise ValueError(f"sample {sample} is no fraction: give a number above 0, up to 1")
-    return zlib.crc32(name.encode()) < sample * 2**32
+    return (zlib.crc32(name.encode()) / 2**32 - begin) % 1.0 < sample
+
+
+def sampled_until(root: LakePath) -> float:
+    """
+    Where the last sample of a lake ended, and the next one is to begin.
+
+    Parameters
+    ----------
+    root : Path or S3Path
+        The lake.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 0 if nobody knows.
+    """
+    try:
+        place = float((root / "_catalog" / "verified").read_text())
+    except (OSError, ValueError):
+        return 0.0
+    return place if 0 <= place < 1 else 0.0
+
+
+def remember(root: LakePath, place: float) -> None:
+    """
+    Keep where a sample ended, for `sampled_until`.
+
+    Parameters
+    ----------
+    root : Path or S3Path
+        The lake.
+    place : float
+        Where; past 1 it begins at 0 again.
+
+    Raises
+    ------
+    OSError
+        If the lake may not be written.
+    """
+    write(root / "_catalog" / "verified", repr(place % 1.0).encode())
 
 
 @dataclass(frozen=True)
@@ -210,6 +260,7 @@ class _Looked:
     rows: int = 0
     columns: str = ""
     sources: tuple[tuple[str, str, int, int], ...] = ()  # name, checksum, rows of the file, rows of this day
+    guarded: bool = True  # whether its pages have checksums
 
 
 def _look(root: LakePath, row: _Row) -> _Looked:
@@ -239,9 +290,10 @@ def _look(root: LakePath, row: _Row) -> _Looked:
             link = "it is not the version that queries read"
     except FileNotFoundError:
         link = "it is not there; its pinned version is"
-    columns = str(pq.read_schema(readable(content)).remove_metadata()) if table.wide else ""
+    footer = pq.read_metadata(readable(content))
+    columns = str(footer.schema.to_arrow_schema().remove_metadata()) if table.wide else ""
     listed = tuple((s.filename, s.checksum, s.file_rows, s.day_rows) for s in sources)
-    return _Looked("", record, link, row["rows"], columns, listed)
+    return _Looked("", record, link, row["rows"], columns, listed, has_page_checksums(footer))
 
 
 def _damage(path: LakePath, table: Table, key: Key) -> str:
@@ -256,6 +308,7 @@ def verify(
     root: LakePath,
     *,
     sample: float = 1.0,
+    begin: float = 0.0,
     pool: Callable[[int], Executor],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verified:
@@ -271,6 +324,8 @@ def verify(
         The lake.
     sample : float
         Which fraction of the partitions to look at, as of `chosen`.
+    begin : float
+        Where that sample begins.
     pool : callable
         Gives an executor for a number of partitions.
     progress : callable
@@ -304,7 +359,7 @@ def verify(
     try:
         for _ in range(_ROUNDS):
             state = read_state(root)
-            wanted = {row["path"]: row for path, row in state.partition.items() if chosen(path, sample)}
+            wanted = {row["path"]: row for path, row in state.partition.items() if chosen(path, sample, begin)}
             todo = [row for path, row in wanted.items() if path not in looked]
             done = len(wanted) - len(todo)
             for row, one in zip(todo, pool(len(todo)).map(partial(_look, root), todo, chunksize=8), strict=True):
@@ -323,6 +378,7 @@ def verify(
         ours = [row for row in wanted.values() if row["table_name"] == name]
         if ours:
             verified.counts[name] = [len(ours), sum(looked[row["path"]].rows for row in ours)]
+    verified.unguarded = sum(not looked[row["path"]].guarded for row in wanted.values())
     for row in wanted.values():
         path, one = path_of(row), looked[row["path"]]
         # What a writer replaced or is replacing just now is not wrong.

@@ -437,11 +437,11 @@ def test_one_that_is_taken_over_between_its_last_look_and_its_commit_does_not_co
         taken_over(small, quick)
         real(*arguments)
 
-    monkeypatch.setattr(catalog, "_write_generation", late)
+    monkeypatch.setattr(catalog, "write_generation", late)
     with pytest.raises(LakeError, match="another writer has taken this lake over"):
         take(small, file_of(tmp_path / "slow", 300, 360))
     monkeypatch.undo()
-    # The other found what was begun, and finished it.
+    # The other found what was begun, and rolled it back.
     assert len(answer(small)) == 44
     assert findings(small) == []
     take(small, tmp_path / "slow")
