@@ -192,7 +192,7 @@ def mend(root: LakePath) -> None:
         # What is whole may be all that is left of a lake whose catalog was lost.
         create(root)
         write_generation(root, EMPTY, PARTITION.empty_table(), SOURCE_FILE.empty_table(), None)
-    if (root / "_catalog" / "interrupted").exists() and not _roll_back(root):
+    if (root / "_catalog" / "interrupted").exists() and _roll_back(root) is None:
         if isinstance(root, Path):
             for unfinished in root.glob("*/**/.data.parquet.new*"):
                 unfinished.unlink()
@@ -200,12 +200,16 @@ def mend(root: LakePath) -> None:
     collect_garbage(root)
 
 
-def _roll_back(root: LakePath) -> bool:
-    """Make each partition again what it was before a commit that was interrupted; whether it is known what that was."""
+def _roll_back(root: LakePath) -> dict[str, str | None] | None:
+    """
+    Make each partition again what it was before a commit that was interrupted.
+
+    Path of each partition of the commit -> its version before, or None; None if the record of the commit is lost.
+    """
     marker = root / "_catalog" / "interrupted"
     begun = _begun(marker)
     if begun is None:
-        return False
+        return None
     generation, before = begun
     with suppress(LakeError):  # a pointer that is damaged names no generation
         if current_generation(root) == generation:
@@ -224,7 +228,7 @@ def _roll_back(root: LakePath) -> bool:
         for unfinished in (one for path in before for one in (root / path).parent.glob(".data.parquet.new*")):
             unfinished.unlink()
     marker.unlink(missing_ok=True)
-    return True
+    return before
 
 
 def _begun(marker: LakePath) -> tuple[str, dict[str, str | None]] | None:
@@ -561,6 +565,8 @@ def collect_garbage(root: LakePath) -> None:
     """
     catalog = root / "_catalog"
     current = current_generation(root)
+    # First, as nothing goes while it cannot be read.
+    used = set(read_table(root, "partition").column("path").to_pylist())
     names = sorted(names_in_use(root))
     born = {name: _born(catalog / name) for name in names}
     stays = [
@@ -569,7 +575,6 @@ def collect_garbage(root: LakePath) -> None:
         if name == current
         or (successor is not None and successor <= (current or "") and born[successor] > time.time() - GRACE_SECONDS)
     ]
-    used = set(read_table(root, "partition").column("path").to_pylist())
     for name in [name for name in stays if name != current]:
         try:
             used.update(read_partition(catalog / name / "partition.parquet", ["path"]).column("path").to_pylist())
@@ -631,9 +636,13 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     partitions: list[dict[str, Any]] = []
     found: dict[tuple[str, str], list[Source]] = {}
     marker = root / "_catalog" / "interrupted"
-    unfinished = marker.exists() and not _roll_back(root)
+    undone = _roll_back(root) if marker.exists() else {}
+    unfinished = undone is None
     held, known_before = _last_state(root)
-    pinned = _versions_left(root) if held is None else held
+    if held is None:
+        pinned = {path: v for path, v in (_versions_left(root) | (undone or {})).items() if v is not None}
+    else:
+        pinned = held
     # Of a commit whose record is lost, too, nothing is taken that the state before it does not list.
     unfinished = unfinished and held is not None
     for table in TABLES.values():

@@ -35,7 +35,7 @@ STREAMS = 10
 EMPTY = "00000000"
 TAKEN_OVER = "{}: another writer has taken this lake over and committed. Nothing of it was changed: run this again"
 SQL_FILES = (
-    "times.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql",
+    "times.sql", "catalog.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql",
     "asp_l1.sql", "stats.sql", "vv.sql", "cxcsec.sql"
 )  # fmt: skip
 # Written to mica_lake.sql only: `Lake` checks the files itself.
@@ -345,10 +345,12 @@ def newest_whole(root: LakePath) -> Pointer | None:
         try:
             content = (root / "_catalog" / name / "checksums").read_bytes()
             found = Pointer(name, hashlib.sha256(content).hexdigest(), 0)
-            _read(root, name, listed(root, found) or {})
+            names = listed(root, found) or {}
+            _read(root, name, names)
         except (OSError, LakeError, UnicodeDecodeError):
             continue
-        return found
+        if "partition.parquet" in names:
+            return found
     return None
 
 

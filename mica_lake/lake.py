@@ -154,7 +154,7 @@ class Lake:
         >>> lake.catalog_connection().execute("SELECT count(*) FROM partition WHERE table_name = 'aca_l0'").fetchall()
         [(8,)]
         """
-        return self._connected(("times.sql", "lake.sql"))
+        return self._connected(("times.sql", "catalog.sql", "lake.sql"))
 
     def _connected(self, sql_files: Iterable[str]) -> duckdb.DuckDBPyConnection:
         generation, checked = check(self.root)

@@ -319,11 +319,21 @@ def read_partition(
     -------
     pyarrow.Table
         The rows; of the columns of the directory's name, none.
+
+    Raises
+    ------
+    OSError
+        If it is damaged, as far as its footer and the checksums of the pages read tell.
     """
-    return pq.read_table(
-        readable(file), columns=columns, schema=schema, filters=filters, partitioning=None,
-        page_checksum_verification=True,
-    )  # fmt: skip
+    try:
+        return pq.read_table(
+            readable(file), columns=columns, schema=schema, filters=filters, partitioning=None,
+            page_checksum_verification=True,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise OSError(f"{file} is damaged ({error}): 'mica-lake verify' says what mends it") from error
 
 
 def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq.FileMetaData]:

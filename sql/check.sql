@@ -13,20 +13,19 @@ SET VARIABLE mica_lake_checksum = (
     FROM read_blob(getvariable('mica_lake') || '/_catalog/current')
 );
 
-SET VARIABLE mica_lake_listed = (
-    SELECT
-        CASE
-            WHEN sha256(content) = getvariable('mica_lake_checksum')
-                THEN
-                    map_from_entries(
-                        list_transform(
-                            string_split(trim(decode(content), chr(10)), chr(10)),
-                            LAMBDA line: {'k': getvariable('mica_lake_catalog') || '/' || line[67:], 'v': line[:64]}
-                        )
-                    )
-            ELSE damaged_catalog(filename)
-        END
-    FROM read_blob(getvariable('mica_lake_catalog') || '/checksums')
+SET VARIABLE mica_lake_listed = coalesce(
+    (
+        SELECT
+            map_from_entries(
+                list_transform(
+                    string_split(trim(decode(content), chr(10)), chr(10)),
+                    LAMBDA line: {'k': getvariable('mica_lake_catalog') || '/' || line[67:], 'v': line[:64]}
+                )
+            )
+        FROM read_blob(getvariable('mica_lake_catalog') || '/checksums')
+        WHERE sha256(content) = getvariable('mica_lake_checksum')
+    ),
+    damaged_catalog(getvariable('mica_lake_catalog') || '/checksums')
 );
 
 SET VARIABLE mica_lake_small = list_filter(
@@ -36,11 +35,12 @@ SET VARIABLE mica_lake_small = list_filter(
 SET VARIABLE mica_lake_checked = (
     SELECT
         CASE
-            WHEN bool_and(sha256(content) = getvariable('mica_lake_listed')[filename]) THEN count(*)
+            WHEN count(*) = len(getvariable('mica_lake_small')) THEN count(*)
             ELSE
                 damaged_catalog(
-                    min(filename) FILTER (WHERE sha256(content) <> getvariable('mica_lake_listed')[filename])
+                    list_filter(getvariable('mica_lake_small'), LAMBDA path: NOT list_contains(list(filename), path))[1]
                 )
         END
     FROM read_blob(getvariable('mica_lake_small'))
+    WHERE sha256(content) = getvariable('mica_lake_listed')[filename]
 );
