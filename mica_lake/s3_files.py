@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from s3fs import S3FileSystem
@@ -99,7 +100,7 @@ class LakeFiles(S3FileSystem):  # type: ignore[misc]
     protocol = "s3"
     cachable = False
 
-    def __init__(self, root: S3Path, known: Mapping[str, bytes]) -> None:
+    def __init__(self, root: S3Path, known: Mapping[str, bytes] = MappingProxyType({})) -> None:
         theirs = connected().files
         super().__init__(*theirs.storage_args, **theirs.storage_options)
         self._unchanging = f"{root}/_catalog/"
