@@ -256,9 +256,7 @@ def get_atts_from_files(
         for other in (calibration, quality):
             apart = max(abs(other.number("TSTART") - tstart), abs(other.number("TSTOP") - tstop))
             if apart > _MARGIN:
-                raise ValueError(
-                    f"{other.path} is not of the same times as {solution.path}: they differ by {apart:g} s"
-                )
+                raise ValueError(f"{other.path} is of other times than {solution.path}: they differ by {apart:g} s")
         times, q = solution.column("time").astype(float), solution.column("q_att_raw", "q_att").astype(float)
         if not len(calibration.data):
             raise ValueError(f"{calibration.path}: it has no rows, so it has no misalignment: fetch it anew")

@@ -15,7 +15,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -25,13 +24,11 @@ from mica_lake.ingest import asp_l1, obspar, vv
 from mica_lake.ingest.compare import compare
 from mica_lake.ingest.vv import Computed, read_report, store
 from mica_lake.lake import Lake
-from mica_lake.partition_file import read_partition
 from mica_lake.simulate import asp_l1 as simulate_asp_l1
 from mica_lake.simulate import obspar as simulate_obspar
 from mica_lake.simulate import vv as simulate_vv
 from mica_lake.simulate.observations import Observation, observations
 from mica_lake.stat_columns import row_dtype
-from mica_lake.tables import VV_REPORT
 from mica_lake.verify import Finding, Verified
 from mica_lake.vv import get_arch_vv, get_rms_data, get_vv, get_vv_dir, get_vv_files
 from mica_lake.vv.archive import rms_rows
@@ -470,7 +467,7 @@ def test_products_with_a_missing_sibling_are_named_and_set_aside(
     assert Lake(lake).sql(query).fetchall() == []
 
 
-# --- the obspar that the products were made with ------------------------------------------------------------------------
+# --- the obspar that the products were made with ----------------------------------------------------------------------
 
 
 def other_obspar(ska: Path, observation: Observation, revision: int) -> tuple[float, float]:
@@ -548,7 +545,7 @@ def test_an_obspar_that_the_table_does_not_name_is_a_guess_and_told(
     assert f"axaff{first.obsid:05d}_000N001_obs0a.par.gz is taken" in error
 
 
-# --- a report that does not say when ------------------------------------------------------------------------------------
+# --- a report that does not say when ----------------------------------------------------------------------------------
 
 
 def without_a_time(ska: Path, observation: Observation, revision: int, **changes: Any) -> None:
@@ -579,22 +576,6 @@ def test_a_computed_report_of_another_year_is_no_alarm(
     assert findings(ska, lake) == []
     vv.ingest(ska, lake)
     assert findings(ska, lake) == []
-
-
-def test_a_report_that_is_not_what_the_archive_has_is_still_found(
-    ska: Path, observed: list[Observation], tmp_path: Path
-) -> None:
-    lake = tmp_path / "lake"
-    without_a_time(ska, observed[1], 3)
-    for one in (obspar.ingest, asp_l1.ingest, vv.ingest):
-        one(ska, lake, jobs=1)
-    key = catalog.Key.of_year(1998)
-    table = read_partition(lake / "vv_report/year=1998/data.parquet", schema=VV_REPORT.schema)
-    index = table.schema.get_field_index("report")
-    other = table.set_column(index, VV_REPORT.schema.field(index), pa.array(["{}"]))
-    catalog.commit(lake, {(VV_REPORT.name, key): catalog.pin(lake, VV_REPORT, key, other, [], "other")})
-    (finding,) = findings(ska, lake)
-    assert finding.what == "its report in the lake is another"
 
 
 def test_a_scan_without_times_gives_every_row_of_every_table(

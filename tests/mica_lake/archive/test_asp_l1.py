@@ -338,7 +338,7 @@ def test_solutions_whose_status_is_not_known_are_not_good(tmp_path: Path) -> Non
     assert len(asp_l1.get_atts(20000, filter=False, data_root=tmp_path / "lake")[0]) > 1000
 
 
-# --- columns are what the file says, by the rules of FITS ---------------------------------------------------------------
+# --- columns are what the file says, by the rules of FITS -------------------------------------------------------------
 
 
 def odd_names(path: Path) -> None:
@@ -391,7 +391,7 @@ def test_a_remark_that_names_a_column_is_no_column(tmp_path: Path) -> None:
     np.testing.assert_allclose(matrix(q), matrix(solution["q_att"].astype(float)) @ misalignment.T, atol=1e-12)
 
 
-# --- intervals that meet a range ----------------------------------------------------------------------------------------
+# --- intervals that meet a range --------------------------------------------------------------------------------------
 
 
 def test_an_interval_that_does_not_meet_the_range_has_no_header(ska: Path, lake: Path) -> None:
@@ -415,7 +415,7 @@ def test_an_interval_that_is_met_where_all_is_bad_has_its_header(ska: Path, lake
     assert [cards(one) for one in headers] == [cards(header)]
 
 
-# --- attitudes from files -----------------------------------------------------------------------------------------------
+# --- attitudes from files ---------------------------------------------------------------------------------------------
 
 
 def of_files(lake: Path, obsid: int) -> list[list[str]]:
