@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from astropy.io import fits
 from rich.console import Console
 
 from mica_lake import catalog
@@ -603,3 +604,28 @@ def test_a_scan_without_times_gives_every_row_of_every_table(
         assert opened.scan(name, stop="2100:001").collect().height == known
         assert opened.scan(name, "1999:001", "2100:001").collect().height == known
         assert opened.scan(name, start="2100:001").collect().height == 0
+
+
+def test_a_slot_without_centroids_is_in_the_report_and_not_in_the_table(
+    ska: Path, observed: list[Observation], tmp_path: Path
+) -> None:
+    second, lake = observed[1], tmp_path / "lake"
+    for path in (ska / ARCHIVE / "asp1").glob(f"*/{second.obsid:05d}_v03/*_acen1.fits.gz"):
+        with fits.open(path) as hdus:
+            slot = hdus[1].data["slot"]
+            slot[slot == 4] = 99
+            hdus.writeto(tmp_path / "without.fits", overwrite=True)
+        path.write_bytes(gzip.compress((tmp_path / "without.fits").read_bytes(), 1))
+    for one in (obspar.ingest, asp_l1.ingest):
+        one(ska, lake, jobs=1)
+    console = Console(record=True, width=100)
+    assert run([second.obsid], "last", lake, None, True, console) == 0
+    assert re.search(r"(?m)^4 +GUIDE +0 +- ", console.export_text())
+    assert get_rms_data(lake)["slot"].tolist() == [0, 1, 2, 3, 5, 6, 7]
+    query = "SELECT slot, type, id_status, cel_loc_flag, n_pts, dy_rms FROM vv_slot WHERE slot IN (4, 5) ORDER BY slot"
+    without, other = Lake(lake).sql(query).fetchall()
+    props = min((ska / ARCHIVE / "asp1").glob(f"*/{second.obsid:05d}_v03/*_gspr1.fits.gz"))
+    star = fits.getdata(props, 1)[1]
+    assert without == (4, "GUIDE", star["id_status"].strip(), int(star["cel_loc_flag"]), None, None)
+    assert other[4] > 100
+    assert get_vv(second.obsid, data_root=lake)["slots"]["4"].keys() == {"slot", "type", "id_status", "cel_loc_flag"}
