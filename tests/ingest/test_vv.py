@@ -386,7 +386,7 @@ def test_the_default_flag_is_right_after_a_newer_revision_arrives(
     assert flags(lake, first) == {1: {1}}
     simulate_asp_l1.archive(ska, [replace(first, default=2)])
     asp_l1.ingest(ska, lake, jobs=1)
-    with pytest.raises(MissingDataError, match="no obspar of obsid .*, revision 2"):
+    with pytest.raises(MissingDataError, match=r"no obspar of obsid .*, revision 2"):
         compute(lake, first, "last")
     simulate_obspar.archive(ska, [replace(first, default=2)])
     obspar.ingest(ska, lake, jobs=1)
