@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from mica_lake.fits_product import Product
 from mica_lake.ingest import acq_stats as ingest_acq_stats
 from mica_lake.ingest import asp_l1 as ingest_asp_l1
 from mica_lake.ingest import guide_stats as ingest_guide_stats
@@ -27,7 +28,6 @@ from mica_lake.simulate.observations import observations
 from mica_lake.stats import acq_stats, guide_stats
 from mica_lake.times import cxcsec
 from mica_lake.vv import get_arch_vv, get_rms_data, plots
-from mica_lake.vv.obi import _Product
 from side_by_side import Rows, best, main
 
 ROWS, STARS, CHUNK_BYTES, VV_ROWS = 500_000, 60_000, 1 << 18, 170_000
@@ -133,9 +133,9 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     obi = get_arch_vv(obsid, "last", root)
     seconds = (obi.obspar["tstop"] - obi.obspar["tstart"]) / 1000
     table.add(
-        f"Obi of {seconds:.0f} ks, {len(obi.intervals)} interval(s), and only reading its files (of it)",
+        f"Obi of {seconds:.0f} ks, {len(obi.aspect_intervals)} interval(s), and only reading its files (of it)",
         best(lambda: get_arch_vv(obsid, "last", root), 5),
-        best(lambda: [_Product(path) for path in files if path.parent == folder], 5),
+        best(lambda: [Product(path) for path in files if path.parent == folder], 5),
     )
     table.add(
         "all pictures of a slot, and only the one with all panels (of it)",

@@ -157,16 +157,15 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
 
 
 def _column(table: fits_table.BinTable, name: str) -> NDArray[Any]:
-    """A column in native byte order, whatever the case of its name."""
+    """A column in native byte order."""
     assert table.rows is not None
-    named = {known.lower(): known for known in table.layout.forms}
-    if name.lower() not in named:
+    if name.upper() not in table.layout.forms:
         raise BadFile(f"column {name} is missing")
-    values = table.rows[named[name.lower()]]
+    values = table.rows[name.upper()]
     if values.dtype.kind not in "iuf":
         raise BadFile(f"column {name} holds no numbers")
     native: NDArray[Any] = values.astype(values.dtype.newbyteorder("="))
-    zero = table.layout.zeros.get(named[name.lower()], 0.0)
+    zero = table.layout.zeros.get(name.upper(), 0.0)
     if zero:
         whole = native.dtype.kind != "f" and zero % 1 == 0 and abs(zero) < 2**62
         native = native.astype(np.int64) + int(zero) if whole else native + zero
@@ -181,7 +180,7 @@ def _columns(table: Table, content: bytes, tstart: float, tstop: float) -> dict[
     for column in table.columns:
         if column.name in _OF_THE_LAKE:
             continue
-        if column.name in _NEWER and column.name not in {name.lower() for name in read.layout.forms}:
+        if column.name in _NEWER and column.name.upper() not in read.layout.forms:
             columns[column.name] = pa.nulls(count, column.type)
             continue
         values = _column(read, column.name)

@@ -43,7 +43,7 @@ def read(top: Path) -> pa.Table | Rejected | None:
     path = top / DATABASE
     if not path.exists():
         return None
-    query = "SELECT obsid, obi, revision, isdefault, aspect_1_id, ap_date FROM aspect_1_proc"
+    query = "SELECT obsid, obi, revision, isdefault, aspect_1_id, ap_date, obspar_version FROM aspect_1_proc"
     try:
         rows = [
             {
@@ -53,9 +53,10 @@ def read(top: Path) -> pa.Table | Rejected | None:
                 "isdefault": isdefault == 1,
                 "aspect_1_id": int(aspect_1_id),
                 "ap_date": None if ap_date is None else str(ap_date),
+                "obspar_version": None if obspar_version is None else int(obspar_version),
                 "time": _time(ap_date),
             }
-            for obsid, obi, revision, isdefault, aspect_1_id, ap_date in read_database(path, query)
+            for obsid, obi, revision, isdefault, aspect_1_id, ap_date, obspar_version in read_database(path, query)
         ]
         rows.sort(key=lambda row: (row["obsid"], row["revision"], row["aspect_1_id"]))
         return pa.Table.from_pylist(rows, schema=ASP_L1_PROC.schema)

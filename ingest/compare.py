@@ -168,6 +168,7 @@ def compare(
     state = read_state(root)
     known, aside = _known(state.source_file)
     index = {(row["table_name"], row["slot"], row["day_number"]): row for row in state.partition.values()}
+    of_reports = _of_reports(root, index.values())
     jobs: list[_Job] = []
     for source in sources:
         files = list(_files(source))
@@ -185,7 +186,7 @@ def compare(
                 verified.findings.append(Finding(table, str(found.path), "it is not in the lake", mend))
             else:
                 counts[0] += 1
-                jobs.append(_Job(table, found, row, tuple(_partitions(index, table, row, found)), revision))
+                jobs.append(_Job(table, found, row, tuple(_partitions(index, of_reports, table, row, found)), revision))
         verified.findings += _asp_l1_proc(root, source, state.source_file)
     results = pool(len(jobs)).map(partial(_compare, root), jobs, chunksize=8)
     wrong: list[tuple[_Job, str, bool]] = []
@@ -276,13 +277,32 @@ def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
             yield table.name, Found(str(path.parent), path.name), None
 
 
+def _of_reports(root: LakePath, partitions: Iterable[_Row]) -> dict[str, _Row]:
+    """Where the lake has each V&V report: in the year that a computed one says, which is there for the archive's."""
+    found = {}
+    for partition in partitions:
+        if partition["table_name"] == VV_REPORT.name:
+            try:
+                rows = read_partition(root / partition["path"], columns=["obsid", "revision"]).to_pylist()
+            except (OSError, pa.ArrowException):
+                continue  # it is looked at, and named, by `verify`
+            found.update({f"{row['obsid']:05d}_v{row['revision']:02d}": partition for row in rows})
+    return found
+
+
 def _partitions(
-    index: Mapping[tuple[str, int | None, int], _Row], table: str, known: _Row, found: Found
+    index: Mapping[tuple[str, int | None, int], _Row],
+    of_reports: Mapping[str, _Row],
+    table: str,
+    known: _Row,
+    found: Found,
 ) -> Iterator[_Row]:
     """Where the rows of a file are."""
     wanted: list[tuple[str, int | None, list[date]]] = []
     if table in (ACQ_STATS.name, GUIDE_STATS.name, VV_RMS.name):
         yield from (row for (name, _, _), row in index.items() if name == table)
+    elif table == VV_REPORT.name and (folder := Path(found.directory).name) in of_reports:
+        yield of_reports[folder]
     elif table == VV_REPORT.name:
         year = EPOCH.year if known["tstart"] is None else utc_day(known["tstart"]).year
         wanted = [(table, None, [date(year, 1, 1)])]
@@ -349,7 +369,7 @@ def _table(content: bytes) -> tuple[fits.Header, dict[str, NDArray[Any]]]:
     """The first table of a FITS file, as astropy reads it: its header, and its columns by lower-case name."""
     try:
         hdu = fits.HDUList.fromstring(decompress(content))[1]
-        return hdu.header, {name.lower(): np.asarray(hdu.data[name]) for name in hdu.data.names}
+        return hdu.header, {name.strip().lower(): np.asarray(hdu.data[name]) for name in hdu.data.names}
     except Exception as error:  # astropy raises many kinds for damaged files
         raise BadFile(f"astropy cannot read it: {type(error).__name__}: {error}") from None
 
@@ -469,7 +489,7 @@ def _obspar(root: LakePath, job: _Job, content: bytes) -> str:
         return f"the lake has {len(wide)} rows of it in obspar"
     if reason := _revision(wide[0], job.revision):
         return reason
-    lines = [line for line in csv.reader(StringIO(decompress(content).decode(), newline=""))
+    lines = [line for line in csv.reader(StringIO(decompress(content).decode(errors="replace"), newline=""))
              if line and not line[0].startswith("#")]  # fmt: skip
     if len(lines) != len(rows):
         return f"{len(rows)} of its {len(lines)} parameters are in the lake"

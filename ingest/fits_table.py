@@ -28,7 +28,7 @@ class Layout:
     Attributes
     ----------
     dtype : numpy.dtype
-        A row, big-endian, packed, as it lies in the file.
+        A row, big-endian, packed, as it lies in the file; names are in upper case, whatever they are in the file.
     forms : dict
         TFORM of each column.
     zeros : dict
@@ -222,7 +222,8 @@ def _layout(cards: bytes, fields: int) -> Layout:
     forms: dict[str, str] = {}
     zeros: dict[str, float] = {}
     for number in range(1, fields + 1):
-        name, form = str(header[f"TTYPE{number}"]).strip(), str(header[f"TFORM{number}"]).strip()
+        # FITS names columns without regard to case, and blanks after a name do not count.
+        name, form = str(header[f"TTYPE{number}"]).strip().upper(), str(header[f"TFORM{number}"]).strip()
         match = re.fullmatch(r"(\d*)([A-Z])", form)
         if match is None or match[2] not in _TYPES or name in forms:
             raise BadFile(f"column {name} has a form that is not expected: {form}")

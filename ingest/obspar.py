@@ -103,10 +103,8 @@ def read(content: bytes) -> list[Parameter]:
     >>> read(b'date-obs,s,h,"2024:001",,,"Start"')[0].name
     'date_obs'
     """
-    try:
-        text = decompress(content).decode()
-    except UnicodeDecodeError as error:
-        raise BadFile(f"it is no text: {error}") from None
+    # An odd byte in a title or a name is no reason to do without the observation.
+    text = decompress(content).decode(errors="replace")
     found: dict[str, Parameter] = {}
     try:
         for number, row in enumerate(csv.reader(StringIO(text, newline=""), strict=True), 1):

@@ -235,7 +235,7 @@ class Lake:
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error
 
-    def scan(self, table: str, start: Any = 0.0, stop: Any = None, slot: int | None = None) -> "pl.LazyFrame":
+    def scan(self, table: str, start: Any = None, stop: Any = None, slot: int | None = None) -> "pl.LazyFrame":
         """
         The rows of a table as a Polars LazyFrame.
 
@@ -243,9 +243,9 @@ class Lake:
         ----------
         table : str
             Name of the table.
-        start, stop : time
-            Rows with start <= TIME <= stop, in any form that `mica_lake.times.cxcsec` takes; all by default. The
-            tables of other products have ``time`` or ``tstart`` for TIME.
+        start, stop : time, optional
+            Rows with start <= TIME <= stop, in any form that `mica_lake.times.cxcsec` takes; all rows by default, those
+            without a time, too. The tables of other products have ``time`` or ``tstart`` for TIME.
         slot : int, optional
             The slot, for a table that has slots; all by default.
 
@@ -271,7 +271,10 @@ class Lake:
             raise ValueError(f"there is no table {table!r}{near(table, TABLES)}. The tables are {', '.join(TABLES)}")
         if slot is not None and "slot" not in TABLES[table].keys:
             raise ValueError(f"table {table!r} has no slots; it was asked for slot {slot!r}")
-        interval: dict[str, Any] = {"start": cxcsec(start), "stop": cxcsec(stop)}
+        interval: dict[str, Any] = {
+            "start": 0.0 if start is None else cxcsec(start),
+            "stop": 6.4e9 if stop is None else cxcsec(stop),
+        }
         if interval["start"] > interval["stop"]:
             raise ValueError(f"stop {stop!r} is before start {start!r}")
         if slot is not None:
@@ -285,6 +288,8 @@ class Lake:
 
         options = storage_options() if isinstance(self.root, S3Path) else None
         frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False, storage_options=options)
+        if start is None and stop is None:
+            return frame
         return frame.filter(pl.col(TABLES[table].time).is_between(interval["start"], interval["stop"]))
 
     def status(self) -> "pl.DataFrame":

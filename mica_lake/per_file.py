@@ -87,7 +87,7 @@ def get_slot_data(
             inside = (data["TIME"] >= start) & (data["TIME"] <= stop)
             if not inside.any():
                 continue
-            size = data["IMGRAW"].shape[1]
+            size, in_file = data["IMGRAW"].shape[1], {name.strip().upper() for name in data.names}
             chunk = np.ma.zeros(int(inside.sum()), dtype)
             for name in names:
                 if name == "IMGRAW":
@@ -98,7 +98,7 @@ def get_slot_data(
                     chunk[name] = size
                 elif name == "FILENAME":
                     chunk[name] = path.name
-                elif name in data.names:
+                elif name in in_file:
                     chunk[name] = data[name][inside]
                 elif name in ("PIXTLM", "BGDTYP"):
                     chunk[name] = {"PIXTLM": "ORIG", "BGDTYP": "FLAT"}[name]

@@ -98,14 +98,18 @@ def show(obi: Obi, console: Console) -> None:
         table.add_column(name, justify="right")
     outside = []
     for slot, report in obi.slot_report.items():
+        if "n_pts" not in report:
+            table.add_row(slot, report["type"], "0", *["-"] * len(_SHOWN))
+            continue
         found = {o.name: o for o in limits(report)}
         outside += [(slot, o) for o in found.values()]
         cells = []
         for name in _SHOWN:
             style, mark = _STYLE[found[name].level] if name in found else ("", "")
-            text = f"{report[name]:.2f}" if name == "mag_med" else f"{report[name]:.3f}"
+            value, digits = report[name], 2 if name == "mag_med" else 3
+            text = "-" if value is None else f"{value:.{digits}f}"
             cells.append(f"[{style}]{text}{mark}[/]" if style else text)
-        table.add_row(str(slot), report["type"], str(report["n_pts"]), *cells)
+        table.add_row(slot, report["type"], str(report["n_pts"]), *cells)
     console.print(table)
     for slot, o in outside:
         console.print(f"slot {slot}: {o.name} {o.value:.3f}, limit {o.limit:g} ({o.level})", highlight=False)

@@ -11,7 +11,8 @@ CREATE OR REPLACE TEMP VIEW asp_l1_file AS
 CREATE OR REPLACE TEMP MACRO asp_l1_file_files(start, stop) AS
     if_in_order(start, stop, files_of('asp_l1_file'));
 
--- A row per processing: obsid, obi, revision, isdefault, aspect_1_id, ap_date.
+-- A row per processing: obsid, obi, revision, isdefault, aspect_1_id, ap_date, and obspar_version, the revision of the obspar
+-- that it used.
 --     SELECT revision, ap_date FROM asp_l1_proc WHERE obsid = 16505 AND isdefault
 CREATE OR REPLACE TEMP VIEW asp_l1_proc AS
     SELECT * FROM read_parquet(files_of('asp_l1_proc'), hive_partitioning = false);

@@ -1,7 +1,7 @@
 """Aspect level 1: the functions of ``mica.archive.asp_l1``, answered by the views and macros of `sql/asp_l1.sql`."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from mica_lake.archive import revisions
 from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError
+from mica_lake.fits_product import Product
 from mica_lake.lake import open_lake
-from mica_lake.times import cxcsec
 
-__all__ = ["get_atts", "get_dir", "get_files", "get_obs_dirs"]
+__all__ = ["get_atts", "get_atts_from_files", "get_dir", "get_files", "get_obs_dirs"]
 
+# A solution is no better than the quality samples this long before and after it (s): their spacing.
+_QUALITY_SPACING = 1.025
+# How far the solutions of an interval may lie outside the times of its header (s).
+_MARGIN = 10.0
 Root = str | os.PathLike[str] | None
 
 
@@ -97,7 +101,7 @@ def get_files(
     TypeError
         If there is neither an obsid nor both times.
     ValueError
-        If a time or revision is none.
+        If a time or revision is none, or stop is before start.
     """
     return revisions.get_files(open_lake(data_root), "asp_l1_file", obsid, start, stop, revision, content)
 
@@ -134,28 +138,30 @@ def get_atts(
     times : numpy.ndarray of float64, shape (n,)
         CXC seconds, ascending.
     headers : list of astropy.io.fits.Header
-        Headers of the solutions, one per aspect interval.
+        Headers of the solutions, one per aspect interval that meets the range: that has solutions in it, or whose
+        header has TSTART < stop and TSTOP > start.
 
     Raises
     ------
     TypeError
         If there is neither an obsid nor both times.
     ValueError
-        If a time or revision is none; all revisions at once would give each time more than once.
+        If a time or revision is none, or stop is before start; all revisions at once would give each time more than
+        once.
     MissingDataError
         If an aspect interval has no misalignment (no ACACAL product).
     """
     if obsid is None and (start is None or stop is None):
         raise TypeError("give an obsid, or both start and stop")
     condition, params = revisions.chosen_one(revision)
+    first, last = revisions.in_order(start, stop)
     lake = open_lake(data_root)
     values: dict[str, Any] = {
         **params,
-        "start": 0.0 if start is None else cxcsec(start),
-        "stop": 6.3e9 if stop is None else cxcsec(stop),
+        "start": 0.0 if first is None else first,
+        "stop": 6.3e9 if last is None else last,
+        "margin": _MARGIN,
     }
-    if values["start"] > values["stop"]:
-        raise ValueError(f"stop {stop!r} is before start {start!r}")
     if obsid is not None:
         condition += " AND obsid = $obsid"
         values["obsid"] = int(obsid)
@@ -166,7 +172,7 @@ def get_atts(
         FROM (
             SELECT *, any_value(aca_misalign) OVER (PARTITION BY obsid, revision, interval) AS misalign
             FROM asp_l1_file
-            WHERE {condition} AND tstart - 10 <= $stop AND tstop + 10 >= $start
+            WHERE {condition} AND tstart - $margin <= $stop AND tstop + $margin >= $start
         )
         WHERE content = 'ASPSOL'
         GROUP BY obsid, revision, interval
@@ -177,25 +183,93 @@ def get_atts(
     all_atts, all_times, headers = [np.empty((0, 4))], [np.empty(0)], []
     good = "AND asp_sol_status = 0" if filter else ""
     for found_obsid, found_revision, interval, tstart, tstop, filename, header, misalign in intervals:
-        if misalign is None:
-            raise MissingDataError(f"obsid {found_obsid}: aspect interval {interval} has no misalignment (ACACAL)")
         rows = lake.arrow(
             f"""
-            SELECT time, {"q_att_raw" if "'q_att_raw'" in header.lower() else "q_att"} AS q
+            SELECT time, coalesce(q_att_raw, q_att) AS q
             FROM asp_sol_revisions($start, $stop)
             WHERE obsid = $obsid AND revision = $revision AND filename = $filename {good}
             """,
             {
-                "start": max(tstart - 10.0, values["start"]),
-                "stop": min(tstop + 10.0, values["stop"]),
+                "start": max(tstart - _MARGIN, values["start"]),
+                "stop": min(tstop + _MARGIN, values["stop"]),
                 "obsid": found_obsid,
                 "revision": found_revision,
                 "filename": filename,
             },
         )
+        if not len(rows) and not (tstart < values["stop"] and tstop > values["start"]):
+            continue
+        if misalign is None:
+            raise MissingDataError(f"obsid {found_obsid}: aspect interval {interval} has no misalignment (ACACAL)")
         all_times.append(values_and_mask(rows.column("time"), np.dtype(float))[0])
         all_atts.append(_times_inverse(_quaternions(rows.column("q")), np.array(misalign).reshape(3, 3)))
         headers.append(fits.Header.fromstring(header, sep="\n"))
+    return np.concatenate(all_atts), np.concatenate(all_times), headers
+
+
+def get_atts_from_files(
+    asol_files: Sequence[str | os.PathLike[str]],
+    acal_files: Sequence[str | os.PathLike[str]],
+    aqual_files: Sequence[str | os.PathLike[str]],
+    filter: bool = True,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[fits.Header]]:
+    """
+    Attitudes of the ACA from aspect product files, in a lake or not.
+
+    Parameters
+    ----------
+    asol_files, acal_files, aqual_files : sequence of path
+        For each aspect interval its ASPSOL, ACACAL and ASPQUAL file, the intervals in time order.
+    filter : bool
+        Whether to leave out solutions within 1.025 s of a bad aspect status.
+
+    Returns
+    -------
+    atts, times, headers
+        As of `get_atts`.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many files of each kind, the files of an interval are not of the same times (to 10 s), or
+        one is damaged or of another kind.
+    OSError
+        If one cannot be read.
+
+    Examples
+    --------
+    >>> lake = getfixture("demo_lake")
+    >>> files = [get_files(32448, content=kind, data_root=lake) for kind in ("ASPSOL", "ACACAL", "ASPQUAL")]
+    >>> atts, times, headers = get_atts_from_files(*files)
+    >>> np.array_equal(times, get_atts(32448, data_root=lake)[1])
+    True
+    """
+    counts = len(asol_files), len(acal_files), len(aqual_files)
+    if len(set(counts)) > 1:
+        raise ValueError(
+            "{} asol_files, {} acal_files and {} aqual_files: give one of each for each interval".format(*counts)
+        )
+    all_atts, all_times, headers = [np.empty((0, 4))], [np.empty(0)], []
+    for files in zip(asol_files, acal_files, aqual_files, strict=True):
+        solution, calibration, quality = map(Product, files)
+        tstart, tstop = solution.number("TSTART"), solution.number("TSTOP")
+        for other in (calibration, quality):
+            apart = max(abs(other.number("TSTART") - tstart), abs(other.number("TSTOP") - tstop))
+            if apart > _MARGIN:
+                raise ValueError(f"{other.path} is of other times than {solution.path}: they differ by {apart:g} s")
+        times, q = solution.column("time").astype(float), solution.column("q_att_raw", "q_att").astype(float)
+        if not len(calibration.data):
+            raise ValueError(f"{calibration.path}: it has no rows, so it has no misalignment: fetch it anew")
+        if filter:
+            good = np.ones(len(times), bool)
+            sampled, status = quality.column("time"), quality.column("asp_sol_status")
+            for bad in sampled[status != 0]:
+                good &= ~((times >= bad - _QUALITY_SPACING) & (times <= bad + _QUALITY_SPACING))
+            times, q = times[good], q[good]
+        misalign = calibration.column("aca_misalign")[0].reshape(3, 3)
+        all_times.append(times)
+        all_atts.append(_times_inverse(q.reshape(-1, 4), misalign))
+        headers.append(solution.header)
     return np.concatenate(all_atts), np.concatenate(all_times), headers
 
 

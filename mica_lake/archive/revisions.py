@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mica_lake.lake import Lake
 from mica_lake.times import cxcsec
 
@@ -49,7 +51,7 @@ def chosen(version: Any) -> tuple[str, dict[str, int]]:
     Parameters
     ----------
     version : {None, 'default', 'last', 'all'} or int
-        Which one; None is the default.
+        Which one; None is the default. A whole number may be of any type, as a revision from a table often is a float.
 
     Returns
     -------
@@ -67,10 +69,37 @@ def chosen(version: Any) -> tuple[str, dict[str, int]]:
         return "islast", {}
     if version == "all":
         return "true", {}
+    if isinstance(version, float | np.floating) and version % 1 == 0:
+        version = int(version)
     try:
         return "revision = $revision", {"revision": operator.index(version)}
     except TypeError:
-        raise ValueError(f"revision {version!r} is none of 'default', 'last', 'all', or a number") from None
+        raise ValueError(f"revision {version!r} is none of 'default', 'last', 'all', or a whole number") from None
+
+
+def in_order(start: Any, stop: Any) -> tuple[float | None, float | None]:
+    """
+    A time range in CXC seconds.
+
+    Parameters
+    ----------
+    start, stop : time or None
+        The range; None leaves it open.
+
+    Returns
+    -------
+    tuple of float or None
+        Start and stop.
+
+    Raises
+    ------
+    ValueError
+        If one is no time, or stop is before start.
+    """
+    first, last = (None if at is None else cxcsec(at) for at in (start, stop))
+    if first is not None and last is not None and last < first:
+        raise ValueError(f"stop {stop!r} is before start {start!r}")
+    return first, last
 
 
 def chosen_one(version: Any) -> tuple[str, dict[str, int]]:
@@ -128,7 +157,7 @@ def get_files(
     TypeError
         If there is neither an obsid nor both times.
     ValueError
-        If a time or revision is none.
+        If a time or revision is none, or stop is before start.
     """
     if obsid is None and (start is None or stop is None):
         raise TypeError("give an obsid, or both start and stop")
@@ -138,12 +167,12 @@ def get_files(
     if obsid is not None:
         conditions.append("obsid = $obsid")
         values["obsid"] = int(obsid)
-    if start is not None:
-        conditions.append("tstop > $start")
-        values["start"] = cxcsec(start)
-    if stop is not None:
-        conditions.append("tstart < $stop")
-        values["stop"] = cxcsec(stop)
+    for name, at, rule in zip(
+        ("start", "stop"), in_order(start, stop), ("tstop > $start", "tstart < $stop"), strict=True
+    ):
+        if at is not None:
+            conditions.append(rule)
+            values[name] = at
     if content is not None:
         conditions.append("list_contains($content, content)")
         values["content"] = [content] if isinstance(content, str) else list(content)

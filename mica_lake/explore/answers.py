@@ -400,12 +400,16 @@ def vv(lake: Lake, obsid: str, revision: str) -> list[Any]:
     obi = get_arch_vv(int(obsid), int(version) if version.isdecimal() else version, lake.root)
     lines, outside = [], []
     for slot, report in obi.slot_report.items():
+        if "n_pts" not in report:
+            lines.append({"slot": slot, "type": report["type"], "samples": "0", **dict.fromkeys(_VV_HEADS, "")})
+            continue
         found = {o.name: o for o in limits(report)}
         outside += [f"slot {slot}: {o.name} {o.value:.3f}, limit {o.limit:g} ({o.level})" for o in found.values()]
-        line = {"slot": str(slot), "type": report["type"], "samples": f"{report['n_pts']:,}"}
+        line = {"slot": slot, "type": report["type"], "samples": f"{report['n_pts']:,}"}
         for name, head in zip(_VV, _VV_HEADS, strict=True):
             mark = _MARKS[found[name].level] if name in found else "\u2007"
-            line[head] = f"{report[name]:z.{2 if name == 'mag_med' else 3}f} {mark}"
+            value, digits = report[name], 2 if name == "mag_med" else 3
+            line[head] = f"{'-' if value is None else format(value, f'z.{digits}f')} {mark}"
         lines.append(line)
     info = obi.info()
     shown = [

@@ -33,11 +33,12 @@ def _job(ska: Path, seed: int, work: _Work) -> tuple[Path, list[dict[str, Any]]]
     if obspar is None:
         raise ValueError(f"{folder} has no obspar: simulate obspars and aspect products first")
     obi = Obi(obspar, _directory(products / "asp1", observation, revision))
+    obi.aspect_1_id, obi.ap_date = _aspect_1_id(observation, revision), _processed(observation, revision)
     time = np.arange(observation.tstart, observation.tstop, 60.0)
     rows = obi.rms_rows(
         isdefault=int(revision == observation.default),
-        aspect_1_id=_aspect_1_id(observation, revision),
-        ap_date=_processed(observation, revision),
+        aspect_1_id=obi.aspect_1_id,
+        ap_date=obi.ap_date,
         mean_aacccdpt=float(_temperatures(seed, time)["TEMPCCD"].mean()),
     )
     report = _directory(products / "vv", observation, revision) / "vv_report.json"

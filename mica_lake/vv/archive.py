@@ -188,37 +188,60 @@ def get_arch_vv(obsid: int, version: Any = "last", data_root: Root = None) -> Ob
     obsid : int
         The observation.
     version : {'default', 'last'} or int
-        Which revision of its aspect products. Of its obspar the default is taken or, where there is none, the last.
+        Which revision of its aspect products. Its obspar is the one that these were made with, as the aspect
+        processing table has it.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` otherwise.
 
     Returns
     -------
     Obi
-        Its residuals.
+        Its residuals. Where the processing table does not say which obspar it was, that is the default or, where there
+        is none, the last, and ``errors`` of the answer says so.
 
     Raises
     ------
     MissingDataError
-        If the lake knows no such products or no obspar, or a product is not there any more.
+        If the lake knows no such products or not that obspar, or a product is not there any more.
     ValueError
         If the version is none, or a product is damaged.
 
     Examples
     --------
-    >>> get_arch_vv(32448, data_root=getfixture("demo_lake")).slot_report[3]["type"]
+    >>> get_arch_vv(32448, data_root=getfixture("demo_lake")).slot_report["3"]["type"]
     'GUIDE'
     """
-    revisions.chosen_one(version)
+    condition, params = revisions.chosen_one(version)
     dirs = asp_l1.get_obs_dirs(obsid, data_root) or {}
-    folder = dirs.get("default" if version is None else version)
+    folder = dirs.get(params["revision"] if params else condition.removeprefix("is"))
     if folder is None:
         known = ", ".join(map(str, dirs.get("revisions", []))) or "none"
         raise MissingDataError(f"the lake has no aspect products of obsid {obsid}, version {version!r}; it has {known}")
-    file = obspar.get_obspar_file(obsid, "default", data_root) or obspar.get_obspar_file(obsid, "last", data_root)
+    lake = open_lake(data_root)
+    query = f"""
+        SELECT made.revision, proc.aspect_1_id, proc.ap_date, proc.obspar_version
+        FROM (SELECT DISTINCT obsid, revision FROM asp_l1_file WHERE obsid = $obsid AND {condition}) AS made
+        LEFT JOIN asp_l1_proc AS proc USING (obsid, revision)
+        ORDER BY proc.aspect_1_id DESC
+    """
+    revision, aspect_1_id, ap_date, obspar_version = lake.sql(query, {"obsid": int(obsid), **params}).fetchall()[0]
+    if obspar_version is None:
+        file = obspar.get_obspar_file(obsid, "default", data_root) or obspar.get_obspar_file(obsid, "last", data_root)
+    else:
+        file = obspar.get_obspar_file(obsid, obspar_version, data_root)
     if file is None:
-        raise MissingDataError(f"the lake has no obspar of obsid {obsid}: 'mica-lake ingest obspar' takes it")
-    return Obi(file, folder)
+        which = (
+            "" if obspar_version is None else f", revision {obspar_version}, which its aspect products were made with"
+        )
+        raise MissingDataError(f"the lake has no obspar of obsid {obsid}{which}: 'mica-lake ingest obspar' takes it")
+    obi = Obi(file, folder)
+    obi.aspect_1_id, obi.ap_date = aspect_1_id, ap_date
+    if obspar_version is None:
+        obi.errors.append(
+            f"Warning: the aspect processing table does not say which obspar revision {revision} of obsid {obsid} was "
+            f"made with, {Path(file).name} is taken"
+        )
+    return obi
 
 
 def rms_rows(obi: Obi, data_root: Root = None) -> list[dict[str, int | float | str]]:

@@ -4,19 +4,18 @@ import json
 import math
 import os
 import re
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
-from mica_lake import partition_file, per_file
-from mica_lake.errors import MissingDataError
-from mica_lake.gunzip import decompress
+from mica_lake import partition_file
+from mica_lake.errors import BadFile, MissingDataError
+from mica_lake.fits_product import Product
+from mica_lake.ingest import obspar as obspar_files
 from mica_lake.vv import plots
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ _ELECTRONS = 5263.0
 _LEAST_COUNTS = 10
 # From mm at the SIM to arcsec on the sky, rounded.
 _ARCSEC_PER_MM = 20
+# Quality of a sample whose status is good and whose residual is not a number.
+_NO_RESIDUAL = -1
 # What a sample may be from the median before it is counted (arcsec, or mag).
 _BIG = 0.7
 # Rows whose windows are sorted at a time, so that a long observation takes no more memory than a short one.
@@ -66,11 +67,11 @@ class Interval:
         Rows of its guide star and fid light properties: name of the column -> int, float, str (stripped) or list.
     sim : dict
         medf_dy, medf_dz: drift of the SIM (arcsec), smoothed, at each sample of the solution; numpy.ndarray of
-        float64.
+        float64, NaN where the solution has no drift.
     slots : dict
-        Slot -> what is tracked there: slot, type, id_status and, of stars, cel_loc_flag.
+        Slot -> what is tracked there: slot, type, id_status and, of stars, cel_loc_flag; with or without centroids.
     slot_data : dict
-        Slot -> name -> array, as of `Obi.all_slot_data`.
+        Slot -> name -> array, as of `Obi.all_slot_data`, of the slots with centroids.
     """
 
     name: str
@@ -88,42 +89,56 @@ class Obi:
 
     Parameters
     ----------
-    obspar_file : path
-        Its observation parameters, gzipped.
-    aspect_dir : path
+    obsparfile : path
+        Its observation parameters, gzipped or not.
+    obsdir : path
         A folder of aspect level 1 products, or a processing folder: of each ``ASP_L1_*`` in it, the ``out*`` of the
         highest number is taken.
+    temproot : path, optional
+        Where `plot_slot` writes pictures when it is not told otherwise.
 
     Attributes
     ----------
     obspar : dict
         The observation parameters.
-    intervals : list of Interval
+    aspect_intervals : list of Interval
         The aspect intervals that meet the observation, by time.
     all_slot_data : dict
-        Slot -> name -> array of shape (n,), all intervals joined, for each slot with data, ascending:
+        Slot (int) -> name -> array of shape (n,), all intervals joined, for each slot with data, ascending:
 
         ==================  ======  ==============================================================================
-        times               s       CXC seconds of the centroid
-        dy, dz              arcsec  measured less expected angle, masked where status is not 0
-        dr                  arcsec  distance on the sphere of measured and expected place, masked where dy and dz are
+        time                s       CXC seconds of the centroid
+        qual                        status of the centroid, 0 is good; -1 where that is good but a residual is NaN
+        dy, dz              arcsec  measured less expected angle
+        dr                  arcsec  distance on the sphere of measured and expected place
         mag                 mag     running median of 3 (see `running_median`), masked where counts are 10 or less
         yag, zag            arcsec  expected angles
         ang_y, ang_z        deg     measured angles
         ang_y_sm, ang_z_sm  deg     those smoothed, which the residuals of fid lights are of
         counts              e-      of the image
-        status              int     of the centroid, 0 is good
         ==================  ======  ==============================================================================
 
-        All are float64 but for status (int32); dy, dz, dr and mag are masked arrays.
+        All are float64 but for qual (int32); mag is a masked array. Statistics of dy, dz and dr are over the samples
+        with qual 0: ``data["dy"][data["qual"] == 0]``.
     slot_report : dict
-        Slot -> name -> number or str, of the slots of `all_slot_data`. For x of dr, dy, dz (arcsec) and mag:
-        ``<x>_n_samples`` (all), ``<x>_bad_samples`` (masked), ``<x>_mean``, ``<x>_med``, ``<x>_rms`` (about the
-        median) and ``frac_<x>_big`` (samples that are not masked and more than 0.7 from the median, over all). And
-        ``n_pts`` (all samples), ``rad_off`` (arcsec, of dy_med and dz_med), ``mean_y``, ``mean_z`` (degrees, over
-        all samples; of fid lights those smoothed), ``enc_rad1``, ``enc_rad2`` (arcsec, 68 and 95 percentile of dr
-        over all samples), ``slot``, ``type`` (FID, or of a star GUIDE or MONITOR), ``id_status`` and, of stars,
-        ``cel_loc_flag``. Where all samples are masked, numbers are NaN.
+        Slot (str, as JSON has it) -> name -> int, float or str, of each slot of a guide star or fid light, ascending:
+        ``slot``, ``type`` (FID, or of a star GUIDE or MONITOR), ``id_status`` and, of stars, ``cel_loc_flag``. The
+        slots of `all_slot_data` have their statistics besides. For x of dr, dy, dz (arcsec) and mag:
+        ``<x>_n_samples`` (all), ``<x>_bad_samples`` (those left out: qual is not 0, or mag is masked), ``<x>_mean``,
+        ``<x>_med``, ``<x>_rms`` (about the median) and ``frac_<x>_big`` (samples that are not left out and more than
+        0.7 from the median, over all). And ``n_pts`` (all samples), ``rad_off`` (arcsec, of dy_med and dz_med),
+        ``mean_y``, ``mean_z`` (degrees; of fid lights those smoothed), ``enc_rad1``, ``enc_rad2`` (arcsec, 68 and 95
+        percentile of dr): these four are over all samples that have a value, whatever their qual. A number that
+        cannot be known, as all samples are left out, is None.
+    sim_report : dict
+        max_medf_dy, min_medf_dy, max_d_dy and the same of dz (arcsec): extremes of the smoothed drift of the SIM, and
+        its largest step between neighbours in an interval; None where the solution has no drift.
+    guide_list, fid_list : list of int
+        Slots of guide stars (monitor windows, too) and of fid lights, ascending.
+    aspect_1_id : int or None
+        Number of the processing; None where it is not known, as when only files are given.
+    ap_date : str or None
+        Date of the processing, likewise.
     errors : list of str
         What is odd about the intervals: how many there are, and what they tell otherwise of the same slot. Such a
         slot is reported as its first interval has it.
@@ -133,8 +148,8 @@ class Obi:
     MissingDataError
         If there is no aspect interval that meets the observation, or one lacks a product.
     ValueError
-        If a file is damaged or no FITS file, lacks a column or keyword, or if the obsids of the obspar and of all
-        intervals, or the revisions of these, are not the same.
+        If a file is damaged or no FITS file, lacks a column or keyword, if the observation stops before it starts, or
+        if the obsids of the obspar and of all intervals, or the revisions of these, are not the same.
     FileNotFoundError
         If there is no such obspar.
 
@@ -142,25 +157,39 @@ class Obi:
     --------
     >>> archive = getfixture("demo_ska") / "data/mica/archive"
     >>> obi = Obi(next(archive.glob("obspar/*/*_v*/*")), min(archive.glob("asp1/*/*_v*")))
-    >>> obi.slot_report[0]["type"], obi.slot_report[0]["dy_rms"] < 0.05
+    >>> obi.slot_report["0"]["type"], obi.slot_report["0"]["dy_rms"] < 0.05
     ('FID', True)
     >>> obi.info()["vv_version"], sorted(obi.info()["slots"])
     (4, ['0', '1', '2', '3', '4', '5', '6', '7'])
     """
 
-    def __init__(self, obspar_file: str | os.PathLike[str], aspect_dir: str | os.PathLike[str]) -> None:
-        self.obspar = _read_obspar(Path(obspar_file))
-        self.intervals = _intervals(self.obspar, Path(aspect_dir))
-        _check_same_observation(self.obspar, self.intervals, Path(obspar_file), Path(aspect_dir))
+    def __init__(
+        self,
+        obsparfile: str | os.PathLike[str],
+        obsdir: str | os.PathLike[str],
+        temproot: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.temproot = temproot
+        self.aspect_1_id: int | None = None
+        self.ap_date: str | None = None
+        self.obspar = _read_obspar(Path(obsparfile))
+        self.aspect_intervals = _intervals(self.obspar, Path(obsdir))
+        _check_same_observation(self.obspar, self.aspect_intervals, Path(obsparfile), Path(obsdir))
+        parts = [interval.slot_data for interval in self.aspect_intervals]
         self.all_slot_data: dict[int, dict[str, Any]] = {
-            slot: _joined([interval.slot_data[slot] for interval in self.intervals if slot in interval.slot_data])
-            for slot in sorted({slot for interval in self.intervals for slot in interval.slot_data})
+            slot: _joined([part[slot] for part in parts if slot in part])
+            for slot in sorted({slot for part in parts for slot in part})
         }
+        tracked: dict[int, dict[str, Any]] = {}
+        for interval in self.aspect_intervals:
+            tracked = interval.slots | tracked
         self.slot_report = {
-            slot: _slot_report(data, next(i.slots[slot] for i in self.intervals if slot in i.slots))
-            for slot, data in self.all_slot_data.items()
+            str(slot): _slot_report(tracked[slot], self.all_slot_data.get(slot)) for slot in sorted(tracked)
         }
-        self.errors = _oddities(int(self.obspar["obs_id"]), self.intervals)
+        self.fid_list = [slot for slot in sorted(tracked) if tracked[slot]["type"] == "FID"]
+        self.guide_list = [slot for slot in sorted(tracked) if tracked[slot]["type"] != "FID"]
+        self.sim_report = _sim_report([interval.sim for interval in self.aspect_intervals])
+        self.errors = _oddities(int(self.obspar["obs_id"]), self.aspect_intervals)
 
     def info(self) -> dict[str, Any]:
         """
@@ -171,26 +200,32 @@ class Obi:
         dict
             ``obsid`` (int), ``tstart``, ``tstop`` (CXC seconds), ``sim_z``, ``sim_z_offset`` (mm), ``ra_pnt``,
             ``dec_pnt``, ``roll_pnt`` (degrees) and ``instrument`` (DETNAM) of the obspar; ``revision`` of the aspect
-            products; ``intervals`` (list of `Interval.header`); ``slots`` (`slot_report`, with slots as text, as JSON
-            has them); ``sim`` (max_medf_dy, min_medf_dy, max_d_dy and the same of dz, arcsec: extremes of the smoothed
-            drift and its largest step between neighbours in an interval); ``gsprops``, ``fidprops`` (list of dict:
-            each slot's row in the first interval that has one); ``vv_version`` and ``errors``.
+            products; ``aspect_1_id`` and ``ap_date`` of the processing, None where it is not known; ``intervals`` (list
+            of `Interval.header`); ``slots`` (`slot_report`); ``sim`` (`sim_report`); ``gsprops``, ``fidprops`` (for
+            each interval a list of dict, its `Interval.gsprops` and `Interval.fidprops`); ``vv_version`` and
+            ``errors``. It is as JSON has it, of int, float, str, list, dict and None, which stands for NaN; a copy, to
+            be changed at will.
         """
         obspar = self.obspar
         names = ("tstart", "tstop", "sim_z", "sim_z_offset", "ra_pnt", "dec_pnt", "roll_pnt")
-        return {
-            "obsid": int(obspar["obs_id"]),
-            "revision": int(self.intervals[0].header["REVISION"]),
-            **{name: obspar[name] for name in names},
-            "instrument": obspar["detnam"],
-            "intervals": [dict(interval.header) for interval in self.intervals],
-            "slots": {str(slot): dict(report) for slot, report in self.slot_report.items()},
-            "sim": _sim_report([interval.sim for interval in self.intervals]),
-            "gsprops": _first_of_each_slot(interval.gsprops for interval in self.intervals),
-            "fidprops": _first_of_each_slot(interval.fidprops for interval in self.intervals),
-            "vv_version": VV_VERSION,
-            "errors": list(self.errors),
-        }
+        info: dict[str, Any] = _as_json(
+            {
+                "obsid": int(obspar["obs_id"]),
+                "revision": int(self.aspect_intervals[0].header["REVISION"]),
+                **{name: obspar[name] for name in names},
+                "instrument": obspar["detnam"],
+                "aspect_1_id": self.aspect_1_id,
+                "ap_date": self.ap_date,
+                "intervals": [interval.header for interval in self.aspect_intervals],
+                "slots": self.slot_report,
+                "sim": self.sim_report,
+                "gsprops": [interval.gsprops for interval in self.aspect_intervals],
+                "fidprops": [interval.fidprops for interval in self.aspect_intervals],
+                "vv_version": VV_VERSION,
+                "errors": self.errors,
+            }
+        )
+        return info
 
     def rms_rows(
         self, *, isdefault: int, aspect_1_id: int, ap_date: str, mean_aacccdpt: float
@@ -213,7 +248,7 @@ class Obi:
         -------
         list of dict
             A row for each slot with data, by slot; all have the same columns in the order of the table. ``used`` is 1
-            for fid lights and ``cel_loc_flag`` for stars.
+            for fid lights and ``cel_loc_flag`` for stars. A number that cannot be known is NaN.
 
         Examples
         --------
@@ -236,21 +271,34 @@ class Obi:
                 "used": report.get("cel_loc_flag", 1),
                 "vv_version": VV_VERSION,
                 "ap_date": ap_date,
-                **{name: info[name] for name in whole},
-                **{name: report[name] for name in (*of_slot, *statistics)},
+                **{name: _number(info[name]) for name in whole},
+                **{name: _number(report[name]) for name in (*of_slot, *statistics)},
                 "mean_aacccdpt": mean_aacccdpt,
             }
-            for report in self.slot_report.values()
+            for report in (self.slot_report[str(slot)] for slot in self.all_slot_data)
         ]
 
-    def plot_slot(self, slot: int, singles: bool = False) -> "Figure | dict[str, Figure]":
+    def plot_slot(
+        self,
+        slot_num: int,
+        plotdir: str | os.PathLike[str] | None = None,
+        save: bool = False,
+        close: bool = False,
+        singles: bool = False,
+    ) -> "Figure | dict[str, Figure]":
         """
         Pictures of the residuals of a slot.
 
         Parameters
         ----------
-        slot : int
+        slot_num : int
             One with data.
+        plotdir : path, optional
+            Where to write them; ``temproot`` otherwise.
+        save : bool
+            Whether to write them: ``slot_N.png``, or of single ones each by its name.
+        close : bool
+            Without effect, as code for mica may give it: these figures are never open in pyplot.
         singles : bool
             Whether to give each panel as a picture of its own.
 
@@ -263,7 +311,7 @@ class Obi:
         Raises
         ------
         ValueError
-            If the slot has no data.
+            If the slot has no data, or pictures are to be written and it is not said where.
         ImportError
             If matplotlib is absent.
 
@@ -274,10 +322,16 @@ class Obi:
         >>> list(obi.plot_slot(3, singles=True))
         ['slot_3_yz', 'slot_3_yzf', 'slot_3_y', 'slot_3_z', 'slot_3_m']
         """
-        if slot not in self.all_slot_data:
-            raise ValueError(f"slot {slot!r} has no data: give one of {', '.join(map(str, self.all_slot_data))}")
-        picture = self._plot(slot)
-        return picture.singles() if singles else picture.figure()
+        if slot_num not in self.all_slot_data:
+            raise ValueError(f"slot {slot_num!r} has no data: give one of {', '.join(map(str, self.all_slot_data))}")
+        directory = self.temproot if plotdir is None else plotdir
+        if save and directory is None:
+            raise ValueError("where should the pictures be written? Give plotdir, or temproot to Obi")
+        picture = self._plot(slot_num)
+        figures = picture.singles() if singles else {f"slot_{slot_num}": picture.figure()}
+        if save and directory is not None:
+            _write(figures, directory)
+        return figures if singles else figures[f"slot_{slot_num}"]
 
     def save(self, directory: str | os.PathLike[str]) -> list[Path]:
         """
@@ -292,8 +346,8 @@ class Obi:
         Returns
         -------
         list of Path
-            What was written: of each slot ``slot_N.png`` and the single pictures ``slot_N_{yz,yzf,y,z,m}.png``; last,
-            so that with it all is there, ``vv_report.json``: `info` as JSON, null where a number is none.
+            What was written: of each slot with data ``slot_N.png`` and the single pictures
+            ``slot_N_{yz,yzf,y,z,m}.png``; last, so that with it all is there, ``vv_report.json``: `report`.
 
         Raises
         ------
@@ -301,11 +355,9 @@ class Obi:
             If matplotlib is absent; nothing is written then.
         """
         written = []
-        for slot in self.slot_report:
+        for slot in self.all_slot_data:
             picture = self._plot(slot)
-            for name, figure in {f"slot_{slot}": picture.figure(), **picture.singles()}.items():
-                written.append(Path(directory, f"{name}.png"))
-                partition_file.write(written[-1], plots.png(figure))
+            written += _write({f"slot_{slot}": picture.figure(), **picture.singles()}, directory)
         written.append(Path(directory, "vv_report.json"))
         partition_file.write(written[-1], self.report().encode())
         return written
@@ -317,19 +369,27 @@ class Obi:
         Returns
         -------
         str
-            `info` as JSON, null where a number is none.
+            `info` as JSON, null where a number cannot be known.
         """
-        return json.dumps(_without_nan(self.info()), indent=1, sort_keys=True, allow_nan=False)
+        return json.dumps(self.info(), indent=1, sort_keys=True, allow_nan=False)
 
     def _plot(self, slot: int) -> plots.SlotPlot:
         return plots.SlotPlot(
-            observation=f"obsid {int(self.obspar['obs_id'])} revision {self.intervals[0].header['REVISION']}",
+            observation=f"obsid {int(self.obspar['obs_id'])} revision {self.aspect_intervals[0].header['REVISION']}",
             start=float(self.obspar["tstart"]),
             stop=float(self.obspar["tstop"]),
-            interval_starts=[float(interval.header["TSTART"]) for interval in self.intervals],
+            interval_starts=[float(interval.header["TSTART"]) for interval in self.aspect_intervals],
             data=self.all_slot_data[slot],
-            report=self.slot_report[slot],
+            report=self.slot_report[str(slot)],
         )
+
+
+def _write(figures: "Mapping[str, Figure]", directory: str | os.PathLike[str]) -> list[Path]:
+    written = []
+    for name, figure in figures.items():
+        written.append(Path(directory, f"{name}.png"))
+        partition_file.write(written[-1], plots.png(figure))
+    return written
 
 
 def running_median(values: _Floats, width: int) -> _Floats:
@@ -442,73 +502,33 @@ def _angles(vectors: _Floats) -> tuple[_Floats, _Floats]:
 def _distance(y1: _Floats, z1: _Floats, y2: _Floats, z2: _Floats) -> _Floats:
     """Give the distance on the sphere of places (all arcsec), by haversines, which are exact where it is small."""
     a, b, c, d = (angle / R2A for angle in (y1, z1, y2, z2))
-    haversine = np.sin((d - b) / 2) ** 2 + np.cos(b) * np.cos(d) * np.sin((c - a) / 2) ** 2
+    with np.errstate(invalid="ignore"):  # of an angle that is infinite
+        haversine = np.sin((d - b) / 2) ** 2 + np.cos(b) * np.cos(d) * np.sin((c - a) / 2) ** 2
     distance: _Floats = 2 * R2A * np.arcsin(np.sqrt(haversine))
     return distance
 
 
 def _magnitudes(counts: _Floats, seconds: float) -> _Masked:
     """Give magnitudes of images by their electrons in an integration, smoothed, and masked where there are too few."""
-    enough = counts > _LEAST_COUNTS
+    enough = (counts > _LEAST_COUNTS) & np.isfinite(counts)
     magnitudes = np.full(len(counts), np.nan)
     magnitudes[enough] = running_median(10.32 - 2.5 * np.log10(counts[enough] / seconds / _ELECTRONS), 3)
     return np.ma.MaskedArray(magnitudes, ~enough)
 
 
-class _Product:
-    """A product: its first table, and errors that name it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            content = decompress(path.read_bytes())
-            with warnings.catch_warnings():
-                # To astropy that is no error.
-                warnings.filterwarnings("error", message=".*truncated")
-                hdu = fits.HDUList.fromstring(content)[1]
-                self.header, self.data = hdu.header, hdu.data
-            if len(self.data) < self.header["NAXIS2"]:
-                raise ValueError(f"{self.header['NAXIS2']} rows are announced, {len(self.data)} are there")
-            self.names = [name.lower() for name in self.data.names]
-        except Exception as error:  # astropy and isal raise many kinds for damaged files
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise ValueError(f"{path}: it is no FITS file with a table, or damaged ({reason}): copy it anew") from error
-
-    def keyword(self, name: str) -> Any:
-        """Give the value of a keyword."""
-        if name not in self.header:
-            raise ValueError(f"{self.path}: its header lacks {name}, so it is no product of this kind")
-        return self.header[name]
-
-    def column(self, *names: str) -> _Column:
-        """Give the first of these columns that there is, in the machine's byte order."""
-        found = next((name for name in names if name in self.names), None)
-        if found is None:
-            raise ValueError(f"{self.path}: it has no column {names[-1]}, so it is no product of this kind")
-        column = np.asarray(self.data[found])
-        return column.astype(column.dtype.newbyteorder("="))
-
-    def rows(self, *needed: str) -> list[dict[str, Any]]:
-        """Give the rows with all columns, of Python's own types; these must be among them."""
-        columns = {
-            name: [value.strip() if isinstance(value, str) else value for value in self.column(name).tolist()]
-            for name in dict.fromkeys([*self.names, *needed])
-        }
-        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
 def _read_obspar(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
     try:
-        obspar = per_file.obspar(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # of gzip, of decoding, of numbers
+        obspar: dict[str, Any] = {parameter.name: parameter.typed for parameter in obspar_files.read(content)}
+    except BadFile as error:
         raise ValueError(
             f"{path}: it is no obspar, or damaged ({error}): give an axaff*_obs0a.par or .par.gz"
         ) from error
     names = ("obs_id", "tstart", "tstop", "sim_z", "sim_z_offset", "ra_pnt", "dec_pnt", "roll_pnt", "detnam")
     if absent := [name for name in names if obspar.get(name) is None]:
         raise ValueError(f"{path}: it lacks {', '.join(absent)}, so it is no obspar of an observation that was made")
+    if not obspar["tstart"] <= obspar["tstop"]:
+        raise ValueError(f"{path}: stop {obspar['tstop']} is before start {obspar['tstart']}")
     return obspar
 
 
@@ -528,11 +548,11 @@ def _solutions(folder: Path) -> list[Path]:
     return list(names.values())
 
 
-def _sibling(solution: Path, name: str, kind: str) -> _Product:
+def _sibling(solution: Path, name: str, kind: str) -> Product:
     for ending in (".fits.gz", ".fits"):
         path = solution.with_name(f"{name}_{kind}1{ending}")
         if path.exists():
-            return _Product(path)
+            return Product(path)
     raise MissingDataError(
         f"{solution.parent}: {name}_{kind}1.fits(.gz), which belongs to {solution.name}, is missing: "
         "fetch it, all products of an aspect interval are needed"
@@ -542,19 +562,19 @@ def _sibling(solution: Path, name: str, kind: str) -> _Product:
 def _intervals(obspar: Mapping[str, Any], folder: Path) -> list[Interval]:
     """Give the aspect intervals in a folder that meet the observation."""
     start, stop = obspar["tstart"], obspar["tstop"]
-    solutions = [_Product(path) for path in _solutions(folder)]
+    solutions = [Product(path) for path in _solutions(folder)]
     solutions = [solution for solution in solutions if solution.keyword("CONTENT") != "ASPSOLOBI"]
-    chosen = [s for s in solutions if s.keyword("TSTART") < stop and s.keyword("TSTOP") > start]
+    chosen = [s for s in solutions if s.number("TSTART") < stop and s.number("TSTOP") > start]
     if not chosen:
         there = f"none of its {len(solutions)} aspect solutions meets" if solutions else "it has no aspect solution for"
         raise MissingDataError(
             f"{folder}: {there} {start} to {stop}, the observation of obsid {obspar['obs_id']}: "
             "give the folder of its pcad*_asol1.fits.gz"
         )
-    return [_interval(solution) for solution in sorted(chosen, key=lambda s: float(s.keyword("TSTART")))]
+    return [_interval(solution) for solution in sorted(chosen, key=lambda s: s.number("TSTART"))]
 
 
-def _interval(solution: _Product) -> Interval:
+def _interval(solution: Product) -> Interval:
     """Compute the residuals of one aspect interval."""
     name = solution.path.name.partition("_")[0]
     acal, acen, gspr, fidpr = (_sibling(solution.path, name, kind) for kind in ("acal", "acen", "gspr", "fidpr"))
@@ -562,12 +582,14 @@ def _interval(solution: _Product) -> Interval:
         if not len(product.data):
             raise ValueError(f"{product.path}: it has no rows: leave this aspect interval out, or fetch it anew")
     time = solution.column("time")
+    if not (np.isfinite(time).all() and (np.diff(time) > 0).all()):
+        raise ValueError(f"{solution.path}: its times are not ascending: fetch it anew")
     # Newer solutions have the drift in the attitude, and beside it what the older ones have.
     dy, dz, dtheta = (solution.column(f"a{column}", column) for column in ("dy", "dz", "dtheta"))
     attitude = solution.column("q_att_raw", "q_att")
     aca_misalign, fts_misalign = (acal.column(column)[0] for column in ("aca_misalign", "fts_misalign"))
-    offset = [fidpr.keyword(f"LSI0STT{i}") + fidpr.keyword(f"STT0STF{i}") for i in (1, 2, 3)]
-    distance, seconds = fidpr.keyword("RRC0FCX"), acen.keyword("INTGTIME")
+    offset = [fidpr.number(f"LSI0STT{i}") + fidpr.number(f"STT0STF{i}") for i in (1, 2, 3)]
+    distance, seconds = fidpr.number("RRC0FCX"), acen.number("INTGTIME")
 
     columns = {column: acen.column(column) for column in _CENTROID}
     chosen = (columns["alg"] == 8) & (columns["time"] >= time[0]) & (columns["time"] <= time[-1])
@@ -576,7 +598,7 @@ def _interval(solution: _Product) -> Interval:
     def residuals(row: Mapping[str, Any], fid: bool) -> dict[str, _Column]:
         at = columns["slot"] == row["slot"]
         data = {column: columns[column][at] for column in _CENTROID if column not in ("slot", "alg")}
-        times = data.pop("time")
+        times, status = data.pop("time"), data.pop("status").astype(np.int32)
         if fid:
             drift = (np.interp(times, time, dy), np.interp(times, time, dz), np.interp(times, time, dtheta))
             place = np.add(row["p_lsi"], offset)
@@ -586,9 +608,10 @@ def _interval(solution: _Product) -> Interval:
             yag, zag = star_angles(q, aca_misalign, np.array(row["pos_eci"]))
         y, z = (3600 * data[column + "_sm" * fid] for column in ("ang_y", "ang_z"))
         residual = {"dy": y - yag, "dz": z - zag, "dr": _distance(yag, zag, y, z)}
-        bad = data["status"] != 0
-        masked = {key: np.ma.MaskedArray(values, bad.copy()) for key, values in residual.items()}
-        return {"times": times, **masked, "mag": _magnitudes(data["counts"], seconds), "yag": yag, "zag": zag, **data}
+        known = np.isfinite(list(residual.values())).all(axis=0)
+        qual = np.where((status == 0) & ~known, np.int32(_NO_RESIDUAL), status)
+        of_time = {"time": times, "qual": qual}
+        return {**of_time, **residual, "mag": _magnitudes(data["counts"], seconds), "yag": yag, "zag": zag, **data}
 
     slots: dict[int, dict[str, Any]] = {}
     slot_data: dict[int, dict[str, Any]] = {}
@@ -597,13 +620,12 @@ def _interval(solution: _Product) -> Interval:
     for row, fid in [*((row, True) for row in fidprops), *((row, False) for row in gsprops)]:
         slot = row["slot"]
         data = residuals(row, fid)
-        if len(data["times"]) < (1 if fid else 2):
-            continue
-        slot_data[slot] = data
+        if len(data["time"]) >= (1 if fid else 2):
+            slot_data[slot] = data
         slots[slot] = {"slot": slot, "type": "FID" if fid else row["type"], "id_status": row["id_status"]}
         if not fid:
             slots[slot]["cel_loc_flag"] = row["cel_loc_flag"]
-    sim = {f"medf_{axis}": running_median(_ARCSEC_PER_MM * moved, 21) for axis, moved in (("dy", dy), ("dz", dz))}
+    sim = {f"medf_{axis}": _smoothed(_ARCSEC_PER_MM * moved) for axis, moved in (("dy", dy), ("dz", dz))}
     header = {keyword: solution.keyword(keyword) for keyword in _HEADER}
     return Interval(name, header, gsprops, fidprops, sim, slots, slot_data)
 
@@ -635,12 +657,14 @@ def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, _Column]:
     return joined
 
 
-def _slot_report(data: Mapping[str, _Column], tracked: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the numbers of a slot."""
+def _slot_report(tracked: Mapping[str, Any], data: Mapping[str, _Column] | None) -> dict[str, Any]:
+    """Give what is tracked in a slot and, if it has data, its numbers."""
     report: dict[str, Any] = dict(tracked)
+    if data is None:
+        return report
     for name in ("dr", "dy", "dz", "mag"):
         values: Any = data[name]
-        good = values.compressed()
+        good = values.compressed() if name == "mag" else values[data["qual"] == 0]
         count, median = len(values), float(np.median(good)) if len(good) else math.nan
         away = good - median
         report[f"{name}_n_samples"] = count
@@ -650,25 +674,32 @@ def _slot_report(data: Mapping[str, _Column], tracked: Mapping[str, Any]) -> dic
         report[f"{name}_rms"] = math.sqrt((away**2).mean()) if len(good) else math.nan
         report[f"frac_{name}_big"] = int((abs(away) > _BIG).sum()) / count
     suffix = "_sm" if tracked["type"] == "FID" else ""
-    radii = np.percentile(np.ma.getdata(data["dr"]), (68, 95))
-    return report | {
-        "n_pts": len(data["times"]),
-        "rad_off": math.hypot(report["dy_med"], report["dz_med"]),
-        "mean_y": float(data[f"ang_y{suffix}"].mean()),
-        "mean_z": float(data[f"ang_z{suffix}"].mean()),
-        "enc_rad1": float(radii[0]),
-        "enc_rad2": float(radii[1]),
-    }
+    y, z, dr = (data[name][np.isfinite(data[name])] for name in (f"ang_y{suffix}", f"ang_z{suffix}", "dr"))
+    report["n_pts"] = len(data["time"])
+    report["rad_off"] = math.hypot(report["dy_med"], report["dz_med"])
+    report["mean_y"], report["mean_z"] = (float(angle.mean()) if len(angle) else math.nan for angle in (y, z))
+    report["enc_rad1"], report["enc_rad2"] = np.percentile(dr, (68, 95)).tolist() if len(dr) else (math.nan, math.nan)
+    found: dict[str, Any] = _as_json(report)
+    return found
 
 
-def _sim_report(parts: Sequence[Mapping[str, _Floats]]) -> dict[str, float]:
+def _smoothed(drift: _Floats) -> _Floats:
+    """Give the running median of 21 of the samples that are numbers, NaN for the others."""
+    known = np.isfinite(drift)
+    smoothed = np.full(len(drift), np.nan)
+    smoothed[known] = running_median(drift[known], 21)
+    return smoothed
+
+
+def _sim_report(parts: Sequence[Mapping[str, _Floats]]) -> dict[str, float | None]:
     """Give the extremes of the SIM's drift; a step from one interval to the next is no drift."""
-    report = {}
+    report: dict[str, float | None] = {}
     for axis in ("dy", "dz"):
-        drifts = [part[f"medf_{axis}"] for part in parts]
-        report[f"max_medf_{axis}"] = max(float(drift.max()) for drift in drifts)
-        report[f"min_medf_{axis}"] = min(float(drift.min()) for drift in drifts)
-        report[f"max_d_{axis}"] = max(float(abs(np.diff(drift)).max(initial=0)) for drift in drifts)
+        drifts = [drift[np.isfinite(drift)] for drift in (part[f"medf_{axis}"] for part in parts)]
+        drifts = [drift for drift in drifts if len(drift)]
+        report[f"max_medf_{axis}"] = max((float(drift.max()) for drift in drifts), default=None)
+        report[f"min_medf_{axis}"] = min((float(drift.min()) for drift in drifts), default=None)
+        report[f"max_d_{axis}"] = max((float(abs(np.diff(drift)).max(initial=0)) for drift in drifts), default=None)
     return report
 
 
@@ -681,8 +712,9 @@ def _oddities(obsid: int, intervals: Sequence[Interval]) -> list[str]:
         errors.append(f"Warning: {kind} {obsid} has {len(intervals)} aspect intervals")
     for slot in sorted({slot for interval in intervals for slot in interval.slots}):
         having = [interval.slots[slot] for interval in intervals if slot in interval.slots]
-        if len(having) < len(intervals):
-            errors.append(f"Warning: slot {slot} has data in {len(having)} of {len(intervals)} aspect intervals")
+        with_data = sum(slot in interval.slot_data for interval in intervals)
+        if 0 < with_data < len(intervals):
+            errors.append(f"Warning: slot {slot} has data in {with_data} of {len(intervals)} aspect intervals")
         for name in ("id_status", "type", "cel_loc_flag"):
             values = [str(tracked.get(name)) for tracked in having]
             if len(set(values)) > 1:
@@ -690,18 +722,15 @@ def _oddities(obsid: int, intervals: Sequence[Interval]) -> list[str]:
     return errors
 
 
-def _first_of_each_slot(tables: Iterable[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    rows: dict[int, dict[str, Any]] = {}
-    for table in tables:
-        for row in table:
-            rows.setdefault(row["slot"], dict(row))
-    return [rows[slot] for slot in sorted(rows)]
-
-
-def _without_nan(value: Any) -> Any:
-    """Give a value with None for each number that JSON has not."""
+def _as_json(value: Any) -> Any:
+    """Give a copy of a value, with None for each number that JSON does not have."""
     if isinstance(value, Mapping):
-        return {name: _without_nan(one) for name, one in value.items()}
+        return {name: _as_json(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [_without_nan(one) for one in value]
+        return [_as_json(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: Any) -> Any:
+    """Give the inverse of `_as_json` of a number."""
+    return math.nan if value is None else value

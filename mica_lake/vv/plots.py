@@ -139,7 +139,7 @@ class SlotPlot:
 
     def _draw_samples(self, axes: "Axes", x: NDArray[Any], y: NDArray[Any]) -> None:
         """Draw good and bad samples, the latter above."""
-        bad = self.data["status"] != 0
+        bad = self.data["qual"] != 0
         known = np.isfinite(y)
         for name, chosen, color, marker, size in (
             ("good", known & ~bad, GOOD_COLOR, ".", 2),
@@ -148,11 +148,11 @@ class SlotPlot:
             axes.plot(x[chosen], y[chosen], marker, color=color, ms=size, label=f"{name} ({chosen.sum()})", zorder=2)
 
     def _draw_plane(self, axes: "Axes", fixed: bool) -> None:
-        report, fid = self.report, self.report["type"] == "FID"
-        dy, dz = (np.ma.getdata(self.data[name]) for name in ("dy", "dz"))
+        fid = self.report["type"] == "FID"
+        dy, dz = self.data["dy"], self.data["dz"]
         self._draw_samples(axes, dy, dz)
         radius, angle = CIRCLE[fid], np.linspace(0, 2 * np.pi, 100)
-        y, z = report["dy_med"], report["dz_med"]
+        y, z, off = (self._number(name) for name in ("dy_med", "dz_med", "rad_off"))
         label = f'{radius}" about the median'
         axes.plot(y + radius * np.cos(angle), z + radius * np.sin(angle), color="black", lw=1, label=label, zorder=3)
         axes.plot(y, z, "+", color="black", ms=8, zorder=3)
@@ -167,29 +167,28 @@ class SlotPlot:
             title = f"fixed range: {outside} of {len(dy)} samples outside"
         else:
             axes.set_aspect("equal", adjustable="datalim")
-            title = f"median {report['rad_off']:.3f} arcsec from 0"
+            title = f"median {off:.3f} arcsec from 0"
         axes.set_title(title, fontsize="medium", pad=20)
         # Above the axes it hides no sample.
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), borderpad=0.1, ncols=3, **_LEGEND)
 
     def _draw_against_time(self, axes: "Axes", values: NDArray[Any], what: str, label: str, unit: str) -> None:
-        self._draw_samples(axes, self._ks(self.data["times"]), values)
+        self._draw_samples(axes, self._ks(self.data["time"]), values)
         for number, start in enumerate(self.interval_starts):
             name = "_" if number else "interval starts"
             axes.axvline(self._ks(start), ls="--", color="black", lw=0.8, label=name, zorder=1)
         axes.set(xlabel=f"time since {utc(self.start)[:17]} UTC (ks)", ylabel=label)
         axes.set_xlim(-0.01 * self._ks(self.stop), 1.01 * self._ks(self.stop))
         # z: no sign of a zero.
-        numbers = ", ".join(f"{kind} {self.report[f'{what}_{kind}']:z.3f}" for kind in ("mean", "med", "rms"))
+        numbers = ", ".join(f"{kind} {self._number(f'{what}_{kind}'):z.3f}" for kind in ("mean", "med", "rms"))
         axes.set_title(f"{numbers}{unit}", fontsize="medium", loc="left")
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderpad=0.1, ncols=3, **_LEGEND)
 
     def _draw_residual(self, axes: "Axes", axis: str) -> None:
-        values = np.ma.getdata(self.data[f"d{axis}"])
-        self._draw_against_time(axes, values, f"d{axis}", f"d{axis} (arcsec)", " arcsec")
+        self._draw_against_time(axes, self.data[f"d{axis}"], f"d{axis}", f"d{axis} (arcsec)", " arcsec")
         axes.axhline(0, color="0.7", lw=0.8, zorder=1)
         if self.report["type"] == "FID":
-            times, angles = self.data["times"], 3600 * self.data[f"ang_{axis}_sm"]
+            times, angles = self.data["time"], 3600 * self.data[f"ang_{axis}_sm"]
             # A line from one interval to the next would say that something was measured between.
             angles[np.isin(np.arange(len(times)), np.searchsorted(times, self.interval_starts))] = np.nan
             second: Any = axes.twinx()
@@ -205,6 +204,10 @@ class SlotPlot:
         self._draw_against_time(axes, np.ma.filled(self.data["mag"], np.nan), "mag", "magnitude", " mag")
         # Brighter is up.
         axes.invert_yaxis()
+
+    def _number(self, name: str) -> float:
+        value = self.report[name]
+        return float("nan") if value is None else float(value)
 
     def _ks(self, time: Any) -> Any:
         return (time - self.start) / 1000

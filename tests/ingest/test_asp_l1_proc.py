@@ -35,8 +35,8 @@ def test_it_has_each_processing(ska: Path, observed: Observation, tmp_path: Path
     assert asp_l1.ingest(ska, tmp_path / "lake", jobs=1).exit_code == 0
     rows = Lake(tmp_path / "lake").sql("SELECT * EXCLUDE (ap_date, time) FROM asp_l1_proc").fetchall()
     assert rows == [
-        (observed.obsid, 0, 1, True, 100 * observed.obsid + 1),
-        (observed.obsid, 0, 2, False, 100 * observed.obsid + 2),
+        (observed.obsid, 0, 1, True, 100 * observed.obsid + 1, 1),
+        (observed.obsid, 0, 2, False, 100 * observed.obsid + 2, 2),
     ]
     dates = Lake(tmp_path / "lake").sql("SELECT time = cxcsec(ap_date) FROM asp_l1_proc").fetchall()
     assert dates == [(True,), (True,)]

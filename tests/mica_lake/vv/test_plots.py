@@ -21,13 +21,13 @@ def slot_plot(slot: int = 3, kind: str = "GUIDE", shift: float = 0.2, **changed:
     rng = np.random.default_rng(0)
     times = START + np.r_[100:1000:2.05, 1100:2000:2.05]
     status = (np.arange(len(times)) % 10 == 3).astype(np.int32)
-    dy, dz = (np.ma.MaskedArray(middle + rng.normal(0, 0.01, len(times)), status != 0) for middle in (shift, -0.1))
+    dy, dz = (middle + rng.normal(0, 0.01, len(times)) for middle in (shift, -0.1))
     data = {
-        "times": times,
-        "status": status,
+        "time": times,
+        "qual": status,
         "dy": dy,
         "dz": dz,
-        "dr": np.ma.hypot(dy, dz),
+        "dr": np.hypot(dy, dz),
         "mag": np.ma.MaskedArray(rng.normal(8, 0.02, len(times)), np.arange(len(times)) == 0),
         "ang_y_sm": 0.4 + 1e-6 * np.arange(len(times)),
         "ang_z_sm": -0.3 + 1e-6 * np.arange(len(times)),
@@ -77,7 +77,7 @@ def circle(axes: Any) -> tuple[float, float, float]:
 def test_dy_against_dz(kind: str, radius: float, reach: float) -> None:
     picture = slot_plot(kind=kind)
     axes = axes_of(picture)
-    bad = picture.data["status"] != 0
+    bad = picture.data["qual"] != 0
     for name in ("yz", "yzf"):
         one = axes[name]
         assert (one.get_xlabel(), one.get_ylabel()) == ("dy (arcsec)", "dz (arcsec)")
@@ -108,8 +108,8 @@ def test_the_free_range_has_all_samples_and_the_fixed_one_says_what_it_has_not()
 def test_residuals_against_time(name: str, value: str, label: str) -> None:
     picture = slot_plot()
     axes = axes_of(picture)[name]
-    bad = picture.data["status"] != 0
-    ks = (picture.data["times"] - START) / 1000
+    bad = picture.data["qual"] != 0
+    ks = (picture.data["time"] - START) / 1000
     assert np.array_equal(colours(axes)[GREEN], np.stack([ks, picture.data[value].data], axis=1)[~bad])
     assert np.array_equal(colours(axes)[RED], np.stack([ks, picture.data[value].data], axis=1)[bad])
     assert axes.get_ylabel() == label
@@ -125,7 +125,7 @@ def test_magnitude_against_time() -> None:
     """Brighter is up; a sample without magnitude is not drawn."""
     picture = slot_plot()
     axes = axes_of(picture)["m"]
-    bad = picture.data["status"] != 0
+    bad = picture.data["qual"] != 0
     assert (axes.get_ylabel(), axes.get_title(loc="left")) == ("magnitude", "mean 8.000, med 8.000, rms 0.010 mag")
     assert axes.yaxis_inverted()
     assert len(colours(axes)[GREEN]) == (~bad).sum() - 1
@@ -191,12 +191,12 @@ def test_titles() -> None:
 
 def test_a_slot_without_any_good_sample_can_be_drawn() -> None:
     picture = slot_plot()
-    count = len(picture.data["times"])
-    nothing = {name: math.nan for name in picture.report if name.endswith(("_mean", "_med", "_rms"))}
+    count = len(picture.data["time"])
+    nothing = {name: None for name in picture.report if name.endswith(("_mean", "_med", "_rms"))}
     picture = SlotPlot(
         picture.observation, picture.start, picture.stop, picture.interval_starts,
-        {**picture.data, "status": np.ones(count, np.int32), "mag": np.ma.masked_all(count)},
-        {**picture.report, **nothing, "rad_off": math.nan},
+        {**picture.data, "qual": np.ones(count, np.int32), "mag": np.ma.masked_all(count)},
+        {**picture.report, **nothing, "rad_off": None},
     )  # fmt: skip
     axes = axes_of(picture)
     assert len(colours(axes["yz"])[RED]) == count
