@@ -239,7 +239,7 @@ class Lake:
         """
         The rows of a table as a Polars LazyFrame.
 
-        Polars does not compare the checksums of Parquet pages: a bit that has flipped in a partition can change a value
+        Neither Polars nor DuckDB compares the checksums of Parquet pages: a bit that has flipped in a partition can change a value
         without an error. `mica-lake verify` finds it.
 
         Parameters
