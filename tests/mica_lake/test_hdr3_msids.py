@@ -21,7 +21,7 @@ LSB32 = 1 / 65536
 
 
 class Msid(NamedTuple):
-    """A pseudo-MSID: slot and word of its first byte, bytes, sign, value of one count (None: thermistor), unit."""
+    """A pseudo-MSID: slot and word of its first byte, bytes, sign, value of one count (None: thermistor), unit, zero."""
 
     name: str
     id: str
@@ -30,7 +30,10 @@ class Msid(NamedTuple):
     signed: bool
     scale: float | None
     unit: str
+    zero: int = 0  # what its bytes are, as an unsigned number, where its value is 0
 
+
+H16, H32 = 2**15, 2**31
 
 MSIDS = [
     Msid("ac_status_word", "062", (0, 62), 2, False, 1, ""),
@@ -38,11 +41,11 @@ MSIDS = [
     Msid("ccd_molyb_therm_1", "066", (0, 66), 2, True, None, "°C"),
     Msid("ccd_molyb_therm_2", "072", (0, 72), 2, True, None, "°C"),
     Msid("ccd_det_therm", "074", (0, 74), 2, True, None, "°C"),
-    Msid("ad_5v_ps", "076", (0, 76), 2, True, 0.30518, "mV"),
-    Msid("ad_15v_ps", "162", (1, 62), 2, True, 0.61035, "mV"),
-    Msid("ad_m15v_ps", "164", (1, 64), 2, True, 0.61035, "mV"),
-    Msid("ad_27v_ps", "166", (1, 66), 2, True, 1.04597, "mV"),
-    Msid("ad_analog_gnd", "172", (1, 72), 2, True, 0.30518, "mV"),
+    Msid("ad_5v_ps", "076", (0, 76), 2, True, 0.00030518, "V"),
+    Msid("ad_15v_ps", "162", (1, 62), 2, True, 0.00061035, "V"),
+    Msid("ad_m15v_ps", "164", (1, 64), 2, True, 0.00061035, "V"),
+    Msid("ad_27v_ps", "166", (1, 66), 2, True, 0.00104597, "V"),
+    Msid("ad_analog_gnd", "172", (1, 72), 2, True, 0.00030518, "V"),
     Msid("ad_converter_therm", "174", (1, 74), 2, True, None, "°C"),
     Msid("ad_smhs_therm", "176", (1, 76), 2, True, None, "°C"),
     Msid("ad_smohs_therm", "262", (2, 62), 2, True, None, "°C"),
@@ -53,14 +56,14 @@ MSIDS = [
     Msid("ad_lc_therm", "276", (2, 76), 2, True, None, "°C"),
     Msid("proc_stack_telem_ctr", "362", (3, 62), 2, False, 1, ""),
     Msid("sci_hdr_pulse_period", "364", (3, 64), 4, False, 2, "us"),
-    Msid("zero_off16_quad_a", "372", (3, 72), 2, True, 1, "counts"),
-    Msid("zero_off16_quad_b", "374", (3, 74), 2, True, 1, "counts"),
-    Msid("zero_off16_quad_c", "376", (3, 76), 2, True, 1, "counts"),
-    Msid("zero_off16_quad_d", "462", (4, 62), 2, True, 1, "counts"),
-    Msid("zero_off32_quad_a", "464", (4, 64), 4, True, LSB32, "counts"),
-    Msid("zero_off32_quad_b", "472", (4, 72), 4, True, LSB32, "counts"),
-    Msid("zero_off32_quad_c", "476", (4, 76), 4, True, LSB32, "counts"),  # 4:76 4:77 5:62 5:63
-    Msid("zero_off32_quad_d", "564", (5, 64), 4, True, LSB32, "counts"),
+    Msid("zero_off16_quad_a", "372", (3, 72), 2, True, 1, "counts", H16),
+    Msid("zero_off16_quad_b", "374", (3, 74), 2, True, 1, "counts", H16),
+    Msid("zero_off16_quad_c", "376", (3, 76), 2, True, 1, "counts", H16),
+    Msid("zero_off16_quad_d", "462", (4, 62), 2, True, 1, "counts", H16),
+    Msid("zero_off32_quad_a", "464", (4, 64), 4, True, LSB32, "counts", H32),
+    Msid("zero_off32_quad_b", "472", (4, 72), 4, True, LSB32, "counts", H32),
+    Msid("zero_off32_quad_c", "476", (4, 76), 4, True, LSB32, "counts", H32),  # 4:76 4:77 5:62 5:63
+    Msid("zero_off32_quad_d", "564", (5, 64), 4, True, LSB32, "counts", H32),
     Msid("ccd_flush_dur", "572", (5, 72), 2, False, 2, "us"),
     Msid("ccd_row_shift_period", "574", (5, 74), 2, False, 1, "us"),
     Msid("avg_bkg", "576", (5, 76), 2, True, 5, "e-"),
@@ -98,7 +101,7 @@ def counts_of(msid: Msid) -> list[int]:
     bits = 8 * msid.size
     least, most = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if msid.signed else (0, 2**bits - 1)
     extremes = [least, least + 1, 0, 1, 2 ** (bits - 1) - 1, most - 1, most, least + 2 ** (bits - 1)]
-    counted_bytes = int.from_bytes(bytes(range(own, own + msid.size)), "big")
+    counted_bytes = int.from_bytes(bytes(range(own, own + msid.size)), "big") - msid.zero
     return [*extremes, counted_bytes, *(least + 251 * n * own % 2**bits for n in range(N - len(extremes) - 1))]
 
 
@@ -114,7 +117,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for msid in MSIDS:
         at = byte_address(*msid.first)
         for n, count in enumerate(counts_of(msid)):
-            packed = count.to_bytes(msid.size, "big", signed=msid.signed)
+            packed = (count + msid.zero).to_bytes(msid.size, "big", signed=msid.signed and not msid.zero)
             telemetry[n, at : at + msid.size] = list(packed)
     time = times(START, START + 4.1 * (N + 2), 8)[: N + 1]
     for slot in range(8):
@@ -161,12 +164,13 @@ def test_bytes_are_a_big_endian_number_times_its_scale(lake: Path, msid: Msid) -
     ("name", "n", "expected"),
     [
         ("misc_status_bits", 6, 65535),
-        ("ad_m15v_ps", 0, -19999.9488),
+        ("ad_m15v_ps", 0, -19.9999488),
         ("sci_hdr_pulse_period", 6, 8589934590),
         ("zero_off16_quad_d", 0, -32768),
         ("zero_off32_quad_c", 0, -32768.0),
         ("zero_off32_quad_c", 6, 32768 - 2**-16),
-        ("zero_off32_quad_c", 8, 0x1B1C + 0x1D1E / 65536),  # the bytes 1B 1C in slot 4, 1D 1E in slot 5
+        ("zero_off16_quad_a", 8, 0x1516 - 0x8000),  # the bytes 15 16
+        ("zero_off32_quad_c", 8, 0x1B1C - 0x8000 + 0x1D1E / 65536),  # the bytes 1B 1C in slot 4, 1D 1E in slot 5
         ("ccd_flush_dur", 6, 131070),
         ("avg_bkg", 0, -163840),
         ("dsn_hdr1", 6, 281474976710655),
