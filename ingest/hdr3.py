@@ -179,11 +179,11 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
     derived: dict[int, str] = {}
     columns = ("table_name", "day_number", "slot", "path", "derived_from")
     rows = zip(*(partition.column(name).to_pylist() for name in columns), strict=True)
-    for name, number, slot, path, derived_from in rows:
+    for name, number, slot, path, made_from in rows:
         if name == ACA_L0.name:
             sources.setdefault(number, {})[slot] = path
         elif name == HDR3.name:
-            derived[number] = derived_from
+            derived[number] = made_from
     jobs = []
     for number, today in sorted(sources.items()):
         yesterday = {slot: path for slot, path in sources.get(number - 1, {}).items() if slot in COMPLETING}

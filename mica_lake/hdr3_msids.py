@@ -32,8 +32,8 @@ class PseudoMsid:
     signed : bool
         Whether they are a two's complement number.
     kind : str
-        ``bits``; ``linear``, a number times `scale`; ``offset``, offset binary: the unsigned number less half its range,
-        times `scale`; or ``thermistor``.
+        ``bits``; ``linear``, a number times `scale`; ``offset``, offset binary (the unsigned number less half its
+        range) times `scale`; or ``thermistor``.
     scale : float
         What the number is multiplied by.
     unit : str

@@ -54,9 +54,9 @@ def _definitions() -> dict[str, dict[str, Any]]:
     }
 
 
-#: The pseudo-MSIDs by id. Of each, ``desc`` and ``longdesc``; ``msid``, its name; ``nbytes``, the bytes of its word in the
-#: telemetry; and ``value``, a function of the 8x8 readouts of its slot (anything with columns HD3TLM62 to 77, such as
-#: `aca_l0.get_slot_data` gives), of whatever quality, that gives its values.
+#: The pseudo-MSIDs by id. Of each: ``msid``, its name; ``desc`` and ``longdesc``; ``nbytes``, how many bytes its word
+#: has in the telemetry; and ``value``, a function that gives its values, good or bad, from 8x8 readouts of its slot:
+#: anything with columns HD3TLM62 to 77, such as `aca_l0.get_slot_data` gives.
 HDR3_DEF = _definitions()
 #: The ids of the pseudo-MSIDs by name.
 MSID_ALIASES = {msid.name: msid.id for msid in PSEUDO_MSIDS}

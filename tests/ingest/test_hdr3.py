@@ -1,21 +1,29 @@
 """From aca_l0 to hdr3: which readouts are good, and that the outcome depends on the files alone."""
 
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from mica_lake import catalog
 from mica_lake.archive.aca_hdr3 import MSID, MSIDset
+from mica_lake.cli import app
+from mica_lake.hdr3_msids import DEFINITIONS, PSEUDO_MSIDS
 from mica_lake.ingest import hdr3
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.times import cxcsec
 
+ROOT = Path(__file__).resolve().parents[2]
 NOON = cxcsec("2015:100:12:00:00")
 MIDNIGHT = cxcsec("2015:101")
 # A leap second before the first one.
@@ -123,7 +131,7 @@ def test_a_value_of_two_slots_needs_both_to_be_good(tmp_path: Path, lake: Path) 
 
 
 def halves(folder: Path, slot: int, time: Sequence[float] | np.ndarray, numbers: Sequence[int] | None = None) -> None:
-    """A file of slot 4 or 5 whose readouts have these numbers as their half of zero_off32_quad_c; 0, 1, ... otherwise."""
+    """A file of slot 4 or 5 with these numbers, else 0, 1, ..., as the slot's half of zero_off32_quad_c."""
     columns = readouts(slot, 8, np.asarray(time, float))
     first, second = ("HD3TLM76", "HD3TLM77") if slot == 4 else ("HD3TLM62", "HD3TLM63")
     words = np.array(range(len(time)) if numbers is None else numbers) + (2**15 if slot == 4 else 0)
@@ -388,6 +396,59 @@ def test_after_a_rebuild_without_a_loss_it_is_up_to_date(
     assert catalog.rebuild(lake) == []
     assert hdr3.ingest(lake, jobs=1).partitions == 0
     assert partitions(lake) == before
+
+
+def made_by_another(lake: Path, files: Sequence[Path], folder: Path, change: Callable[[Path], None]) -> None:
+    """A lake as a program of other definitions makes it: a copy of this one, changed, in a process of its own."""
+    shutil.copytree(ROOT / "mica_lake", folder / "mica_lake")
+    for name in ("ingest", "sql"):
+        shutil.copytree(ROOT / name, folder / "mica_lake" / name)
+    change(folder / "mica_lake")
+    code = "import sys; from mica_lake.ingest.aca_l0 import ingest; ingest(sys.argv[2:], sys.argv[1], jobs=1)"
+    command = [sys.executable, "-c", code, lake, *files]
+    subprocess.run(command, check=True, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)})
+
+
+def in_millivolts(package: Path) -> None:
+    path = package / "hdr3_msids.csv"
+    path.write_text(path.read_text().replace("linear,0.00061035,V,", "linear,0.61035,mV,"))
+
+
+def of_another_window(package: Path) -> None:
+    path = package / "hdr3_msids.py"
+    path.write_text(path.read_text().replace("PAIRING = 2.1\n", "PAIRING = 0.5\n"))
+
+
+@pytest.mark.parametrize("change", [in_millivolts, of_another_window])
+@pytest.mark.parametrize("product", ["hdr3", "aca_l0"])
+def test_what_other_definitions_made_is_named_and_derived_again(
+    tmp_path: Path, lake: Path, change: Callable[[Path], None], product: str
+) -> None:
+    for slot in (1, 4, 5):
+        time = every(4.1, MIDNIGHT - 60 + 1.025 * (slot == 5), 40)
+        a_file(tmp_path / "files", slot, time)
+    files = [tmp_path / "files"]
+    ingest(files, tmp_path / "fresh", jobs=1)
+    made_by_another(lake, files, tmp_path / "site", change)
+    before = partitions(lake)
+    assert before.keys() == partitions(tmp_path / "fresh").keys()
+    assert before != partitions(tmp_path / "fresh")
+    named = CliRunner().invoke(app, ["verify", "--lake", str(lake)])
+    assert named.exit_code == 4
+    assert all(path in named.stdout for path in before)
+    assert f"mica-lake ingest hdr3 --lake {lake}" in named.stdout.replace("\n", "")
+    arguments = ["--lake", str(lake)] if product == "hdr3" else ["--from", str(files[0]), "--lake", str(lake)]
+    assert CliRunner().invoke(app, ["ingest", product, *arguments]).exit_code == 0
+    assert partitions(lake) == partitions(tmp_path / "fresh")
+    assert CliRunner().invoke(app, ["verify", "--lake", str(lake)]).exit_code == 0
+    assert hdr3.ingest(lake, jobs=1).partitions == 0
+
+
+def test_a_description_is_no_definition() -> None:
+    for msid in PSEUDO_MSIDS:
+        assert f'"{msid.name}"' in DEFINITIONS
+        assert msid.description not in DEFINITIONS
+    assert '"3D70", "-40"' in DEFINITIONS
 
 
 def test_a_newer_revision_changes_its_day(tmp_path: Path, lake: Path) -> None:
