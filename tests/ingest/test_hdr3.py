@@ -216,7 +216,7 @@ def test_halves_are_joined_across_midnight(
     assert len(days(lake)) == 2
 
 
-@pytest.mark.parametrize("order", [(4, 5, 6), (6, 5, 4), (5, 4, 6), (4, 6, 5)])
+@pytest.mark.parametrize("order", [(4, 5, 6, 7), (7, 6, 5, 4), (4, 6, 7, 5), (4, 5, 7, 6)])
 def test_a_day_is_stale_when_slot_5_changes_on_either_side_of_midnight(
     tmp_path: Path, lake: Path, order: tuple[int, ...]
 ) -> None:
@@ -224,8 +224,9 @@ def test_a_day_is_stale_when_slot_5_changes_on_either_side_of_midnight(
     first, last = MIDNIGHT + 0.5, MIDNIGHT + 86400 - 1.0
     halves(tmp_path / "4", 4, [first, first + 4.1])
     halves(tmp_path / "4", 4, [last, last + 4.1], [2, 3])
-    halves(tmp_path / "5", 5, first - 1.0 + 4.1 * np.arange(3))
-    halves(tmp_path / "6", 5, last + 1.025 + 4.1 * np.arange(3), [10, 11, 12])
+    halves(tmp_path / "5", 5, [first - 1.0])
+    halves(tmp_path / "6", 5, [first + 3.1, first + 7.2], [1, 2])
+    halves(tmp_path / "7", 5, last + 1.025 + 4.1 * np.arange(3), [10, 11, 12])
     for folder in order:
         ingest([tmp_path / str(folder)], lake, jobs=1)
     assert joined(lake) == [(0, 0), None, (2, 10), None]
