@@ -75,6 +75,19 @@ def test_both_kinds_of_golden_cases_are_here(shared: Path) -> None:
     assert (found.count("MSIDset"), found.count("Msid")) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "nominal"),
+    [("ad_5v_ps", 5.0), ("ad_15v_ps", 15.0), ("ad_m15v_ps", -15.0), ("ad_27v_ps", 27.0), ("ad_analog_gnd", 0.0)],
+)
+def test_supply_voltages_of_flight_are_near_what_they_are_called(
+    golden: dict[str, tuple[str, dict[str, Any]]], name: str, nominal: float
+) -> None:
+    found = Msid(name, "2019:272", "2019:273", data_root=golden["l0_real"][0])
+    assert len(found.vals) > 1000
+    assert found.unit == "V"
+    np.testing.assert_allclose(found.vals, nominal, rtol=0.02, atol=0.01)
+
+
 # --- what a pseudo-MSID has -------------------------------------------------------------------------------------------
 
 
