@@ -87,21 +87,20 @@ def _dictionary() -> Iterator[str]:
     yield (
         "How the bytes of header 3 become the columns of `hdr3`. Bytes are slot:word, most significant first; word 76 "
         "is column HD3TLM76 of `aca_l0`. A thermistor is a cubic (not-a-knot) spline of signed 16-bit counts through "
-        "the 25 points of `mica_lake/hdr3_thermistor.csv`.\n"
+        "the 25 points of `mica_lake/hdr3_thermistor.csv`. Offset binary is the unsigned number less half its range: "
+        "of 16 bits, 0x8000 is 0.\n"
     )
     yield from _table(
         ("msid", "id", "bytes", "number", "scale", "unit", "type", "description"),
         (
             (
                 m.name, m.id, " ".join(f"{slot}:{word}" for slot, word in m.bytes),
-                "signed" if m.signed else "unsigned", f"{m.scale:g}" if m.kind == "linear" else m.kind,
+                m.number, f"{m.scale:.12g}" if m.kind in ("linear", "offset") else m.kind,
                 m.unit, m.type, m.description,
             )
             for m in PSEUDO_MSIDS
         ),
     )  # fmt: skip
-    yield "\nCalibrations that differ from the reference, on purpose:\n"
-    yield from _table(("msid", "id", "why"), ((m.name, m.id, m.differs) for m in PSEUDO_MSIDS if m.differs))
 
 
 def _columns(table: Table) -> Iterator[str]:

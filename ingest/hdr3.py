@@ -1,11 +1,10 @@
 """
 Header 3: from the 8x8 readouts of table `aca_l0` to table `hdr3`.
 
-A day of `hdr3` is derived from that day of `aca_l0` and the first seconds of the next: whether a readout is good
-depends on the one after it.
+A day of `hdr3` is derived from that day of `aca_l0` and the first seconds of the next, as whether a readout is good
+depends on the one after it; and, for what spans two slots, from the last seconds of the day before.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -22,17 +21,18 @@ from numpy.typing import NDArray
 
 from mica_lake import catalog
 from mica_lake.catalog import Key
-from mica_lake.hdr3_msids import PSEUDO_MSIDS
+from mica_lake.hdr3_msids import CADENCE, PAIRING, PSEUDO_MSIDS, TOLERANCE
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
+from mica_lake.ingest.source_files import derived_from
 from mica_lake.partition_file import read_partition
 from mica_lake.s3 import LakePath
 from mica_lake.tables import ACA_L0, HDR3
 from mica_lake.times import day_start
 
-# A readout's header is whole if the slot's next 8x8 readout follows this long after it.
-CADENCE, TOLERANCE = 4.1, 0.001
 WORDS = (*range(62, 68), *range(72, 78))
+# Slots with bytes of values whose other bytes, and times, are another slot's.
+COMPLETING = frozenset[int]().union(*(msid.other_slots for msid in PSEUDO_MSIDS))
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,21 @@ class Job:
         The lake.
     day : datetime.date
         The day.
-    today, tomorrow : dict
-        The partitions of `aca_l0` of this day and the next: slot -> path relative to the lake.
+    yesterday, today, tomorrow : dict
+        The partitions of `aca_l0` of the day before (of `COMPLETING` slots only), this day and the next: slot -> path
+        relative to the lake.
     """
 
     root: LakePath
     day: date
+    yesterday: Mapping[int, str]
     today: Mapping[int, str]
     tomorrow: Mapping[int, str]
 
     @property
     def derived_from(self) -> str:
-        """What the day is derived from, as a checksum of the names of its sources, which hold their checksums."""
-        names = "\n".join([*sorted(self.today.values()), "", *sorted(self.tomorrow.values())])
-        return hashlib.sha256(names.encode()).hexdigest()
+        """A checksum of the definitions, and of the names of the day's sources, which hold their checksums."""
+        return derived_from([sorted(d.values()) for d in (self.yesterday, self.today, self.tomorrow)])
 
 
 def derive(job: Job) -> dict[str, Any]:
@@ -76,51 +77,77 @@ def derive(job: Job) -> dict[str, Any]:
     dict
         Its row in the catalog.
     """
-    readouts = {slot: _readouts(job, slot) for slot in job.today}
+    midnights = day_start(job.day), day_start(job.day + timedelta(days=1))
+    completing = COMPLETING & {*job.yesterday, *job.today, *job.tomorrow}
+    around = {
+        slot: _readouts(job, slot, PAIRING if slot in completing else 0) for slot in job.today.keys() | completing
+    }
+    readouts = {slot: around[slot].between(*midnights) for slot in job.today}
     times = np.unique(np.concatenate([r.times for r in readouts.values()]))
+    rows = {slot: np.searchsorted(times, r.times) for slot, r in readouts.items()}
     slots = np.zeros(len(times), np.uint8)
-    words = {}
-    good = {}
-    for slot, r in readouts.items():
-        rows = np.searchsorted(times, r.times)
-        slots[rows] |= np.uint8(1 << slot)
-        good[slot] = np.zeros(len(times), bool)
-        good[slot][rows] = r.good
-        words[slot] = np.zeros((len(times), len(WORDS)), np.uint8)
-        words[slot][rows] = r.words
+    for slot in readouts:
+        slots[rows[slot]] |= np.uint8(1 << slot)
     columns: list[pa.Array] = [pa.array(times), pa.array(slots)]
     for msid in PSEUDO_MSIDS:
-        if not msid.slots <= readouts.keys():
+        if msid.slot not in readouts or not msid.other_slots <= around.keys():
             columns.append(pa.nulls(len(times), msid.type))
             continue
-        valid = np.logical_and.reduce([good[slot] for slot in msid.slots])
-        values = msid.values(np.column_stack([words[slot][:, WORDS.index(word)] for slot, word in msid.bytes]))
-        columns.append(pa.array(values, mask=~valid, from_pandas=False).cast(msid.type))
-    rows = pa.Table.from_arrays(columns, schema=HDR3.schema)
-    return catalog.pin(job.root, HDR3, Key(job.day), rows, [], job.derived_from)
+        own = readouts[msid.slot]
+        sources = {msid.slot: own} | {slot: around[slot].nearest(own.times) for slot in msid.other_slots}
+        found = msid.values(np.column_stack([sources[slot].words[:, WORDS.index(word)] for slot, word in msid.bytes]))
+        values, missing = np.zeros(len(times), found.dtype), np.ones(len(times), bool)
+        values[rows[msid.slot]] = found
+        missing[rows[msid.slot]] = ~np.logical_and.reduce([source.good for source in sources.values()])
+        columns.append(pa.array(values, mask=missing, from_pandas=False).cast(msid.type))
+    return catalog.pin(
+        job.root, HDR3, Key(job.day), pa.Table.from_arrays(columns, schema=HDR3.schema), [], job.derived_from
+    )
 
 
 @dataclass(frozen=True)
 class _Readouts:
-    """The 8x8 readouts of a slot on a day."""
+    """Some 8x8 readouts of a slot, in time order."""
 
     times: NDArray[np.float64]
     good: NDArray[np.bool_]
     words: NDArray[np.uint8]
 
+    def between(self, start: float, stop: float) -> "_Readouts":
+        """Those with start <= time < stop."""
+        within = slice(*np.searchsorted(self.times, [start, stop]))
+        return _Readouts(self.times[within], self.good[within], self.words[within])
 
-def _readouts(job: Job, slot: int) -> _Readouts:
+    def nearest(self, times: NDArray[np.float64]) -> "_Readouts":
+        """For each of some times the nearest good one, the earlier of two as near; bad if it is too far away."""
+        own, words = self.times[self.good], self.words[self.good]
+        if not len(own):
+            return _Readouts(times, np.zeros(len(times), bool), np.zeros((len(times), len(WORDS)), np.uint8))
+        after = np.searchsorted(own, times).clip(max=len(own) - 1)
+        before = (after - 1).clip(min=0)
+        nearest = np.where(np.abs(times - own[before]) <= np.abs(own[after] - times), before, after)
+        return _Readouts(times, np.abs(own[nearest] - times) <= PAIRING, words[nearest])
+
+
+def _readouts(job: Job, slot: int, beside: float) -> _Readouts:
+    """Those of the day, and those up to so many seconds before and after it."""
+    time = pc.field("TIME")
+    start, stop = day_start(job.day) - beside, day_start(job.day + timedelta(days=1)) + beside
     names = [f"HD3TLM{word}" for word in WORDS]
-    rows = _read_8x8(job.root / job.today[slot], ["TIME", *names])
+    parts = [
+        _read_8x8(job.root / paths[slot], ["TIME", *names], condition)
+        for paths, condition in (
+            (job.yesterday if beside else {}, time >= start),
+            (job.today, None),
+            (job.tomorrow, time < stop + CADENCE + TOLERANCE),
+        )
+        if slot in paths
+    ]
+    rows = pa.concat_tables(parts)
     times = rows.column("TIME").to_numpy()
-    following = np.empty(0)
-    if slot in job.tomorrow:
-        midnight = day_start(job.day + timedelta(days=1))
-        until = pc.field("TIME") < midnight + CADENCE + TOLERANCE
-        following = _read_8x8(job.root / job.tomorrow[slot], ["TIME"], until).column("TIME").to_numpy()
-    gaps = np.diff(np.concatenate([times, following[:1], [np.inf]]))[: len(times)]
-    words = [rows.column(name).to_numpy() for name in names]
-    return _Readouts(times, np.abs(gaps - CADENCE) <= TOLERANCE, np.column_stack(words))
+    good = np.abs(np.diff(times, append=np.inf) - CADENCE) <= TOLERANCE
+    words = np.column_stack([rows.column(name).to_numpy() for name in names])
+    return _Readouts(times, good, words).between(start, stop)
 
 
 def _read_8x8(path: LakePath, columns: list[str], condition: pc.Expression | None = None) -> pa.Table:
@@ -152,14 +179,15 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
     derived: dict[int, str] = {}
     columns = ("table_name", "day_number", "slot", "path", "derived_from", "definition")
     rows = zip(*(partition.column(name).to_pylist() for name in columns), strict=True)
-    for name, number, slot, path, derived_from, definition in rows:
+    for name, number, slot, path, made_from, definition in rows:
         if name == ACA_L0.name:
             sources.setdefault(number, {})[slot] = path
         elif name == HDR3.name:
-            derived[number] = derived_from if definition == HDR3.definition else ""
+            derived[number] = made_from if definition == HDR3.definition else ""
     jobs = []
     for number, today in sorted(sources.items()):
-        job = Job(root, catalog.EPOCH + timedelta(days=number), today, sources.get(number + 1, {}))
+        yesterday = {slot: path for slot, path in sources.get(number - 1, {}).items() if slot in COMPLETING}
+        job = Job(root, catalog.EPOCH + timedelta(days=number), yesterday, today, sources.get(number + 1, {}))
         if derived.get(number) != job.derived_from:
             jobs.append(job)
     return jobs, [Key(catalog.EPOCH + timedelta(days=number)) for number in sorted(derived.keys() - sources.keys())]

@@ -7,6 +7,7 @@ calibration in ``hdr3_thermistor.csv``.
 """
 
 import csv
+import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -29,17 +30,16 @@ class PseudoMsid:
     bytes : tuple of (slot, word)
         Its bytes, most significant first; word 76 is column HD3TLM76.
     signed : bool
-        Whether they are a signed number.
+        Whether they are a two's complement number.
     kind : str
-        ``bits``, ``linear`` or ``thermistor``.
+        ``bits``; ``linear``, a number times `scale`; ``offset``, offset binary (the unsigned number less half its
+        range) times `scale`; or ``thermistor``.
     scale : float
-        What the number is multiplied by, for a linear one.
+        What the number is multiplied by.
     unit : str
         Unit of its values.
     description : str
         What it is.
-    differs : str
-        Where its calibration differs from the reference's, and why.
     """
 
     name: str
@@ -50,12 +50,21 @@ class PseudoMsid:
     scale: float
     unit: str
     description: str
-    differs: str
 
     @property
-    def slots(self) -> frozenset[int]:
-        """The slots whose readouts carry it."""
-        return frozenset(slot for slot, _ in self.bytes)
+    def slot(self) -> int:
+        """The slot of its most significant byte: the times of its values are those of this slot's readouts."""
+        return self.bytes[0][0]
+
+    @property
+    def other_slots(self) -> frozenset[int]:
+        """The slots that its other bytes come from."""
+        return frozenset(slot for slot, _ in self.bytes) - {self.slot}
+
+    @property
+    def number(self) -> str:
+        """How its bytes are read as a number."""
+        return "offset binary" if self.kind == "offset" else "signed" if self.signed else "unsigned"
 
     @property
     def type(self) -> pa.DataType:
@@ -82,13 +91,17 @@ class PseudoMsid:
         --------
         >>> BY_NAME["ccd_temp"].values(np.array([[0xFC, 0x18]], np.uint8))
         array([-10.])
+        >>> BY_NAME["zero_off16_quad_a"].values(np.array([[0x80, 0xFA]], np.uint8))
+        array([250])
         """
         counts: NDArray[Any] = np.zeros(len(words), np.int64)
         for column in range(words.shape[1]):
             counts = counts << 8 | words[:, column]
+        half = 1 << (8 * words.shape[1] - 1)
         if self.signed:
-            half = 1 << (8 * words.shape[1] - 1)
             counts = (counts ^ half) - half
+        elif self.kind == "offset":
+            counts -= half
         if self.kind == "thermistor":
             temperatures: NDArray[np.float64] = _temperatures()[counts + 32768]
             return temperatures
@@ -136,11 +149,26 @@ def _declared(row: dict[str, str]) -> PseudoMsid:
         float(row["scale"] or 1),
         row["unit"].replace("deg C", "°C"),
         row["description"],
-        row["differs"],
     )
 
+
+# A readout's header is whole if the slot's next 8x8 readout follows this long after it.
+CADENCE, TOLERANCE = 4.1, 0.001
+# The bytes of a value that spans two slots belong together if their readouts are at most this far apart.
+PAIRING = 2.1
+# To be raised when values come out otherwise though nothing that DEFINITIONS names has changed.
+RULES = 2
 
 #: All of them, by slot and word.
 PSEUDO_MSIDS = tuple(_declared(row) for row in _read("hdr3_msids.csv"))
 BY_NAME = {msid.name: msid for msid in PSEUDO_MSIDS}
 BY_ID = {msid.id: msid for msid in PSEUDO_MSIDS}
+
+#: What decides the values, beside the readouts: days that were derived by other definitions are derived again.
+DEFINITIONS = json.dumps(
+    {
+        "msids": [[m.name, m.bytes, m.signed, m.kind, m.scale, m.unit] for m in PSEUDO_MSIDS],
+        "thermistor": [list(row.values()) for row in _read("hdr3_thermistor.csv")],
+        "rules": [RULES, CADENCE, TOLERANCE, PAIRING],
+    }
+)

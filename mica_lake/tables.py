@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mica_lake.hdr3_msids import PSEUDO_MSIDS
+from mica_lake.hdr3_msids import DEFINITIONS, PSEUDO_MSIDS
 from mica_lake.stat_columns import columns_of
 
 ALL_SIZES = (4, 6, 8)
@@ -193,6 +193,7 @@ HDR3 = Table(
     ),
     row_group_rows=32768,
     order=("TIME",),
+    definitions=DEFINITIONS,
 )
 DARK_CAL = Table(
     "dark_cal",

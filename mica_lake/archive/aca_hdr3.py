@@ -2,7 +2,7 @@
 
 import copy as copying
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,49 @@ from mica_lake.lake import open_lake
 from mica_lake.tables import ACA_L0
 from mica_lake.times import cxcsec, utc
 
-__all__ = ["MSID", "MSIDset", "Msid", "msids"]
+__all__ = ["HDR3_DEF", "MSID", "MSID_ALIASES", "MSIDset", "Msid", "msids"]
+
+
+def _short(msid: PseudoMsid) -> str:
+    return msid.description.split(" (")[0].split(";")[0].split(":")[0]
+
+
+def _value_of(msid: PseudoMsid) -> Callable[[Any], NDArray[Any]]:
+    def value(slot_data: Any) -> NDArray[Any]:
+        if msid.other_slots:
+            slots = " and ".join(map(str, sorted({msid.slot, *msid.other_slots})))
+            raise ValueError(f"{msid.name} has bytes of slots {slots}: MSID({msid.name!r}, start, stop) joins them")
+        columns = [slot_data[f"HD3TLM{word}"] for _, word in msid.bytes]
+        values = msid.values(np.column_stack([np.ma.getdata(column) for column in columns]).astype(np.uint8))
+        if not any(isinstance(column, np.ma.MaskedArray) for column in columns):
+            return values
+        return np.ma.MaskedArray(values, np.logical_or.reduce([np.ma.getmaskarray(column) for column in columns]))
+
+    return value
+
+
+def _definitions() -> dict[str, dict[str, Any]]:
+    # The bytes of all slots in a row: a word of the telemetry ends where the next begins.
+    telemetry = [f"{slot}{word}" for slot in range(8) for word in (*range(62, 68), *range(72, 78))]
+    begins = [*(telemetry.index(msid.id) for msid in PSEUDO_MSIDS), len(telemetry)]
+    return {
+        msid.id: {
+            "desc": _short(msid),
+            "msid": msid.name,
+            "longdesc": msid.description,
+            "nbytes": begins[n + 1] - begins[n],
+            "value": _value_of(msid),
+        }
+        for n, msid in enumerate(PSEUDO_MSIDS)
+    }
+
+
+#: The pseudo-MSIDs by id. Of each: ``msid``, its name; ``desc`` and ``longdesc``; ``nbytes``, how many bytes its word
+#: has in the telemetry; and ``value``, a function that gives its values, good or bad, from 8x8 readouts of its slot:
+#: anything with columns HD3TLM62 to 77, such as `aca_l0.get_slot_data` gives.
+HDR3_DEF = _definitions()
+#: The ids of the pseudo-MSIDs by name.
+MSID_ALIASES = {msid.name: msid.id for msid in PSEUDO_MSIDS}
 
 
 def _find(msid: str) -> PseudoMsid:
@@ -45,7 +87,7 @@ def _read(
     rows = open_lake(data_root).arrow(
         f"SELECT {', '.join(['TIME', 'SLOTS', *names])} FROM hdr3_data($start, $stop)", {"start": tstart, "stop": tstop}
     )
-    flags = np.uint8(sum(1 << slot for slot in {slot for msid in wanted for slot in msid.slots}))
+    flags = np.uint8(sum(1 << slot for slot in {msid.slot for msid in wanted}))
     slots, _ = values_and_mask(rows.column("SLOTS"), np.uint8)
     # Mostly all rows are wanted, and then a condition in the query would copy them for nothing.
     chosen: Any = slice(None) if (slots & flags).all() else (slots & flags) != 0
@@ -68,8 +110,8 @@ class MSID:
         Its name (``ccd_temp``) or id (``676``).
     start, stop : time
         Readouts with start <= time <= stop, in any form that `mica_lake.times.cxcsec` takes.
-    msid_data : mapping, optional
-        Its ``times`` and ``vals``, if they are at hand.
+    msid_data : MSID or mapping, optional
+        Another `MSID` of the same, or a mapping, whose ``times`` and ``vals`` are taken as they are.
     filter_bad : bool
         Whether values that are masked are left out.
     data_root : path, optional
@@ -83,7 +125,7 @@ class MSID:
         Its values in `unit`, float64 or int64; masked where the readout's header is not whole. Without bad values, a
         plain array.
     times : numpy.ndarray of float64, shape (n,)
-        Times of the 8x8 readouts of the slots that carry it, CXC seconds.
+        Times of the 8x8 readouts of the slot that carries it, CXC seconds; of the slot of its high half if two do.
     unit, desc, longdesc : str
         Its unit, what it is in short, and in full.
     tstart, tstop : float
@@ -96,7 +138,7 @@ class MSID:
     MissingDataError
         If there is no such pseudo-MSID.
     ValueError
-        If a time is none, or stop is before start.
+        If a time is none, stop is before start, or `msid_data` is of another pseudo-MSID.
 
     Examples
     --------
@@ -110,19 +152,23 @@ class MSID:
         msid: str,
         start: Any,
         stop: Any,
-        msid_data: Mapping[str, Any] | None = None,
+        msid_data: "MSID | Mapping[str, Any] | None" = None,
         filter_bad: bool = False,
         data_root: str | os.PathLike[str] | None = None,
     ) -> None:
         found = _find(msid)
         self.msid, self.hdr3_msid, self.unit = found.name, found.id, found.unit
-        self.desc, self.longdesc = found.description.split(" (")[0].split(";")[0].split(":")[0], found.description
+        self.desc, self.longdesc = _short(found), found.description
         self.tstart, self.tstop = _interval(start, stop)
         if msid_data is None:
             self.times, values = _read([found], self.tstart, self.tstop, data_root)
             self.vals: Any = values[found.name]
-        else:
+        elif isinstance(msid_data, Mapping):
             self.times, self.vals = msid_data["times"], msid_data["vals"]
+        elif msid_data.hdr3_msid == found.id:
+            self.times, self.vals = msid_data.times, msid_data.vals
+        else:
+            raise ValueError(f"msid_data is of {msid_data.msid!r}, not of {found.name!r}")
         self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
         if filter_bad:
             self.filter_bad()
@@ -185,7 +231,7 @@ class Msid(MSID):
 
 class MSIDset(dict[str, MSID]):
     """
-    Several pseudo-MSIDs on one time axis.
+    Several pseudo-MSIDs on one time axis, by the names they were asked for.
 
     The axis has the times of the 8x8 readouts of all slots that carry one of them; a value is masked where its slot has
     no good readout.
@@ -196,6 +242,15 @@ class MSIDset(dict[str, MSID]):
         Names or ids.
     start, stop, data_root
         As of `MSID`.
+
+    Attributes
+    ----------
+    times : numpy.ndarray of float64
+        The time axis, CXC seconds.
+    tstart, tstop : float
+        Start and stop, CXC seconds.
+    datestart, datestop : str
+        Start and stop, UTC.
 
     Raises
     ------
@@ -216,6 +271,7 @@ class MSIDset(dict[str, MSID]):
         found = [_find(msid) for msid in asked]
         super().__init__()
         self.tstart, self.tstop = _interval(start, stop)
+        self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
         self.times, values = _read(found, self.tstart, self.tstop, data_root)
         for name, msid in zip(asked, found, strict=True):
             self[name] = MSID(name, self.tstart, self.tstop, {"times": self.times, "vals": values[msid.name]})

@@ -97,7 +97,7 @@ def _vcdu(time: ArrayLike) -> NDArray[np.int64]:
     return np.rint((np.asarray(time) + (_LAG - _ZERO)) / _RATE).astype(np.int64)
 
 
-def times(start: float, stop: float, imgsize: int) -> NDArray[np.float64]:
+def times(start: float, stop: float, imgsize: int, *, phase: int = 0) -> NDArray[np.float64]:
     """Give the times at which the camera reads out images of one size.
 
     Parameters
@@ -106,12 +106,14 @@ def times(start: float, stop: float, imgsize: int) -> NDArray[np.float64]:
         Interval in CXC seconds; `start` is inside, `stop` is not.
     imgsize : int
         4, 6 or 8.
+    phase : int
+        How many steps of 1.025 s the slot's readouts come after those of phase 0.
 
     Returns
     -------
     ndarray of float64, shape (n,)
         Readout times (column TIME) in CXC seconds, 1.025, 2.05 or 4.1 s apart. They lie on the clock's grid, whatever
-        `start`: every 8x8 readout coincides with a 6x6 one. Empty where nothing falls inside.
+        `start`: every 8x8 readout coincides with a 6x6 one of the same phase. Empty where nothing falls inside.
 
     Raises
     ------
@@ -127,10 +129,10 @@ def times(start: float, stop: float, imgsize: int) -> NDArray[np.float64]:
     _check(0, imgsize)
     if not -math.inf < start <= stop < math.inf:
         raise ValueError(f"stop {stop!r} must be a time at or after start {start!r}")
-    step, phase = _STEP[imgsize], _PHASE[imgsize]
-    first, last = (math.floor(((t + _LAG - _ZERO) / _RATE - phase) / step) for t in (start, stop))
+    step, begin = _STEP[imgsize], _PHASE[imgsize] + _STEP[4] * phase
+    first, last = (math.floor(((t + _LAG - _ZERO) / _RATE - begin) / step) for t in (start, stop))
     # One more at each end, then an exact comparison: a bound may itself be a readout's time, give or take a rounding.
-    grid = _ZERO + _RATE * (np.arange(first, last + 2, dtype=np.float64) * step + phase) - _LAG
+    grid = _ZERO + _RATE * (np.arange(first, last + 2, dtype=np.float64) * step + begin) - _LAG
     return grid[(grid >= start) & (grid < stop)]
 
 
@@ -191,12 +193,12 @@ def _header3(
     """Give the twelve bytes of header 3 telemetry of each readout, shape (n, 12)."""
     ccd, house, lens, mirror = (temps[name] for name in ("TEMPCCD", "TEMPHOUS", "TEMPPRIM", "TEMPSEC"))
     wobble = 2.5 * np.sin(time / 1900 + slot)
+    # Offset of each CCD quadrant, in offset binary with 16 bits of fraction; slots 3 to 5 have it with and without.
+    offsets = [((2**15 + 250 + 9 * q + 2.5 * np.sin(time / 1900 + q)) * 2**16).astype(np.int64) for q in range(4)]
+    counts = [(offset + 2**15) >> 16 for offset in offsets]
 
     def thermistor(celsius: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.interp(celsius, _THERMISTOR_C, _THERMISTOR_COUNTS)
-
-    def offset(value: int) -> list[ArrayLike]:
-        return [value + wobble, (time * 37).astype(np.int64)]
 
     words: list[ArrayLike]
     if slot == 0:
@@ -207,11 +209,11 @@ def _header3(
     elif slot == 2:
         words = [thermistor(t) for t in (mirror, lens + 0.3, lens + 0.1, house, house + 0.2, lens)]
     elif slot == 3:
-        words = [0x1400 | vcdu // 4 & 0xFF, 128125 >> 16, 128125 & 0xFFFF, *(250 + 9 * q + wobble for q in range(3))]
+        words = [0x1400 | vcdu // 4 & 0xFF, 128125 >> 16, 128125 & 0xFFFF, *counts[:3]]
     elif slot == 4:
-        words = [277 + wobble, *offset(250), *offset(259), 268]
+        words = [counts[3], offsets[0] >> 16, offsets[0], offsets[1] >> 16, offsets[1], offsets[2] >> 16]
     elif slot == 5:
-        words = [(time * 37).astype(np.int64), *offset(277), 8000, 28, 9 + wobble]
+        words = [offsets[2], offsets[3] >> 16, offsets[3], 8000, 28, 9 + wobble]
     elif slot == 6:
         words = [0, 0, 0, vcdu // 16 >> 8, vcdu // 16 << 8, np.rint(ccd * 100)]
     else:
@@ -695,12 +697,15 @@ class _File:
     compress: bool = True
     late: float = 0.0
     current: bool = True
+    phase: int = 0
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        return times(self.start, self.stop, self.imgsize, phase=self.phase)
 
     def write(self) -> tuple[Path, dict[str, object] | None]:
         """Write the file, and give its path and, if it is current, its row in the table of files."""
-        columns = readouts(
-            self.slot, self.imgsize, times(self.start, self.stop, self.imgsize), seed=self.seed, newer=self.newer
-        )
+        columns = readouts(self.slot, self.imgsize, self.times, seed=self.seed, newer=self.newer)
         if self.incomplete:
             for name in _HDR3:
                 columns[name][-1] = 0
@@ -741,15 +746,17 @@ def _plan(
     file_seconds: float,
     newer: bool,
     hard_cases: bool,
+    in_phase: bool,
     ska: bool,
 ) -> Iterator[_File]:
-    """Give the files of an archive."""
+    """Give the files of an archive, some of which may have no readouts."""
     segments = list(_segments(start, stop, seed, file_seconds, hard_cases))
     for i, (a, b, sizes) in enumerate(segments):
         following = segments[i + 1] if i + 1 < len(segments) else (b, b, [8] * 8)
         for slot in slots:
             incomplete = sizes[slot] == 8 and (following[0] != b or following[2][slot] != 8)
-            file = _File(directory, ska, slot, sizes[slot], a, b, seed, newer, incomplete)
+            phase = 0 if in_phase else int(_rng(seed, 0, 4, slot).integers(4))
+            file = _File(directory, ska, slot, sizes[slot], a, b, seed, newer, incomplete, phase=phase)
             # Another seed, so that a superseded readout can be told from a current one.
             old = replace(file, seed=seed + 2**32, current=False)
             if hard_cases and i == 0 and slot == slots[-1]:
@@ -774,6 +781,7 @@ def archive(
     file_seconds: float = 6430.0,
     newer: bool = False,
     hard_cases: bool = True,
+    in_phase: bool = True,
     ska: bool = False,
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
@@ -800,6 +808,8 @@ def archive(
         files of revision 1 beside revision 2: some of the same interval, some that start a second later and end
         half-way. A superseded file has values of its own. Without: revision 1 only, slots 0 to 2 always 8x8, the
         others 6x6, no gap.
+    in_phase : bool
+        Whether all slots are read out together. Without, each is 0 to 3 steps of 1.025 s behind, by the seed.
     ska : bool
         Lay the files out as mica does, in data/mica/archive/aca0/YYYY/DDD, and list the current ones in the table
         archfiles of archfiles.db3 (SQLite) there.
@@ -839,7 +849,8 @@ def archive(
     times(start, stop, 8)  # Raises what it raises.
     top = Path(root) / "data/mica/archive/aca0" if ska else Path(root)
     top.mkdir(parents=True, exist_ok=True)
-    plan = list(_plan(top, start, stop, seed, slots, file_seconds, newer, hard_cases, ska))
+    files = _plan(top, start, stop, seed, slots, file_seconds, newer, hard_cases, in_phase, ska)
+    plan = [file for file in files if len(file.times)]
     done = []
     for result in _map(plan, jobs):
         done.append(result)

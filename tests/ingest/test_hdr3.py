@@ -1,21 +1,29 @@
 """From aca_l0 to hdr3: which readouts are good, and that the outcome depends on the files alone."""
 
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from mica_lake import catalog
 from mica_lake.archive.aca_hdr3 import MSID, MSIDset
+from mica_lake.cli import app
+from mica_lake.hdr3_msids import DEFINITIONS, PSEUDO_MSIDS
 from mica_lake.ingest import hdr3
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.times import cxcsec
 
+ROOT = Path(__file__).resolve().parents[2]
 NOON = cxcsec("2015:100:12:00:00")
 MIDNIGHT = cxcsec("2015:101")
 # A leap second before the first one.
@@ -109,9 +117,132 @@ def test_a_value_of_two_slots_needs_both_to_be_good(tmp_path: Path, lake: Path) 
     a_file(tmp_path / "files", 4, np.delete(time, 2))
     a_file(tmp_path / "files", 5, np.delete(time, 5))
     ingest([tmp_path / "files"], lake, jobs=1)
-    # Slot 4 is bad at 1, absent at 2; slot 5 is bad at 4, absent at 5; both end at 7.
-    assert good(lake, "zero_off32_quad_c") == [True, False, False, True, False, False, True, False]
+    # Slot 4 is bad at 1, absent at 2; slot 5 is bad at 4, absent at 5; both end at 7. The times are those of slot 4.
+    assert good(lake, "zero_off32_quad_c") == [True, False, True, False, False, True, False]
+    assert MSID("zero_off32_quad_c", *EVER, data_root=lake).times.tolist() == np.delete(time, 2).tolist()
     assert good(lake, "zero_off32_quad_d") == [True, True, True, True, False, True, False]
+    # Where a set has another pseudo-MSID of slot 5, its axis has the times of both.
+    both = MSIDset(["zero_off32_quad_c", "zero_off32_quad_d"], *EVER, data_root=lake)
+    found = (~np.ma.getmaskarray(both["zero_off32_quad_c"].vals)).tolist()
+    assert (both.times.tolist(), found) == (time.tolist(), [True, False, False, True, False, False, True, False])
+
+
+# --- a value whose halves are in two slots ----------------------------------------------------------------------------
+
+
+def halves(folder: Path, slot: int, time: Sequence[float] | np.ndarray, numbers: Sequence[int] | None = None) -> None:
+    """A file of slot 4 or 5 with these numbers, else 0, 1, ..., as the slot's half of zero_off32_quad_c."""
+    columns = readouts(slot, 8, np.asarray(time, float))
+    first, second = ("HD3TLM76", "HD3TLM77") if slot == 4 else ("HD3TLM62", "HD3TLM63")
+    words = np.array(range(len(time)) if numbers is None else numbers) + (2**15 if slot == 4 else 0)
+    columns[first], columns[second] = (words >> 8).astype(np.uint8), (words & 0xFF).astype(np.uint8)
+    folder.mkdir(exist_ok=True)
+    write_file(folder, slot, columns)
+
+
+def joined(lake: Path) -> list[tuple[int, int] | None]:
+    """For each readout of slot 4, the numbers of both halves of its zero_off32_quad_c, or None."""
+    found = MSID("zero_off32_quad_c", *EVER, data_root=lake).vals.tolist()
+    return [None if value is None else (int(value // 1), int(value % 1 * 65536)) for value in found]
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [
+        (0.0, [(0, 0), (1, 1), (2, 2), (3, 3)]),
+        (1.025, [(0, 0), (1, 1), (2, 2), (3, 3)]),
+        (-1.025, [(0, 0), (1, 1), (2, 2), (3, 3)]),
+        (2.0, [(0, 0), (1, 1), (2, 2), (3, 3)]),
+        (3.075, [None, (1, 0), (2, 1), (3, 2)]),
+        (-3.075, [(0, 1), (1, 2), (2, 3), None]),
+    ],
+)
+def test_slots_out_of_phase_are_joined(
+    tmp_path: Path, lake: Path, late: float, expected: list[tuple[int, int] | None]
+) -> None:
+    time = every(4.1, NOON, 5)
+    halves(tmp_path / "files", 4, time)
+    halves(tmp_path / "files", 5, time + late)
+    ingest([tmp_path / "files"], lake, jobs=1)
+    assert joined(lake) == [*expected, None]
+    assert MSID("zero_off32_quad_c", *EVER, data_root=lake).times.tolist() == time.tolist()
+
+
+@pytest.mark.parametrize(
+    ("apart", "expected"), [(2.099, (0, 5)), (2.101, None), (-2.099, (0, 5)), (-2.101, None), (9.0, None)]
+)
+def test_halves_more_than_2_1_s_apart_are_not_joined(
+    tmp_path: Path, lake: Path, apart: float, expected: tuple[int, int] | None
+) -> None:
+    halves(tmp_path / "files", 4, [NOON, NOON + 4.1])
+    halves(tmp_path / "files", 5, [NOON + apart, NOON + apart + 4.1], [5, 6])
+    ingest([tmp_path / "files"], lake, jobs=1)
+    assert joined(lake) == [expected, None]
+
+
+def test_of_two_as_near_the_earlier_is_joined(tmp_path: Path, lake: Path) -> None:
+    cadence = 2099 / 512  # 4.1 s, but for 0.4 ms: a binary fraction, so that its half is exact
+    time = 2.0**29 + cadence * np.arange(4)
+    halves(tmp_path / "files", 4, time)
+    halves(tmp_path / "files", 5, time - cadence / 2)
+    ingest([tmp_path / "files"], lake, jobs=1)
+    # That of slot 5 after the last good one of slot 4 is bad.
+    assert joined(lake) == [(0, 0), (1, 1), (2, 2), None]
+
+
+def test_a_nearer_one_that_is_bad_is_passed_over(tmp_path: Path, lake: Path) -> None:
+    time = every(4.1, NOON, 4)
+    halves(tmp_path / "files", 4, time)
+    # Slot 5 begins anew 1.9 s after its readout 1, which is bad.
+    halves(tmp_path / "files", 5, [*(time[:2] - 0.1), *(time[1] + 1.8 + 4.1 * np.arange(3))])
+    ingest([tmp_path / "files"], lake, jobs=1)
+    assert joined(lake) == [(0, 0), (1, 2), (2, 3), None]
+
+
+@pytest.mark.parametrize("midnight", [MIDNIGHT, LEAP], ids=["plain", "leap second"])
+@pytest.mark.parametrize("late", [-1.025, 1.025, 3.075])
+@pytest.mark.parametrize("before", [0.001, 1.0, 3.5])
+def test_halves_are_joined_across_midnight(
+    tmp_path: Path, lake: Path, midnight: float, late: float, before: float
+) -> None:
+    time = every(4.1, midnight - 8.2 - before, 6)
+    halves(tmp_path / "files", 4, time)
+    halves(tmp_path / "files", 5, time + late)
+    ingest([tmp_path / "files"], lake, jobs=1)
+    if late == 3.075:
+        assert joined(lake) == [None, *((n, n - 1) for n in range(1, 5)), None]
+    else:
+        assert joined(lake) == [*((n, n) for n in range(5)), None]
+    assert len(days(lake)) == 2
+
+
+@pytest.mark.parametrize("order", [(4, 5, 6, 7), (7, 6, 5, 4), (4, 6, 7, 5), (4, 5, 7, 6)])
+def test_a_day_is_stale_when_slot_5_changes_on_either_side_of_midnight(
+    tmp_path: Path, lake: Path, order: tuple[int, ...]
+) -> None:
+    """Slot 4 on one day only; of slot 5, what it is joined with is of the day before and the day after."""
+    first, last = MIDNIGHT + 0.5, MIDNIGHT + 86400 - 1.0
+    halves(tmp_path / "4", 4, [first, first + 4.1])
+    halves(tmp_path / "4", 4, [last, last + 4.1], [2, 3])
+    halves(tmp_path / "5", 5, [first - 1.0])
+    halves(tmp_path / "6", 5, [first + 3.1, first + 7.2], [1, 2])
+    halves(tmp_path / "7", 5, last + 1.025 + 4.1 * np.arange(3), [10, 11, 12])
+    for folder in order:
+        ingest([tmp_path / str(folder)], lake, jobs=1)
+    assert joined(lake) == [(0, 0), None, (2, 10), None]
+    assert hdr3.ingest(lake, jobs=1).partitions == 0
+
+
+def test_slot_5_of_another_day_alone_makes_no_row(tmp_path: Path, lake: Path) -> None:
+    halves(tmp_path / "files", 5, MIDNIGHT - 6 + 4.1 * np.arange(2))
+    halves(tmp_path / "files", 6, MIDNIGHT + 1 + 4.1 * np.arange(2))
+    ingest([tmp_path / "files"], lake, jobs=1)
+    assert Lake(lake).sql("SELECT SLOTS, zero_off32_quad_c FROM hdr3_data(0, 1e9)").fetchall() == [
+        (32, None), (32, None), (64, None), (64, None),
+    ]  # fmt: skip
+
+
+# --- across midnight --------------------------------------------------------------------------------------------------
 
 
 def test_quality_does_not_matter(tmp_path: Path, lake: Path) -> None:
@@ -266,6 +397,59 @@ def test_after_a_rebuild_without_a_loss_it_is_up_to_date(
     assert catalog.rebuild(lake) == []
     assert hdr3.ingest(lake, jobs=1).partitions == 0
     assert partitions(lake) == before
+
+
+def made_by_another(lake: Path, files: Sequence[Path], folder: Path, change: Callable[[Path], None]) -> None:
+    """A lake as a program of other definitions makes it: a copy of this one, changed, in a process of its own."""
+    shutil.copytree(ROOT / "mica_lake", folder / "mica_lake")
+    for name in ("ingest", "sql"):
+        shutil.copytree(ROOT / name, folder / "mica_lake" / name)
+    change(folder / "mica_lake")
+    code = "import sys; from mica_lake.ingest.aca_l0 import ingest; ingest(sys.argv[2:], sys.argv[1], jobs=1)"
+    command = [sys.executable, "-c", code, lake, *files]
+    subprocess.run(command, check=True, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)})
+
+
+def in_millivolts(package: Path) -> None:
+    path = package / "hdr3_msids.csv"
+    path.write_text(path.read_text().replace("linear,0.00061035,V,", "linear,0.61035,mV,"))
+
+
+def of_another_window(package: Path) -> None:
+    path = package / "hdr3_msids.py"
+    path.write_text(path.read_text().replace("PAIRING = 2.1\n", "PAIRING = 0.5\n"))
+
+
+@pytest.mark.parametrize("change", [in_millivolts, of_another_window])
+@pytest.mark.parametrize("product", ["hdr3", "aca_l0"])
+def test_what_other_definitions_made_is_named_and_derived_again(
+    tmp_path: Path, lake: Path, change: Callable[[Path], None], product: str
+) -> None:
+    for slot in (1, 4, 5):
+        time = every(4.1, MIDNIGHT - 60 + 1.025 * (slot == 5), 40)
+        a_file(tmp_path / "files", slot, time)
+    files = [tmp_path / "files"]
+    ingest(files, tmp_path / "fresh", jobs=1)
+    made_by_another(lake, files, tmp_path / "site", change)
+    before = partitions(lake)
+    assert before.keys() == partitions(tmp_path / "fresh").keys()
+    assert before != partitions(tmp_path / "fresh")
+    named = CliRunner().invoke(app, ["verify", "--lake", str(lake)])
+    assert named.exit_code == 4
+    assert all(path in named.stdout for path in before)
+    assert f"mica-lake ingest hdr3 --lake {lake}" in named.stdout.replace("\n", "")
+    arguments = ["--lake", str(lake)] if product == "hdr3" else ["--from", str(files[0]), "--lake", str(lake)]
+    assert CliRunner().invoke(app, ["ingest", product, *arguments]).exit_code == 0
+    assert partitions(lake) == partitions(tmp_path / "fresh")
+    assert CliRunner().invoke(app, ["verify", "--lake", str(lake)]).exit_code == 0
+    assert hdr3.ingest(lake, jobs=1).partitions == 0
+
+
+def test_a_description_is_no_definition() -> None:
+    for msid in PSEUDO_MSIDS:
+        assert f'"{msid.name}"' in DEFINITIONS
+        assert msid.description not in DEFINITIONS
+    assert '"3D70", "-40"' in DEFINITIONS
 
 
 def test_a_newer_revision_changes_its_day(tmp_path: Path, lake: Path) -> None:

@@ -115,7 +115,7 @@ def test_hdr3_msid_has_all_with_units_and_descriptions(lake: Lake) -> None:
     assert len(rows) == 38
     assert rows == [tuple(map(str, row)) for row in msids()]
     assert all(description for *_, description in rows)
-    assert {unit for _, _, unit, _ in rows} == {"", "°C", "mV", "us", "counts", "e-"}
+    assert {unit for _, _, unit, _ in rows} == {"", "°C", "V", "us", "counts", "e-"}
     assert [unit for name, _, unit, _ in rows if name == "avg_bkg"] == ["e-"]
     columns = lake.sql("SELECT column_name FROM (DESCRIBE FROM hdr3_data(0, 0))").fetchall()
     assert {name for name, *_ in rows} == {name for (name,) in columns} - {"TIME", "SLOTS"}

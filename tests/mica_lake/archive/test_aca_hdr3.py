@@ -1,5 +1,6 @@
 """The functions of mica.archive.aca_hdr3: equal to mica's own answers, and what else they promise."""
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from mica_lake.archive import aca_hdr3
-from mica_lake.archive.aca_hdr3 import MSID, Msid, MSIDset, msids
+from mica_lake.archive.aca_hdr3 import HDR3_DEF, MSID, MSID_ALIASES, Msid, MSIDset, msids
+from mica_lake.archive.aca_l0 import get_slot_data
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate.aca_l0 import readouts, write_file
@@ -71,6 +73,19 @@ def test_the_answer_is_that_of_mica(
 def test_both_kinds_of_golden_cases_are_here(shared: Path) -> None:
     found = [case.values[1]["function"] for case in golden_cases()]
     assert (found.count("MSIDset"), found.count("Msid")) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "nominal"),
+    [("ad_5v_ps", 5.0), ("ad_15v_ps", 15.0), ("ad_m15v_ps", -15.0), ("ad_27v_ps", 27.0), ("ad_analog_gnd", 0.0)],
+)
+def test_supply_voltages_of_flight_are_near_what_they_are_called(
+    golden: dict[str, tuple[str, dict[str, Any]]], name: str, nominal: float
+) -> None:
+    found = Msid(name, "2019:272", "2019:273", data_root=golden["l0_real"][0])
+    assert len(found.vals) > 1000
+    assert found.unit == "V"
+    np.testing.assert_allclose(found.vals, nominal, rtol=0.02, atol=0.01)
 
 
 # --- what a pseudo-MSID has -------------------------------------------------------------------------------------------
@@ -141,6 +156,18 @@ def test_values_at_hand_are_taken_as_they_are(lake: Path) -> None:
     assert len(given["vals"]) == len(given["times"]) == 2
 
 
+def test_values_of_another_one_are_taken_as_they_are(lake: Path) -> None:
+    given = MSID("ccd_temp", **ALL, data_root=lake)
+    found = MSID("CCD_TEMP", START, START + 10, msid_data=given, data_root="/nowhere")
+    assert (found.msid, found.hdr3_msid, found.tstop) == ("ccd_temp", "676", START + 10)
+    assert found.vals.tolist() == given.vals.tolist()
+    assert found.times.tolist() == given.times.tolist()
+    assert_filtered(MSID("676", START, START + 10, given, True))
+    assert len(given.vals) == 19
+    with pytest.raises(ValueError, match="of 'ccd_temp', not of 'dac'"):
+        MSID("dac", START, START + 10, given)
+
+
 # --- without bad values -----------------------------------------------------------------------------------------------
 
 
@@ -175,12 +202,12 @@ def test_filter_bad_when_it_is_made_and_msid_in_lower_case_are_the_same(lake: Pa
 
 def test_a_copy_has_arrays_of_its_own(lake: Path) -> None:
     found = MSID("ccd_temp", **ALL, data_root=lake)
-    copy = found.copy()
-    assert type(copy) is MSID
-    assert (copy.msid, copy.tstart, copy.datestop) == (found.msid, found.tstart, found.datestop)
-    assert copy.vals.tolist() == found.vals.tolist()
-    copy.vals[0], copy.times[0] = 99.0, 0.0
-    copy.vals[1] = np.ma.masked
+    copied = found.copy()
+    assert type(copied) is MSID
+    assert (copied.msid, copied.tstart, copied.datestop) == (found.msid, found.tstart, found.datestop)
+    assert copied.vals.tolist() == found.vals.tolist()
+    copied.vals[0], copied.times[0] = 99.0, 0.0
+    copied.vals[1] = np.ma.masked
     assert (found.vals[0], found.times[0]) == (-10.0, START)
     assert found.vals[1] == -9.99
     assert type(Msid("ccd_temp", **ALL, data_root=lake).copy()) is Msid
@@ -199,6 +226,8 @@ def test_a_set_has_them_in_the_order_and_by_the_names_asked(lake: Path) -> None:
     for msid in found.values():
         assert msid.times.tolist() == found.times.tolist() == TIME.tolist()
         assert (msid.tstart, msid.tstop) == (found.tstart, found.tstop) == (START - 100, START + 1000)
+        assert (msid.datestart, msid.datestop) == (found.datestart, found.datestop)
+    assert (found.datestart, found.datestop) == ("2020:067:20:23:50.816", "2020:067:20:42:10.816")
     # On the axis of slot 7, slot 6 has no readout at 8.
     assert np.flatnonzero(np.ma.getmaskarray(found["676"].vals)).tolist() == [7, 8, 19]
     assert found["DAC"].vals.tolist() == [*range(100, 119), None]
@@ -209,6 +238,33 @@ def test_filtering_one_of_a_set_leaves_the_others(lake: Path) -> None:
     found["ccd_temp"].filter_bad()
     assert_filtered(found["ccd_temp"])
     assert len(found["dac"].vals) == len(found["dac"].times) == len(found.times) == 20
+
+
+def test_values_of_a_set_can_be_assigned(lake: Path) -> None:
+    """As a page of perigee plots does it: members under names of its own, filtered, scaled and smoothed in place."""
+    found = MSIDset(["dac", "ccd_temp", "aca_temp"], **ALL, data_root=lake)
+    telemetry = {name: found[name] for name in found}
+    difference = telemetry["aca_temp"].vals - telemetry["ccd_temp"].vals
+    assert difference.count() == 17
+    telemetry["ccd_temp"].vals = telemetry["ccd_temp"].vals * 2
+    telemetry["dac"].vals[:3] = 7
+    telemetry["dac"].vals[3] = np.ma.masked
+    assert found["ccd_temp"].vals[0] == -20.0
+    assert found["dac"].vals[:5].tolist() == [7, 7, 7, None, 104]
+    for msid in found.values():
+        good = ~msid.vals.mask
+        msid.vals, msid.times = msid.vals[good], msid.times[good]
+    assert [len(msid.vals) for msid in found.values()] == [18, 17, 19]
+    assert MSID("ccd_temp", **ALL, data_root=lake).vals[0] == -10.0
+
+
+def test_a_set_can_be_copied(lake: Path) -> None:
+    found = MSIDset(["dac", "676"], **ALL, data_root=lake)
+    copied = copy.deepcopy(found)
+    assert type(copied) is MSIDset
+    assert (list(copied), copied.datestop) == (list(found), found.datestop)
+    copied["dac"].vals[0] = 5
+    assert found["dac"].vals[0] == 100
 
 
 def test_a_set_of_none_is_empty(lake: Path) -> None:
@@ -293,3 +349,33 @@ def test_the_table_of_all() -> None:
     assert len(table) == len(set(table["name"])) == len(set(table["id"])) == 38
     assert tuple(table[table["id"] == "174"][0]) == ("ad_converter_therm", "174", "°C", "A/D converter thermistor")
     assert list(table["id"]) == sorted(table["id"])
+
+
+def test_the_dictionaries_of_all() -> None:
+    assert len(HDR3_DEF) == len(MSID_ALIASES) == 38
+    assert {definition["msid"]: number for number, definition in HDR3_DEF.items()} == MSID_ALIASES
+    assert (MSID_ALIASES["ccd_temp"], HDR3_DEF["676"]["msid"], HDR3_DEF["676"]["desc"]) == (
+        "676", "ccd_temp", "CCD temperature",
+    )  # fmt: skip
+    assert {frozenset(definition) for definition in HDR3_DEF.values()} == {
+        frozenset({"msid", "desc", "longdesc", "nbytes", "value"})
+    }
+    longer = {number: found["nbytes"] for number, found in HDR3_DEF.items() if found["nbytes"] != 2}
+    assert longer == {
+        "364": 4, "464": 4, "472": 4, "476": 4, "564": 4, "662": 6, "672": 4, "676": 4, "766": 4,
+    }  # fmt: skip
+    assert sum(found["nbytes"] for found in HDR3_DEF.values()) == 8 * 12
+
+
+def test_a_value_of_the_dictionary_is_a_function_of_readouts(lake: Path) -> None:
+    rows = get_slot_data(START, START + 20, 6, imgsize=8, data_root=lake)
+    found = HDR3_DEF["676"]["value"](rows)
+    assert found.tolist() == [-10.0, -9.99, -9.98, -9.97, -9.96]
+    assert isinstance(found, np.ma.MaskedArray)
+    rows["HD3TLM77"][1] = np.ma.masked
+    assert HDR3_DEF["676"]["value"](rows).tolist() == [-10.0, None, -9.98, -9.97, -9.96]
+    plain = {"HD3TLM72": np.array([0x7F, 0x80, 0x80], np.uint8), "HD3TLM73": np.array([0xFF, 0, 0xFA], np.uint8)}
+    offsets = HDR3_DEF[MSID_ALIASES["zero_off16_quad_a"]]["value"](plain)
+    assert (offsets.tolist(), type(offsets)) == ([-1, 0, 250], np.ndarray)
+    with pytest.raises(ValueError, match="zero_off32_quad_c has bytes of slots 4 and 5: MSID"):
+        HDR3_DEF["476"]["value"](rows)

@@ -83,6 +83,13 @@ class TestTimes:
         four, six, eight = (set(aca_l0.times(START, START + 100, s)) for s in (4, 6, 8))
         assert eight < six < four
 
+    @pytest.mark.parametrize("phase", [1, 2, 3])
+    def test_phase(self, phase):
+        """A slot of another phase is read out that many times 1.025 s later."""
+        early, late = (aca_l0.times(START, START + 1000, 8, phase=p) for p in (0, phase))
+        np.testing.assert_allclose((late - early[0]) % 4.1, 1.025 * phase, atol=1e-4)
+        np.testing.assert_allclose(np.diff(late), 4.1, atol=1e-6)
+
     def test_half_open_and_exact(self):
         """A start that is a readout's time is inside, a stop is not: intervals adjoin."""
         times = aca_l0.times(START, START + 100000, 6)
@@ -376,6 +383,26 @@ class TestArchive:
             headers = [header_of(f) for f in mine]
             assert [h["NAXIS2"] for h in headers][:2] == [1568 * 8 // (2 * imgsize - 8)] * 2
             assert [h["TSTART"] for h in headers[1:]] == [h["TSTOP"] for h in headers[:-1]]
+
+    def test_out_of_phase(self, tmp_path):
+        """Each slot keeps a phase of its own across files, and loses no readout at their borders."""
+        files = aca_l0.archive(
+            tmp_path, START, START + 2000, seed=12, file_seconds=400, hard_cases=False, in_phase=False
+        )
+        phases = []
+        for slot in range(8):
+            times = np.concatenate([fits.getdata(f)["TIME"] for f in files if parts(f)[2] == slot])
+            np.testing.assert_allclose(np.diff(times), 4.1 if slot < 3 else 2.05, atol=1e-6)
+            assert times[-1] - times[0] > 1980
+            phases.append(round((times[0] - aca_l0.times(START, START + 9, 8)[0]) / 1.025))
+        # Of 6x6, every 2.05 s, two phases look the same.
+        assert phases == [2, 1, 0, 1, 0, 1, 0, 1]
+
+    def test_no_file_without_readouts(self, tmp_path):
+        """An interval may hold no readout of a slot that is behind."""
+        first = aca_l0.times(START, START + 9, 8)[0]
+        files = aca_l0.archive(tmp_path, first, first + 0.5, seed=12, hard_cases=False, in_phase=False)
+        assert [parts(f)[2] for f in files] == [2, 4, 6]
 
     def test_same_bytes_whatever_the_jobs(self, tmp_path):
         """One process or two, the files are the same; another seed gives others."""
