@@ -59,7 +59,7 @@ class Job:
 
     @property
     def derived_from(self) -> str:
-        """A checksum of the definitions, and of the names of the day's sources, which hold their checksums."""
+        """A checksum of the names of the day's sources, which hold their checksums."""
         return derived_from([sorted(d.values()) for d in (self.yesterday, self.today, self.tomorrow)])
 
 
