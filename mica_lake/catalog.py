@@ -211,24 +211,44 @@ def _roll_back(root: LakePath) -> dict[str, str | None] | None:
     if begun is None:
         return None
     generation, before = begun
-    with suppress(LakeError):  # a pointer that is damaged names no generation
-        if current_generation(root) == generation:
-            before = {}
+    held = _generation_that_holds(root)
+    if held is not None and held.generation == generation:
+        before = {}
 
     def restore(path: str) -> None:
         version = before[path]
         if version is None:
             (root / path).unlink(missing_ok=True)
-        # A version that is lost too cannot be brought back; the partition is then left to reindex.
-        elif (root / version).exists() and not ((root / path).exists() and (root / path).samefile(root / version)):
-            _publish(root, root / version, root / path)
+        else:
+            # One that is lost or damaged, too, cannot be brought back; the partition is then left to reindex.
+            _restore(root, path, version)
 
-    each(root, restore, before)
+    if before:
+        each(root, restore, before)
+        # Without the pointer it would be taken for the state that holds, if it is whole.
+        _remove_generation(root, generation)
     if isinstance(root, Path):
         for unfinished in (one for path in before for one in (root / path).parent.glob(".data.parquet.new*")):
             unfinished.unlink()
     marker.unlink(missing_ok=True)
     return before
+
+
+def _generation_that_holds(root: LakePath) -> Pointer | None:
+    """The generation that holds; the newest that is whole, where `_catalog/current` does not say which."""
+    with suppress(LakeError):
+        if (found := pointer(root)) is not None:
+            return found
+    return newest_whole(root)
+
+
+def _restore(root: LakePath, path: str, version: str) -> None:
+    """Let a partition be the version that it was, if that is what was written."""
+    table, data, pinned = TABLES[path.split("/")[0]], root / path, root / version
+    if not pinned.exists() or (data.exists() and data.samefile(pinned)):
+        return
+    if version == key_of(table, path).pinned(table, checksum(pinned.read_bytes())):
+        _publish(root, pinned, data)
 
 
 def _begun(marker: LakePath) -> tuple[str, dict[str, str | None]] | None:
@@ -581,11 +601,7 @@ def collect_garbage(root: LakePath) -> None:
         except (OSError, pa.ArrowException):  # damaged, so that nobody reads it
             stays.remove(name)
     for name in set(names) - set(stays):
-        given_up = catalog / name
-        if isinstance(given_up, Path):
-            shutil.rmtree(given_up)
-        else:
-            each(root, S3Path.unlink, given_up.rglob("*"))
+        _remove_generation(root, name)
     if isinstance(root, Path):
         of_catalog = (path for name in ("current", "interrupted") for path in catalog.glob(f".{name}.*"))
         for unfinished in (*root.glob(".mica_lake.sql.*"), *of_catalog):
@@ -597,6 +613,14 @@ def collect_garbage(root: LakePath) -> None:
         lambda path: path.unlink(missing_ok=True),
         (path for path in pinned if path.relative_to(root).as_posix() not in used),
     )
+
+
+def _remove_generation(root: LakePath, name: str) -> None:
+    given_up = root / "_catalog" / name
+    if isinstance(given_up, S3Path):
+        each(root, S3Path.unlink, given_up.rglob("*"))
+    elif given_up.exists():
+        shutil.rmtree(given_up)
 
 
 def _born(generation: LakePath) -> float:
@@ -638,8 +662,9 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     marker = root / "_catalog" / "interrupted"
     undone = _roll_back(root) if marker.exists() else {}
     unfinished = undone is None
-    held, known_before = _last_state(root)
+    held, known_before, newest = _last_state(root)
     if held is None:
+        # Of a commit that was rolled back, what it had written is not taken for what was there.
         pinned = {path: v for path, v in (_versions_left(root) | (undone or {})).items() if v is not None}
     else:
         pinned = held
@@ -649,7 +674,9 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
         paths = {*partition_paths(root, table), *(path for path in pinned if path.startswith(f"{table.name}/"))}
         with ThreadPoolExecutor() as pool:
             for row, sources, problem in pool.map(
-                lambda path, table=table: _read_partition(root, table, path, pinned.get(path), thorough, unfinished),
+                lambda path, table=table: _read_partition(
+                    root, table, path, pinned.get(path), thorough, unfinished, newest
+                ),
                 sorted(paths),
             ):
                 if problem:
@@ -693,16 +720,18 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     return trouble
 
 
-def _last_state(root: LakePath) -> tuple[dict[str, str] | None, list[dict[str, Any]]]:
+def _last_state(root: LakePath) -> tuple[dict[str, str] | None, list[dict[str, Any]], bool]:
     """
     The versions and source files of the generation that holds, or of the newest one that is whole.
 
-    Path of each partition -> path of its version, None if no generation can be read; rows of ``source_file``.
+    Path of each partition -> path of its version, None if no generation can be read; rows of ``source_file``; whether
+    there was none after it, whose partitions may be others.
     """
 
     def versions(of: Pointer | None) -> dict[str, str]:
         return {path_of(row): row["path"] for row in read_table(root, "partition", of).to_pylist()}
 
+    newest = True
     try:
         last = pointer(root)
         held = versions(last) if last is not None else None
@@ -711,12 +740,12 @@ def _last_state(root: LakePath) -> tuple[dict[str, str] | None, list[dict[str, A
     if held is None:
         last = newest_whole(root)
         if last is None:
-            return None, []
-        held = versions(last)
+            return None, [], True
+        held, newest = versions(last), last.generation == max(names_in_use(root))
     try:
-        return held, read_table(root, "source_file", last).to_pylist()
+        return held, read_table(root, "source_file", last).to_pylist(), newest
     except LakeError:
-        return held, []
+        return held, [], newest
 
 
 def _versions_left(root: LakePath) -> dict[str, str]:
@@ -833,13 +862,14 @@ def path_of(row: Mapping[str, Any]) -> str:
 
 
 def _read_partition(
-    root: LakePath, table: Table, path: str, version: str | None, thorough: bool, unfinished: bool
+    root: LakePath, table: Table, path: str, version: str | None, thorough: bool, unfinished: bool, newest: bool
 ) -> tuple[dict[str, Any] | None, list[Source], str]:
     """
     A partition's row in the catalog and its sources, or what is wrong with it.
 
     Of a file that is lost or damaged, those of `version`, its pinned version, if it is good; then both are given. Of a
-    commit that is `unfinished`, the version before it.
+    commit that is `unfinished`, the version before it. A partition that is not there may have been given up since,
+    unless `version` is of the `newest` state.
     """
     try:
         key = key_of(table, path)
@@ -849,6 +879,15 @@ def _read_partition(
         if reason:
             pinned, of_version = (b"", "") if version is None else _content(root, table, key, root / version, True)
             there = (root / path).exists()
+            if not there and not newest:
+                return (
+                    None,
+                    [],
+                    (
+                        f"{path} is not there, and of the catalog only an older state could be read, which had it: "
+                        f"ingest {table.ingested_as} again, which brings it back if it is lost"
+                    ),
+                )
             if version is None or of_version:
                 return None, [], f"{path} is damaged: {reason}" if there else ""
             _publish(root, root / version, root / path)
@@ -866,8 +905,7 @@ def _undone(root: LakePath, table: Table, key: Key, path: str, version: str | No
     """Make a partition what it was before an unfinished commit; whether it was there."""
     data = root / path
     if version is not None:
-        if (root / version).exists() and not (data.exists() and data.samefile(root / version)):
-            _publish(root, root / version, data)
+        _restore(root, path, version)
         return True
     if (root / key.pinned(table, checksum(data.read_bytes()))).exists():
         data.unlink()

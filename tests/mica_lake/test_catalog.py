@@ -483,3 +483,80 @@ def test_ingest_collects_garbage_and_a_reader_of_the_hour_before_is_not_disturbe
     take(lake, file_of(tmp_path / "files", 300, 360))
     assert generations(lake) == ["00000002", "00000003", "00000004"]
     assert len(relation.fetchall()) == expected
+
+
+# --- more than one thing at a time ------------------------------------------------------------------------------------
+
+STOP_AFTER_THE_GENERATION = """
+import os, sys
+from mica_lake import catalog, generation
+from mica_lake.ingest.aca_l0 import ingest
+
+write_generation = catalog.write_generation
+
+def written(*args):
+    if sys.argv[3] == "before the pointer":
+        write = generation.write
+        generation.write = lambda path, content: os._exit(99) if path.name == "current" else write(path, content)
+    write_generation(*args)
+    os._exit(99)
+
+catalog.write_generation = written
+ingest(sys.argv[2:3], sys.argv[1], jobs=1)
+"""
+
+
+@pytest.mark.parametrize("where", ["before the pointer", "after the pointer"])
+@pytest.mark.parametrize("mended_first", [False, True])
+def test_without_a_pointer_an_interrupted_commit_is_whole_or_not_at_all(
+    where: str, mended_first: bool, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One partition is replaced by it, and one is new."""
+    before = answer(lake)
+    new = [file_of(tmp_path / "new", 120 - 86400, 180 - 86400), file_of(tmp_path / "new", 300, 360)]
+    after = answer(take(tmp_path / "after", tmp_path / "files", *new))
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 99"):
+        run(STOP_AFTER_THE_GENERATION, lake, tmp_path / "new", where)
+    current = lake / "_catalog" / "current"
+    if mended_first:  # and killed before what was given up is removed
+        monkeypatch.setattr(catalog, "collect_garbage", lambda root: None)
+        catalog.mend(lake)
+    assert answer(lake) == (before if where == "before the pointer" else after)
+    current.unlink()
+    assert catalog.reindex(lake) == []
+    allowed = [before] if mended_first and where == "before the pointer" else [before, after]
+    assert answer(lake) in allowed
+    if where == "after the pointer":
+        assert answer(lake) == after
+
+
+@pytest.mark.parametrize("name", ["partition.parquet", "checksums", "no_rows/hdr3.parquet"])
+def test_a_partition_that_was_given_up_does_not_come_back_when_the_catalog_is_damaged(
+    name: str, tmp_path: Path
+) -> None:
+    """The newer revision has no rows after midnight any more."""
+    lake = take(tmp_path / "lake", file_of(tmp_path / "files", -60, 60))
+    take(lake, file_of(tmp_path / "files", -60, -10, 2))
+    before = answer(lake), partitions(lake)
+    assert list(before[1]) == [f"aca_l0/year=2015/doy=100/slot={SLOT}/data.parquet"]
+    truncate(lake / "_catalog" / str(catalog.current_generation(lake)) / name)
+    trouble = catalog.reindex(lake)
+    assert (answer(lake), partitions(lake)) == before
+    told = f"aca_l0/year=2015/doy=101/slot={SLOT}/data.parquet is not there, and of the catalog only an older state"
+    assert any(told in line for line in trouble) == (name != "no_rows/hdr3.parquet")
+    take(lake, tmp_path / "files")
+    assert (answer(lake), partitions(lake)) == before
+
+
+def test_a_damaged_version_does_not_take_the_place_of_a_good_partition(lake: Path, tmp_path: Path) -> None:
+    """As where the lake was copied without its links."""
+    before = answer(lake), partitions(lake)
+    path, row = f"aca_l0/year=2015/doy=101/slot={SLOT}/data.parquet", listed(lake)[1]
+    new = file_of(tmp_path / "new", 300, 360)
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 99"):
+        run(STOP_BEFORE_THE_GENERATION, lake, new)
+    (lake / path).unlink()
+    (lake / path).write_bytes(before[1][path])
+    truncate(lake / row["path"])
+    catalog.reindex(lake)
+    assert (answer(lake), partitions(lake)) == before
