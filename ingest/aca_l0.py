@@ -295,6 +295,8 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
 def _check_columns(table: BinTable, imgsize: int) -> None:
     expected = {c.name: c for c in ACA_L0.columns if imgsize in c.imgsizes and c.name not in _MADE_HERE}
     for name, form in table.layout.forms.items():
+        if reason := table.layout.odd.get(name):
+            raise BadFile(f"column {name} {reason}")
         if name not in expected:
             raise BadFile(f"column {name} is not expected in a {imgsize}x{imgsize} file")
         column = expected.pop(name)
