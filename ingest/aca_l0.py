@@ -550,20 +550,25 @@ def ingest(
         stack.enter_context(catalog.writing(root, dry_run))
         pool = executor(stack, jobs, cluster, None if dry_run else root, [_top(source) for source in sources])
         progress = stack.enter_context(progress_bar(console))
-        report = _ingest(root, found, pool, progress, dry_run)
+        report = _ingest(root, [_top(source) for source in sources], found, pool, progress, dry_run)
         if report.derived is not None:
             hdr3.bring_up_to_date(root, pool, report.derived)
     return report
 
 
 def _ingest(
-    root: LakePath, found: Sequence[Found], pool: Callable[[int], Executor], progress: Progress, dry_run: bool
+    root: LakePath,
+    tops: Sequence[Path],
+    found: Sequence[Found],
+    pool: Callable[[int], Executor],
+    progress: Progress,
+    dry_run: bool,
 ) -> Report:
     began = time.perf_counter()
     report = Report(ACA_L0.name, dry_run=dry_run, derived=None if dry_run else Report(HDR3.name))
     known = catalog.read_table(root, "source_file")
     if not dry_run:
-        known = _settle(root, known)
+        known = _forget(root, _settle(root, known), tops, found)
     task = progress.add_task(ACA_L0.name, total=len(found))
     for first in range(0, len(found), BATCH_FILES):
         batch = _Batch(root, report, known, found[first : first + BATCH_FILES])
@@ -599,6 +604,24 @@ def _settle(root: LakePath, known: pa.Table) -> pa.Table:
     return known
 
 
+def _forget(root: LakePath, known: pa.Table, tops: Sequence[Path], found: Sequence[Found]) -> pa.Table:
+    """Known source files without those set aside that have gone from the folders that are looked through."""
+    here = {(f.directory, f.filename) for f in found}
+    stays = [
+        product != ACA_L0.name
+        or status != "set aside"
+        or (directory, filename) in here
+        or not any(Path(directory).is_relative_to(top) for top in tops)
+        for product, status, directory, filename in zip(
+            *(known.column(name).to_pylist() for name in ("product", "status", "directory", "filename")), strict=True
+        )
+    ]
+    if not all(stays):
+        known = known.filter(pa.array(stays))
+        catalog.commit(root, {}, known)
+    return known
+
+
 class _Batch:
     """Some files on their way into the lake."""
 
@@ -608,6 +631,9 @@ class _Batch:
         self.known = known
         # Rows of source_file to put in the place of those of the same file; set aside files are known by their path.
         self.changed: dict[tuple[str, str], dict[str, Any]] = {}
+        # New file -> the known one that it takes the place of: the same, gzipped or not.
+        self.renamed: dict[str, str] = {}
+        self.forgotten: set[str] = set()
         self.found = len(found)
         self.new = self._sort_out(found)
         self.known = self._known_now()
@@ -630,15 +656,26 @@ class _Batch:
                 self.report.set_aside[f.filename] = seen["reason"]
             elif before is None or (before["status"] == "incomplete" and self._checksum(f) == before["checksum"]):
                 new.append(f)
+            elif f.filename != before["filename"] and self._takes_its_place(f, before):
+                self.renamed[f.filename] = before["filename"]
+                new.append(f)
             else:
-                self._again(f, before)
+                self._again(f, before, seen)
         return new
 
-    def _again(self, f: Found, before: dict[str, Any]) -> None:
+    def _takes_its_place(self, f: Found, before: dict[str, Any]) -> bool:
+        """Whether a file is that one of another name which is known and has gone, or is not gzipped as this one is."""
+        old = Path(before["directory"] or "", before["filename"])
+        if not old.exists():
+            return True
+        content = self._content(f) if f.filename.endswith(".gz") else None
+        return content is not None and content == self._content(Found(str(old.parent), old.name))
+
+    def _again(self, f: Found, before: dict[str, Any], seen: dict[str, Any] | None) -> None:
         """A file of a name that is known."""
         place = {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
         same_name = f.filename == before["filename"]
-        if not (same_name and all(before[name] == value for name, value in place.items())):
+        if seen is not None or not (same_name and all(before[name] == value for name, value in place.items())):
             old = Found(before["directory"] or "", before["filename"])
             if same_name and self._checksum(f) == before["checksum"]:
                 if f.directory == old.directory or not old.path.exists():
@@ -701,7 +738,8 @@ class _Batch:
         return self._carry_out(plans, pools, advance)
 
     def _choose(self, alike: Sequence[Scanned], pool: Executor) -> Scanned | None:
-        """The first of files of one name that can be taken."""
+        """The first of files of one name that can be taken, gzipped ones first."""
+        alike = sorted(alike, key=lambda s: not s.found.filename.endswith(".gz"))
         reasons = pool.map(_unreadable, alike)
         good = []
         for s, reason in zip(alike, reasons, strict=True):
@@ -727,8 +765,9 @@ class _Batch:
         missing: dict[str, str] = {}
         read: set[str] = set()
         while True:
+            replaced = {self.renamed[name] for name in files if name in self.renamed}
             stays = known.filter(
-                pc.invert(pc.is_in(known.column("filename"), pa.array([*files, *missing], pa.string())))
+                pc.invert(pc.is_in(known.column("filename"), pa.array([*files, *missing, *replaced], pa.string())))
             )
             sources = [s.source for s in files.values()]
             names = stays.column("filename").to_pylist() + [s.filename for s in sources]
@@ -738,7 +777,9 @@ class _Batch:
             )
             verdict = dict(zip(names, judge(names, revision, tstart, tstop), strict=True))
             # A file that pushes out another must be good to its last row before the other goes.
-            pushing = sorted({v.by for v in verdict.values() if v.by in files} - read)
+            pushing = sorted(
+                ({v.by for v in verdict.values() if v.by in files} | (self.renamed.keys() & files.keys())) - read
+            )
             for name, reason in zip(pushing, pool.map(_unreadable, [files[name] for name in pushing]), strict=True):
                 if reason:
                     bad = files.pop(name)
@@ -760,7 +801,7 @@ class _Batch:
                     files[row["filename"]] = again
                     read.add(row["filename"])
             if not pushing and not back:
-                return _Plan(slot, known, files, verdict, status, missing)
+                return _Plan(slot, known, files, verdict, status, missing, replaced)
 
     def _tell(self, plan: "_Plan") -> None:
         """Put the plan into the report."""
@@ -775,6 +816,7 @@ class _Batch:
             if verdict.status == "refused" and before != "refused":
                 self.report.set_aside[name] = verdict.reason or ""
         self.report.set_aside |= plan.missing
+        self.report.replaced += sorted(plan.replaced)
 
     def _carry_out(
         self, plans: Sequence["_Plan"], pools: Callable[[int], Executor], advance: Callable[[int], None]
@@ -798,7 +840,8 @@ class _Batch:
                 left[source.filename] -= 1
                 advance(int(left[source.filename] == 0))
         for plan in plans:
-            pushed_out = {v.by for v in plan.verdict.values()}
+            pushed_out = {v.by for v in plan.verdict.values()} | self.renamed.keys()
+            self.forgotten |= plan.replaced
             for name in bad.keys() & plan.files.keys():
                 if name in pushed_out or name in plan.status:
                     raise LakeError(f"{name}: {bad[name]}. Nothing was changed; run ingest again")
@@ -888,12 +931,14 @@ class _Batch:
         """All that is known of source files, with what this batch changed."""
         if not self.changed:
             return self.known
-        concerned = pc.is_in(self.known.column("filename"), pa.array(sorted({n for _, n in self.changed}), pa.string()))
+        names = {name for _, name in self.changed} | self.forgotten
+        concerned = pc.is_in(self.known.column("filename"), pa.array(sorted(names), pa.string()))
         # A file that is taken clears the record of bad ones of its name; one set aside leaves those of other folders.
         stays = [
             row
             for row in self.known.filter(concerned).to_pylist()
             if ("", row["filename"]) not in self.changed
+            and row["filename"] not in self.forgotten
             and not (row["status"] == "set aside" and (row["directory"], row["filename"]) in self.changed)
         ]
         rows = pa.Table.from_pylist([*stays, *self.changed.values()], schema=SOURCE_FILE)
@@ -910,6 +955,7 @@ class _Plan:
     verdict: dict[str, Verdict]
     status: dict[str, str]  # of the known ones, so far
     missing: dict[str, str]  # known ones that should come back, and why they cannot
+    replaced: set[str]  # known ones that are there under another name
 
     def overturned(self) -> list[str]:
         """Known files that are not read again and whose status changes."""
@@ -926,7 +972,8 @@ class _Plan:
         return [
             name
             for name, before in self.status.items()
-            if before in IN_THE_LAKE and name in self.verdict and self.verdict[name].status != "current"
+            if before in IN_THE_LAKE
+            and (name in self.replaced or (name in self.verdict and self.verdict[name].status != "current"))
         ]
 
     def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
