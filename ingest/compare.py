@@ -414,10 +414,12 @@ def _dark_cal(root: LakePath, job: _Job, content: bytes) -> str:
         return f"the lake has {len(found)} rows of it"
     row = found[0]
     if job.found.filename == "properties.json":
-        text = content.decode()
+        text = content.decode("utf-8-sig", "replace")
         properties = json.loads(text)
         expected = {name: value for name, value in properties.items() if isinstance(value, str | int | float)}
-        expected |= {"dark_id": dark_id, "time": cxcsec(properties["date"]), "properties": text}
+        expected |= {"dark_id": dark_id, "time": dark_cal.start_of(properties, dark_id), "properties": text}
+        expected |= {"date": expected.get("date") if isinstance(expected.get("date"), str) else None}
+        expected |= {"ccd_temp": dark_cal.temperature_of(properties)}
         expected["checksum"] = checksum(content)
         for name, value in expected.items():
             kept = row.get(name)
@@ -455,11 +457,13 @@ def _obspar(root: LakePath, job: _Job, content: bytes) -> str:
         return f"the lake has {len(wide)} rows of it in obspar"
     if reason := _revision(wide[0], job.revision):
         return reason
-    lines = [line for line in csv.reader(StringIO(decompress(content).decode(), newline=""))
+    text = decompress(content).decode("utf-8-sig", "replace")
+    lines = [[*line, "", "", ""][:7] for line in csv.reader(StringIO(text, newline=""))
              if line and not line[0].startswith("#")]  # fmt: skip
+    last = {line[0].replace("-", "_").lower(): number for number, line in enumerate(lines)}
     if len(lines) != len(rows):
         return f"{len(rows)} of its {len(lines)} parameters are in the lake"
-    for (name, kind, _, value, *_, description), row in zip(lines, rows, strict=True):
+    for number_of, ((name, kind, _, value, *_, description), row) in enumerate(zip(lines, rows, strict=True)):
         name = name.replace("-", "_")
         text = value if value or kind == "s" else None
         number = float(value) if value and kind != "s" else None
@@ -469,6 +473,8 @@ def _obspar(root: LakePath, job: _Job, content: bytes) -> str:
                 return f"{column} of {name} is {row[column]!r} in the lake, {wanted!r} in the file"
         if row["isdefault"] != job.revision.isdefault:
             return f"isdefault of {name} is {row['isdefault']} in the lake"
+        if last[name.lower()] != number_of:
+            continue  # the last one of a name counts
         kept = wide[0].get(name.lower())
         typed = text if text is None or kind == "s" or isinstance(kept, str) else number
         if isinstance(kept, str) and kind != "s" and text is not None:
@@ -564,7 +570,8 @@ def _stored(rows: pa.Table, stored: NDArray[Any], positions: NDArray[np.int64]) 
     for name in stored.dtype.names or ():
         expected = stored[name][positions]
         if expected.dtype.kind == "S":
-            expected = np.array([text.decode() for text in expected.tolist()], str)
+            texts = [text.decode("utf-8", "replace").replace("\ufffd", "?") for text in expected.tolist()]
+            expected = np.array(texts, str)
         if pa.types.is_boolean(rows.schema.field(name).type):
             expected = expected.astype(bool)
         if reason := _differs(name, rows.column(name), expected):

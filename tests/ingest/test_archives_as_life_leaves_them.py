@@ -7,10 +7,13 @@ keeps what the archive has no more, the change says which rows those are; the pa
 """
 
 import gzip
+import io
+import json
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +23,9 @@ import h5py
 import numpy as np
 import polars as pl
 import pytest
+from astropy.io import fits
 from numpy.lib.recfunctions import append_fields, drop_fields
+from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 
 from mica_lake import Lake, catalog, per_file
@@ -28,7 +33,8 @@ from mica_lake.archive import aca_l0 as aca_l0_facade
 from mica_lake.archive import asp_l1 as asp_l1_facade
 from mica_lake.archive import obspar as obspar_facade
 from mica_lake.archive.aca_dark import dark_cal as dark_cal_facade
-from mica_lake.ingest import aca_l0, everything
+from mica_lake.ingest import aca_l0, compare, everything
+from mica_lake.ingest.report import Report
 from mica_lake.simulate import aca_l0 as simulate_aca_l0
 from mica_lake.simulate import asp_l1 as simulate_asp_l1
 from mica_lake.simulate import dark_cal as simulate_dark_cal
@@ -37,6 +43,7 @@ from mica_lake.simulate import stats as simulate_stats
 from mica_lake.simulate import vv as simulate_vv
 from mica_lake.simulate.observations import Observation, link_revisions, observations
 from mica_lake.times import cxcsec
+from mica_lake.verify import Verified
 
 ARCHIVE = Path("data/mica/archive")
 FOLDERS = {
@@ -52,11 +59,10 @@ START = cxcsec("2021:100:12:00:00")
 Kept = dict[str, str]
 
 
-def take(product: str, ska: Path, lake: Path) -> None:
+def take(product: str, ska: Path, lake: Path) -> Report:
     if product == "aca_l0":
-        aca_l0.ingest([ska], lake, jobs=1)
-    else:
-        everything.PRODUCTS[product](ska, lake, jobs=1)
+        return aca_l0.ingest([ska], lake, jobs=1)
+    return everything.PRODUCTS[product](ska, lake, jobs=1)
 
 
 @dataclass
@@ -637,6 +643,7 @@ DARK_CAL = [
 ]  # fmt: skip
 
 L0 = "2021/100/acaf734486109N001_5_img0.fits.gz"
+NEWER = "acaf734486109N002_5_img0.fits.gz"
 # Of the last file of slot 5 before midnight, which has rows in two partitions.
 OVER_MIDNIGHT = "2021/100/acaf734486347N001_5_img0.fits.gz"
 
@@ -678,7 +685,7 @@ ACA_L0 = [
         removed(L0), index(f"DELETE FROM archfiles WHERE filename = '{Path(L0).name}'")), of_file(L0)),
     Change("the index loses a file", index(f"DELETE FROM archfiles WHERE filename = '{Path(L0).name}'"), of_file(L0)),
     Change("the index lists a file that is not there", index(
-        f"UPDATE archfiles SET filename = '{Path(L0).name.replace('N001', 'N002')}' WHERE filename = '{Path(L0).name}'"), of_file(L0)),
+        f"UPDATE archfiles SET filename = '{NEWER}' WHERE filename = '{Path(L0).name}'"), of_file(L0)),
     Change("the index goes", unlisted),
     Change("a file over midnight is truncated", truncated(OVER_MIDNIGHT), of_file(OVER_MIDNIGHT)),
     Change("a file is truncated and restored", in_turn(truncated(L0), restored(L0))),
@@ -727,6 +734,10 @@ def with_value(name: str, value: object) -> Callable[[Any], Any]:
         return rows
 
     return change
+
+
+def with_column(rows: Any) -> Any:
+    return append_fields(rows, "more", np.zeros(len(rows)), usemask=False)
 
 
 def of_tables(product: str, path: str, text: str, time: str) -> list[Change]:
@@ -806,3 +817,278 @@ def test_a_lake_that_followed_an_archive_is_that_of_the_archive(
     assert before.keys() == after.keys()
     for name, frame in before.items():
         assert_frame_equal(frame, after[name], check_exact=True)
+
+
+# --- oddities ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """A file that is not quite as it should be: it is taken, and a query has its answer, or set aside with a reason."""
+
+    name: str
+    make: Callable[[Archive], object]
+    query: str = ""
+    answer: object = None
+    reason: str = ""
+    # Whether astropy and csv, by which `verify` reads, make of it what is meant.
+    as_verified: bool = True
+
+
+def of_par(change: Callable[[bytes], bytes]) -> Callable[[Archive], object]:
+    return rewritten(f"{A1}/*", change)
+
+
+def telescop(row: bytes) -> Callable[[Archive], object]:
+    """An obspar whose row of telescop, which nothing depends on, is another."""
+
+    def change(text: bytes) -> bytes:
+        lines = text.splitlines(keepends=True)
+        return b"".join(row + b"\n" if line.startswith(b"telescop,") else line for line in lines)
+
+    return of_par(change)
+
+
+def kv(name: str, column: str = "value") -> str:
+    return f"SELECT {column} FROM obspar_kv WHERE obsid = {A.obsid} AND revision = 1 AND name = '{name}'"
+
+
+OBS_ID = ID["A"].encode()
+OBSPAR_ODDITIES = [
+    Oddity("a byte of Latin-1 in a text", telescop(b'telescop,s,h,"M\xfcller",,,"T"'), kv("telescop"), "M\ufffdller"),
+    Oddity("a byte of Latin-1 in a description", telescop(b'telescop,s,h,"X",,,"\xb0"'), kv("telescop"), "X"),
+    Oddity("quotes within quotes", telescop(b'telescop,s,h,"The "big" one",,,"T"'), kv("telescop"), 'The "big" one'),
+    Oddity("quotes and commas within quotes", telescop(b'telescop,s,h,"A, "b", c",,,"T"'), kv("telescop"), 'A, "b", c'),
+    Oddity("a quote too many at the end", telescop(b'telescop,s,h,"5"",,,"T"'), kv("telescop"), '5"'),
+    Oddity("an obs_id with zeros", of_par(replaced(b'obs_id,s,h,"', b'obs_id,s,h,"00')), kv("obs_id"), f"00{ID['A']}"),
+    Oddity("an obs_id with blanks", of_par(replaced(b'obs_id,s,h,"', b'obs_id,s,h,"  ')), kv("obs_id"), f"  {ID['A']}"),
+    Oddity("an obs_id that is a number", of_par(replaced(b'obs_id,s,h,"' + OBS_ID + b'"', b"obs_id,i,h," + OBS_ID)),
+        kv("obs_id"), ID["A"]),
+    Oddity("a byte order mark", of_par(lambda text: b"\xef\xbb\xbf" + text), kv("title", "count(*)"), 1),
+    Oddity("a row without description", telescop(b'telescop,s,h,"X",,'), kv("telescop"), "X"),
+    Oddity("a row without all that only describes", telescop(b'telescop,s,h,"X"'), kv("telescop", "description"), ""),
+    Oddity("a parameter twice, alike", telescop(b'telescop,s,h,"X",,,""\ntelescop,s,h,"X",,,""'),
+        kv("telescop", "count(*)"), 2),
+    Oddity("a parameter twice, the last counts", telescop(b'telescop,s,h,"X",,,""\ntelescop,s,h,"Y",,,""'),
+        f"SELECT telescop FROM obspar WHERE obsid = {A.obsid} AND revision = 1", "Y"),
+    Oddity("tstart twice, alike", of_par(lambda text: text + next(
+        line for line in text.splitlines(keepends=True) if line.startswith(b"tstart,"))), kv("tstart", "count(*)"), 2),
+    Oddity("tstart twice, different", of_par(lambda text: text + b"tstart,r,h,7e8,,,T\n"),
+        reason="more than one tstart"),
+    Oddity("no tstop", of_par(replaced(b"tstop,r", b"tstops,r")), reason="it has no interval"),
+    Oddity("an obs_id of another observation", of_par(replaced(b'obs_id,s,h,"', b'obs_id,s,h,"1')),
+        reason="contradicts its obs_id"),
+    Oddity("a row without value", telescop(b"telescop,s,h"), reason="has 3 fields, not 7"),
+    Oddity("a comma that no quotes protect", telescop(b"telescop,s,h,X, Y,,,T"), reason="has 8 fields, not 7"),
+    Oddity("a quote without end", telescop(b'telescop,s,h,"X,,,T'), reason="is no CSV"),
+    Oddity("a type that is none", telescop(b'telescop,b,h,yes,,,"T"'), reason="type 'b' is none of s, i, r"),
+    Oddity("a number that is none", telescop(b'telescop,r,h,INDEF,,,"T"'), reason="'INDEF' is no real"),
+    Oddity("a name that is no text", telescop(b'tel\xffscop,s,h,"X",,,"T"'),
+        reason="its name has bytes that are no text"),
+]  # fmt: skip
+
+
+def of_fits(kind: str, make: Callable[[dict[str, NDArray[Any]]], object] = lambda columns: None, **header: Any) -> Any:
+    """A product of A's first revision written anew by astropy, with its columns changed."""
+
+    def change(archive: Archive) -> None:
+        path = archive.one(f"{A1}/*{kind}1*")
+        with fits.open(path) as hdus:
+            table = hdus[1]
+            values = {name: np.array(table.data[name]) for name in table.columns.names}
+            extra = make(values)
+            columns = [fits.Column(c.name, c.format, dim=c.dim, array=values[c.name]) for c in table.columns]
+            new = fits.BinTableHDU.from_columns([*columns, *(extra or [])], header=table.header)
+            new.header.update(header)
+            out = io.BytesIO()
+            fits.HDUList([hdus[0], new]).writeto(out)
+        path.write_bytes(gzip.compress(out.getvalue(), mtime=0))
+
+    return change
+
+
+def column(form: str, values: Any, **options: Any) -> Callable[[dict[str, NDArray[Any]]], list[fits.Column]]:
+    return lambda columns: [fits.Column("more", form, array=values(len(next(iter(columns.values())))), **options)]
+
+
+def lists(count: int) -> NDArray[Any]:
+    values = np.empty(count, object)
+    values[:] = [np.arange(n % 3, dtype=np.int32) for n in range(count)]
+    return values
+
+
+def without_rows(kind: str) -> Callable[[Archive], object]:
+    return rewritten(f"{A1}/*{kind}1*", lambda content: no_rows(content))
+
+
+def no_rows(content: bytes) -> bytes:
+    at = content.rindex(b"NAXIS2  =")
+    content = content[:at] + b"NAXIS2  =                    0".ljust(80) + content[at + 80 :]
+    end = content.index(b"END".ljust(80), at)
+    return content[: -(-(end + 80) // 2880) * 2880]
+
+
+def rows_of(table: str, count: str = "count(*) > 100") -> str:
+    return f"SELECT {count} FROM {table}(0, 6e9) WHERE obsid = {A.obsid} AND revision = 1"
+
+
+HEADER = f"SELECT header LIKE '%{{}}%' FROM asp_l1_file WHERE obsid = {A.obsid} AND revision = 1 AND content = 'ASPSOL'"
+SOLUTIONS, CENTROIDS = rows_of("asp_sol_revisions"), rows_of("aca_cent_revisions")
+ASP_L1_ODDITIES = [
+    Oddity("a degree sign in a comment, UTF-8", rewritten(f"{A1}/*asol1*", card("CREATOR", "COMMENT 5 °".encode())),
+        HEADER.format("COMMENT 5 ??"), True),
+    Oddity("a degree sign in a comment, Latin-1", rewritten(f"{A1}/*asol1*", card("CREATOR", b"COMMENT 5 \xb0")),
+        HEADER.format("COMMENT 5 ?"), True),
+    Oddity("a degree sign in a value", rewritten(f"{A1}/*asol1*", card("CREATOR", b"CREATOR = '\xb0'")),
+        HEADER.format("''?''"), True),
+    Oddity("a card of no use that cannot be parsed", rewritten(f"{A1}/*asol1*", card("CREATOR", b"CREATOR = 'no end")),
+        HEADER.format("''no end"), True),
+    Oddity("a column of lists", of_fits("asol", column("PJ()", lists)), SOLUTIONS, True),
+    Oddity("a column of complex numbers", of_fits("acen", column("C", lambda n: np.zeros(n, complex))),
+        CENTROIDS, True),
+    Oddity("a column of bits", of_fits("acen", column("11X", lambda n: np.zeros((n, 11), bool))), CENTROIDS, True),
+    Oddity("a column with a scale", of_fits("asol", column("I", lambda n: np.zeros(n), bscale=2)), SOLUTIONS, True),
+    Oddity("centroids without rows", without_rows("acen"), rows_of("aca_cent_revisions", "count(*)"), 0),
+    Oddity("solutions without rows", without_rows("asol"), rows_of("asp_sol_revisions", "count(*)"), 0),
+    Oddity("an OBS_ID with zeros", of_fits("asol", OBS_ID=f"00{ID['A']} "), SOLUTIONS, True),
+    Oddity("a column that is used, with a scale", rewritten(
+        f"{A1}/*asol1*", card("CREATOR", b"TSCAL2  =                  2.0")),
+        reason="column ra has a scale that is not expected"),
+    Oddity("a column that is used, there twice", rewritten(f"{A1}/*asol1*", replaced(b"= 'dec     '", b"= 'ra      '")),
+        reason="column ra is there twice"),
+    Oddity("a TSTART that cannot be parsed", rewritten(f"{A1}/*asol1*", card("TSTART", b"TSTART  = 12 34")),
+        reason="its header is damaged"),
+    Oddity("a CONTENT that is no text", rewritten(f"{A1}/*asol1*", card("CONTENT", b"CONTENT = 'ASPSO\xcc'")),
+        reason="CONTENT that is no text"),
+    Oddity("a REVISION that contradicts the folder", of_fits("asol", REVISION=2), reason="REVISION is 2"),
+    Oddity("a time that is none", of_fits("asol", lambda columns: columns["time"].__setitem__(5, np.nan)),
+        reason="time nan in row 5"),
+]  # fmt: skip
+
+
+def of_json(change: Callable[[dict[str, Any]], object]) -> Callable[[Archive], object]:
+    def make(archive: Archive) -> None:
+        properties = json.loads(archive.one(PROPERTIES).read_bytes())
+        change(properties)
+        archive.one(PROPERTIES).write_text(json.dumps(properties))
+
+    return make
+
+
+def of_image(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Archive], object]:
+    def make(archive: Archive) -> None:
+        path = archive.one(IMAGE)
+        image = fits.getdata(path)
+        path.unlink()
+        fits.PrimaryHDU(change(image)).writeto(path)
+
+    return make
+
+
+def of_dark(column: str) -> str:
+    return f"SELECT {column} FROM dark_cal WHERE dark_id = '2019155'"
+
+
+PIXELS = "SELECT count(*) FROM dark_image('2019155')"
+DARK_CAL_ODDITIES = [
+    Oddity("a byte of Latin-1", rewritten(PROPERTIES, replaced(b'"dark_2019155', b'"d\xe4rk_2019155')),
+        of_dark("filename"), "d\ufffdrk_2019155.fits"),
+    Oddity("a byte order mark", rewritten(PROPERTIES, lambda text: b"\xef\xbb\xbf" + text), of_dark("count(*)"), 1),
+    Oddity("a date of another day", of_json(lambda p: p.update(date="2019:154:12:00:00")),
+        of_dark("utc(time)"), "2019:155:00:00:00.000"),
+    Oddity("no date", of_json(lambda p: p.pop("date")), of_dark("utc(time)"), "2019:155:00:00:00.000"),
+    Oddity("a temperature that is no number", of_json(lambda p: p.update(ccd_temp="cold")), of_dark("ccd_temp"), None),
+    Oddity("no temperature", of_json(lambda p: p.pop("ccd_temp")), of_dark("ccd_temp"), None),
+    Oddity("an image of float64", of_image(lambda image: image.astype(float)), PIXELS, 1024**2),
+    Oddity("an image of integers", of_image(lambda image: image.astype(np.int32)), PIXELS, 1024**2),
+    Oddity("a gzipped image", rewritten(IMAGE, gzip.compress), PIXELS, 1024**2),
+    Oddity("an image of another size", of_image(lambda image: image[1:]), reason="it is 1023x1024, not 1024x1024"),
+    Oddity("a value beyond float32", of_image(lambda image: np.full((1024, 1024), 1e39)), reason="beyond float32"),
+    Oddity("no JSON", rewritten(PROPERTIES, lambda text: text[:-1]), reason="it is no JSON"),
+    Oddity("no object", rewritten(PROPERTIES, lambda text: b"[1, 2]"), reason="it holds list"),
+    Oddity("half a character", of_json(lambda p: p.update(x="\ud800")), reason="half a character"),
+    Oddity("a folder that is no day", renamed("2019155", lambda name: "2019366"),
+        reason="its folder 2019366 is no day"),
+]  # fmt: skip
+
+
+def of_readouts(change: Callable[[dict[str, NDArray[Any]]], object], **header: Any) -> Callable[[Archive], object]:
+    def make(archive: Archive) -> None:
+        path = archive.one(L0)
+        with fits.open(path) as hdus:
+            first, last = hdus[1].data["TIME"][[0, -1]]
+        columns = simulate_aca_l0.readouts(5, 6, simulate_aca_l0.times(first - 0.1, last + 0.1, 6))
+        change(columns)
+        path.unlink()
+        made = simulate_aca_l0.write_file(path.parent, 5, columns, header=header)
+        made.replace(path)
+
+    return make
+
+
+def of_l0(column: str) -> str:
+    return f"SELECT {column} FROM slot_data(0, 6e9, 5) WHERE FILENAME = '{Path(L0).name}'"
+
+
+ACA_L0_ODDITIES = [
+    Oddity("a degree sign in a comment", rewritten(L0, card("CREATOR", "COMMENT 5 °".encode())),
+        of_l0("count(*) > 50"), True),
+    Oddity("a card of no use that cannot be parsed", rewritten(L0, card("CREATOR", b"CREATOR = 'no end")),
+        of_l0("count(*) > 50"), True),
+    Oddity("columns in another order", of_readouts(lambda columns: columns.update(MJF=columns.pop("MJF"))),
+        of_l0("count(*) > 50"), True),
+    Oddity("a column too many", of_readouts(lambda columns: columns.update(MORE=columns["MJF"])),
+        reason="column MORE is not expected"),
+    Oddity("a column of another type", of_readouts(lambda columns: columns.update(MJF=columns["MJF"].astype(float))),
+        reason="column MJF has form D"),
+    Oddity("a column missing", of_readouts(lambda columns: columns.pop("MJF")), reason="column MJF is missing"),
+    Oddity("a column with a scale", rewritten(L0, card("CREATOR", b"TSCAL3  =                  2.0")),
+        reason="has a scale that is not expected"),
+    Oddity("no rows", rewritten(L0, no_rows), reason="it has no rows"),
+    Oddity("a time that is none", of_readouts(lambda columns: columns["TIME"].__setitem__(3, np.nan)),
+        reason="TIME is nan in row 3"),
+]  # fmt: skip
+
+STATS_ODDITIES = [
+    Oddity("bytes that are no text", of_hdf5(with_value("type", b"G\xffI")),
+        "SELECT type FROM acq_stats WHERE position = 0", "G?I"),
+    Oddity("a time that is not known", of_hdf5(with_value("guide_tstart", np.nan)),
+        "SELECT isnan(guide_tstart) FROM acq_stats WHERE position = 0", True),
+    Oddity("columns in another order", of_hdf5(lambda rows: rows[list(rows.dtype.names[::-1])]),
+        "SELECT count(*) FROM acq_stats", 24),
+    Oddity("a column too many", of_hdf5(with_column), reason="columns that are not known: more"),
+    Oddity("a column missing", of_hdf5(lambda rows: drop_fields(rows, "type", usemask=False)), reason="has no type"),
+    Oddity("a column of another type", of_hdf5(lambda rows: rows.astype(
+        [(n, "<f4" if n == "guide_tstart" else rows.dtype[n]) for n in rows.dtype.names])),
+        reason="its column guide_tstart is <f4"),
+    Oddity("a time that is none", of_hdf5(with_value("guide_tstart", 1e300)), reason="which is no time"),
+]  # fmt: skip
+
+ODDITIES = [
+    (product, oddity)
+    for product, oddities in (
+        ("obspar", OBSPAR_ODDITIES), ("asp_l1", ASP_L1_ODDITIES), ("dark_cal", DARK_CAL_ODDITIES),
+        ("aca_l0", ACA_L0_ODDITIES), ("acq_stats", STATS_ODDITIES),
+    )
+    for oddity in oddities
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("product", "oddity"), ODDITIES, ids=[f"{product}: {o.name}" for product, o in ODDITIES])
+def test_an_oddity_is_taken_or_set_aside_with_its_reason(
+    product: str, oddity: Oddity, of: Callable[[str], Archive], tmp_path: Path
+) -> None:
+    archive = of(product)
+    oddity.make(archive)
+    report = take(product, archive.ska, tmp_path / "fresh")
+    if oddity.reason:
+        assert any(oddity.reason in reason for reason in report.set_aside.values()), report.set_aside
+    else:
+        assert report.set_aside == {}
+        assert Lake(tmp_path / "fresh").sql(oddity.query).fetchone() == (oddity.answer,)
+        if oddity.as_verified:
+            # `mica-lake verify --from` reads files by other means.
+            verified = Verified()
+            with ThreadPoolExecutor(1) as threads:
+                compare.compare([archive.ska], tmp_path / "fresh", verified, pool=lambda tasks: threads)
+            assert verified.findings == []
