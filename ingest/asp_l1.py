@@ -527,6 +527,7 @@ def ingest(
                 files.note([result[0]])
                 index[result[0].found.name] = result[1]
             progress.advance(task)
+        files.follow({name.split("/")[0] for name in files.seen}, lambda name: name.removesuffix(".gz"))
         if not dry_run:
             written, of_files = _build(root, files, here, index, revisions, pools)
             if isinstance(proc, pa.Table):
@@ -565,7 +566,6 @@ def _build(
         if name not in index or name.split("/")[0] not in of_folder:
             reason = "its rows are missing from the lake, and it is not there"
             files.lose(Rejected(Found(row["directory"], row["filename"]), reason))
-    files.follow({name.split("/")[0] for name in files.seen}, lambda name: name.removesuffix(".gz"))
     written: dict[tuple[str, Key], dict[str, Any] | None] = {}
     days = dict(here)
     while True:

@@ -407,6 +407,8 @@ def ingest(
         for result in pools(len(new)).map(_judge, new, chunksize=32):
             files.note([result])
             progress.advance(task)
+        # A revision has one file, whatever it is called.
+        files.follow({name.split("/")[0] for name in files.seen}, lambda name: name.split("/")[0])
         if not dry_run:
             files.commit(root, _build(root, files, here, known, revisions, pools))
     report.seconds = perf_counter() - began
@@ -432,7 +434,6 @@ def _build(
     pools: Callable[[int], Executor],
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
     """New versions of the partitions that are not what they would be if they were made now."""
-    files.follow({name.split("/")[0] for name in files.seen}, lambda name: name.split("/")[0])
     sources = {Path(row["directory"]).name: row for row in files.rows.values()}
     present = {(row["obsid"], row["revision"]) for row in known}
     attributes = [{name: row[name] for name in revision_folders.ATTRIBUTES} for row in known]

@@ -120,7 +120,7 @@ class Report:
 
     def show_reasons(self, console: Console, most: int = 20) -> None:
         """
-        Print the reasons of what was not taken.
+        Print the reasons of what was not taken, and what has gone.
 
         Parameters
         ----------
@@ -129,7 +129,12 @@ class Report:
         most : int
             How many of a kind.
         """
-        for title, reasons in (("set aside", self.set_aside), ("given up for a newer revision", self.superseded)):
+        gone = dict.fromkeys(self.gone, "the archive has it no more")
+        for title, reasons in (
+            ("set aside", self.set_aside),
+            ("given up for a newer revision", self.superseded),
+            ("gone", gone),
+        ):
             if reasons:
                 listed = Table(title=f"{self.product}: {title}", title_justify="left", show_header=False, box=None)
                 for name, reason in list(reasons.items())[:most]:

@@ -297,7 +297,7 @@ def test_a_new_calibration_leaves_the_other_images_alone(top: Path, lake: Path) 
 def test_a_calibration_that_was_withdrawn_is_not_selected_any_more(top: Path, lake: Path) -> None:
     shutil.rmtree(top / B)
     report = take(top, lake)
-    assert (report.unchanged, report.gone, report.exit_code) == (2, both(B), 0)
+    assert (report.unchanged, sorted(report.gone), report.exit_code) == (2, sorted(both(B)), 0)
     assert ids(lake) == ids(lake, "dark_cal_image") == [A]
     assert get_dark_cal_id("2023:001", data_root=lake) == A
     take(top, lake.with_name("fresh"))
