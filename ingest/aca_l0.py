@@ -607,17 +607,14 @@ def _settle(root: LakePath, known: pa.Table) -> pa.Table:
 def _forget(root: LakePath, known: pa.Table, tops: Sequence[Path], found: Sequence[Found]) -> pa.Table:
     """Known source files without those set aside that have gone from the folders that are looked through."""
     here = {(f.directory, f.filename) for f in found}
+    ours = pc.and_(pc.equal(known.column("product"), ACA_L0.name), pc.equal(known.column("status"), "set aside"))
+    aside = known.filter(ours)
     stays = [
-        product != ACA_L0.name
-        or status != "set aside"
-        or (directory, filename) in here
-        or not any(Path(directory).is_relative_to(top) for top in tops)
-        for product, status, directory, filename in zip(
-            *(known.column(name).to_pylist() for name in ("product", "status", "directory", "filename")), strict=True
-        )
+        (directory, filename) in here or not any(Path(directory).is_relative_to(top) for top in tops)
+        for directory, filename in zip(*(aside.column(n).to_pylist() for n in ("directory", "filename")), strict=True)
     ]
     if not all(stays):
-        known = known.filter(pa.array(stays))
+        known = pa.concat_tables([known.filter(pc.invert(ours)), aside.filter(pa.array(stays))])
         catalog.commit(root, {}, known)
     return known
 
@@ -631,8 +628,8 @@ class _Batch:
         self.known = known
         # Rows of source_file to put in the place of those of the same file; set aside files are known by their path.
         self.changed: dict[tuple[str, str], dict[str, Any]] = {}
-        # New file -> the known one that it takes the place of: the same, gzipped or not.
-        self.renamed: dict[str, str] = {}
+        # New file -> what is known of the one that it takes the place of: the same, gzipped or not.
+        self.renamed: dict[str, dict[str, Any]] = {}
         self.forgotten: set[str] = set()
         self.found = len(found)
         self.new = self._sort_out(found)
@@ -657,7 +654,7 @@ class _Batch:
             elif before is None or (before["status"] == "incomplete" and self._checksum(f) == before["checksum"]):
                 new.append(f)
             elif f.filename != before["filename"] and self._takes_its_place(f, before):
-                self.renamed[f.filename] = before["filename"]
+                self.renamed[f.filename] = before
                 new.append(f)
             else:
                 self._again(f, before, seen)
@@ -723,6 +720,9 @@ class _Batch:
             if isinstance(s, Rejected):
                 self._set_aside(s.found, s.reason)
                 advance(1)
+            elif (before := self.renamed.get(s.found.filename)) and not _alike(before, s.source):
+                self._set_aside(s.found, f"a file {before['filename']} with other content is in the lake")
+                advance(1)
             else:
                 scanned.setdefault(_names(s.found.filename)[0], []).append(s)
         by_slot: dict[int, dict[str, Scanned]] = {}
@@ -765,7 +765,7 @@ class _Batch:
         missing: dict[str, str] = {}
         read: set[str] = set()
         while True:
-            replaced = {self.renamed[name] for name in files if name in self.renamed}
+            replaced = {self.renamed[name]["filename"] for name in files if name in self.renamed}
             stays = known.filter(
                 pc.invert(pc.is_in(known.column("filename"), pa.array([*files, *missing, *replaced], pa.string())))
             )
@@ -985,6 +985,12 @@ def _rows(known: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
     chosen = pc.is_in(known.column("filename"), pa.array(names, pa.string()))
     rows: list[dict[str, Any]] = known.filter(chosen).to_pylist()
     return rows
+
+
+def _alike(known: Mapping[str, Any], source: Source) -> bool:
+    """Whether a file has the header of a known one, which cannot be compared with it any more."""
+    ours = source_row(ACA_L0.name, source, known["status"])
+    return all(ours[name] == known[name] for name in SOURCE_FILE.names[SOURCE_FILE.names.index("slot") :])
 
 
 def _unreadable(scanned: Scanned) -> str:

@@ -820,6 +820,18 @@ def test_a_lake_that_followed_an_archive_is_that_of_the_archive(
         assert_frame_equal(frame, after[name], check_exact=True)
 
 
+def test_other_content_does_not_take_the_place_of_a_file_that_has_gone(of: Callable[[str], Archive]) -> None:
+    archive = of("aca_l0")
+    unlisted(archive)
+    unzipped(L0)(archive)
+    rewritten(L0.removesuffix(".gz"), card("DATE", b"DATE    = '2022-01-01T00:00:00'"))(archive)
+    before = tables_of(archive.lake)["aca_l0"]
+    reason = f"a file {Path(L0).name} with other content is in the lake"
+    for _ in range(2):
+        assert take("aca_l0", archive.ska, archive.lake).set_aside == {Path(L0).stem: reason}
+        assert_frame_equal(tables_of(archive.lake)["aca_l0"], before, check_exact=True)
+
+
 # --- oddities ---------------------------------------------------------------------------------------------------------
 
 
