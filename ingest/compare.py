@@ -420,7 +420,9 @@ def _dark_cal(root: LakePath, job: _Job, content: bytes) -> str:
     if job.found.filename == "properties.json":
         text = content.decode("utf-8-sig", "replace")
         properties = json.loads(text)
-        expected = {name: value for name, value in properties.items() if isinstance(value, str | int | float)}
+        expected: dict[str, Any] = {
+            name: value for name, value in properties.items() if isinstance(value, str | int | float)
+        }
         expected |= {"dark_id": dark_id, "time": dark_cal.start_of(properties, dark_id), "properties": text}
         expected |= {"date": expected.get("date") if isinstance(expected.get("date"), str) else None}
         expected |= {"ccd_temp": dark_cal.temperature_of(properties)}
