@@ -397,9 +397,9 @@ def test_obspars(soak: bool, tmp_path: Path, record_property: Callable[[str, obj
                 continue
             mutations.taken += 1
             kept = opened.sql("SELECT name, type, coalesce(value, '') FROM obspar_kv WHERE obsid = $o", {"o": obsid})
-            text = unzipped(path.read_bytes()).decode("utf-8-sig", "replace")
+            decoded = unzipped(path.read_bytes()).decode("utf-8-sig", "replace")
             try:
-                lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+                lines = list(csv.reader(io.StringIO(decoded, newline=""), strict=True))
             except csv.Error:  # quotes within quotes, see tests/ingest/test_archives_as_life_leaves_them.py
                 mutations.not_compared += 1
                 continue
