@@ -299,6 +299,8 @@ def _describe(filename: str, match: re.Match[str], table: BinTable, content: byt
 def _check_columns(table: BinTable, imgsize: int) -> None:
     expected = {c.name: c for c in ACA_L0.columns if imgsize in c.imgsizes and c.name not in _MADE_HERE}
     for name, form in table.layout.forms.items():
+        if reason := table.layout.odd.get(name):
+            raise BadFile(f"column {name} {reason}")
         if name not in expected:
             raise BadFile(f"column {name} is not expected in a {imgsize}x{imgsize} file")
         column = expected.pop(name)
@@ -551,20 +553,25 @@ def ingest(
         stack.enter_context(catalog.writing(root, dry_run))
         pool = executor(stack, jobs, cluster, None if dry_run else root, [_top(source) for source in sources])
         progress = stack.enter_context(progress_bar(console))
-        report = _ingest(root, found, pool, progress, dry_run)
+        report = _ingest(root, [_top(source) for source in sources], found, pool, progress, dry_run)
         if report.derived is not None:
             hdr3.bring_up_to_date(root, pool, report.derived)
     return report
 
 
 def _ingest(
-    root: LakePath, found: Sequence[Found], pool: Callable[[int], Executor], progress: Progress, dry_run: bool
+    root: LakePath,
+    tops: Sequence[Path],
+    found: Sequence[Found],
+    pool: Callable[[int], Executor],
+    progress: Progress,
+    dry_run: bool,
 ) -> Report:
     began = time.perf_counter()
     report = Report(ACA_L0.name, dry_run=dry_run, derived=None if dry_run else Report(HDR3.name))
     known = catalog.read_table(root, "source_file")
     if not dry_run:
-        known = _settle(root, known)
+        known = _forget(root, _settle(root, known), tops, found)
     task = progress.add_task(ACA_L0.name, total=len(found))
     for first in range(0, len(found), BATCH_FILES):
         batch = _Batch(root, report, known, found[first : first + BATCH_FILES])
@@ -627,6 +634,21 @@ def _settle(root: LakePath, known: pa.Table) -> pa.Table:
     return known
 
 
+def _forget(root: LakePath, known: pa.Table, tops: Sequence[Path], found: Sequence[Found]) -> pa.Table:
+    """Known source files without those set aside that have gone from the folders that are looked through."""
+    here = {(f.directory, f.filename) for f in found}
+    ours = pc.and_(pc.equal(known.column("product"), ACA_L0.name), pc.equal(known.column("status"), "set aside"))
+    aside = known.filter(ours)
+    stays = [
+        (directory, filename) in here or not any(Path(directory).is_relative_to(top) for top in tops)
+        for directory, filename in zip(*(aside.column(n).to_pylist() for n in ("directory", "filename")), strict=True)
+    ]
+    if not all(stays):
+        known = pa.concat_tables([known.filter(pc.invert(ours)), aside.filter(pa.array(stays))])
+        catalog.commit(root, {}, known)
+    return known
+
+
 class _Batch:
     """Some files on their way into the lake."""
 
@@ -636,6 +658,9 @@ class _Batch:
         self.known = known
         # Rows of source_file to put in the place of those of the same file; set aside files are known by their path.
         self.changed: dict[tuple[str, str], dict[str, Any]] = {}
+        # New file -> what is known of the one that it takes the place of: the same, gzipped or not.
+        self.renamed: dict[str, dict[str, Any]] = {}
+        self.forgotten: set[str] = set()
         self.found = len(found)
         self.new = self._sort_out(found)
         self.known = self._known_now()
@@ -658,15 +683,26 @@ class _Batch:
                 self.report.set_aside[f.filename] = seen["reason"]
             elif before is None or (before["status"] == "incomplete" and self._checksum(f) == before["checksum"]):
                 new.append(f)
+            elif f.filename != before["filename"] and self._takes_its_place(f, before):
+                self.renamed[f.filename] = before
+                new.append(f)
             else:
-                self._again(f, before)
+                self._again(f, before, seen)
         return new
 
-    def _again(self, f: Found, before: dict[str, Any]) -> None:
+    def _takes_its_place(self, f: Found, before: dict[str, Any]) -> bool:
+        """Whether a file is that one of another name which is known and has gone, or is not gzipped as this one is."""
+        old = Path(before["directory"] or "", before["filename"])
+        if not old.exists():
+            return True
+        content = self._content(f) if f.filename.endswith(".gz") else None
+        return content is not None and content == self._content(Found(str(old.parent), old.name))
+
+    def _again(self, f: Found, before: dict[str, Any], seen: dict[str, Any] | None) -> None:
         """A file of a name that is known."""
         place = {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
         same_name = f.filename == before["filename"]
-        if not (same_name and all(before[name] == value for name, value in place.items())):
+        if seen is not None or not (same_name and all(before[name] == value for name, value in place.items())):
             old = Found(before["directory"] or "", before["filename"])
             if same_name and self._checksum(f) == before["checksum"]:
                 if f.directory == old.directory or not old.path.exists():
@@ -714,6 +750,9 @@ class _Batch:
             if isinstance(s, Rejected):
                 self._set_aside(s.found, s.reason)
                 advance(1)
+            elif (before := self.renamed.get(s.found.filename)) and not _alike(before, s.source):
+                self._set_aside(s.found, f"a file {before['filename']} with other content is in the lake")
+                advance(1)
             else:
                 scanned.setdefault(_names(s.found.filename)[0], []).append(s)
         by_slot: dict[int, dict[str, Scanned]] = {}
@@ -729,7 +768,8 @@ class _Batch:
         return self._carry_out(plans, pools, advance)
 
     def _choose(self, alike: Sequence[Scanned], pool: Executor) -> Scanned | None:
-        """The first of files of one name that can be taken."""
+        """The first of files of one name that can be taken, gzipped ones first."""
+        alike = sorted(alike, key=lambda s: not s.found.filename.endswith(".gz"))
         reasons = pool.map(_unreadable, alike)
         good = []
         for s, reason in zip(alike, reasons, strict=True):
@@ -755,8 +795,9 @@ class _Batch:
         missing: dict[str, str] = {}
         read: set[str] = set()
         while True:
+            replaced = {self.renamed[name]["filename"] for name in files if name in self.renamed}
             stays = known.filter(
-                pc.invert(pc.is_in(known.column("filename"), pa.array([*files, *missing], pa.string())))
+                pc.invert(pc.is_in(known.column("filename"), pa.array([*files, *missing, *replaced], pa.string())))
             )
             sources = [s.source for s in files.values()]
             names = stays.column("filename").to_pylist() + [s.filename for s in sources]
@@ -766,7 +807,9 @@ class _Batch:
             )
             verdict = dict(zip(names, judge(names, revision, tstart, tstop), strict=True))
             # A file that pushes out another must be good to its last row before the other goes.
-            pushing = sorted({v.by for v in verdict.values() if v.by in files} - read)
+            pushing = sorted(
+                ({v.by for v in verdict.values() if v.by in files} | (self.renamed.keys() & files.keys())) - read
+            )
             for name, reason in zip(pushing, pool.map(_unreadable, [files[name] for name in pushing]), strict=True):
                 if reason:
                     bad = files.pop(name)
@@ -788,7 +831,7 @@ class _Batch:
                     files[row["filename"]] = again
                     read.add(row["filename"])
             if not pushing and not back:
-                return _Plan(slot, known, files, verdict, status, missing)
+                return _Plan(slot, known, files, verdict, status, missing, replaced)
 
     def _tell(self, plan: "_Plan") -> None:
         """Put the plan into the report."""
@@ -803,6 +846,7 @@ class _Batch:
             if verdict.status == "refused" and before != "refused":
                 self.report.set_aside[name] = verdict.reason or ""
         self.report.set_aside |= plan.missing
+        self.report.replaced += sorted(plan.replaced)
 
     def _carry_out(
         self, plans: Sequence["_Plan"], pools: Callable[[int], Executor], advance: Callable[[int], None]
@@ -826,7 +870,8 @@ class _Batch:
                 left[source.filename] -= 1
                 advance(int(left[source.filename] == 0))
         for plan in plans:
-            pushed_out = {v.by for v in plan.verdict.values()}
+            pushed_out = {v.by for v in plan.verdict.values()} | self.renamed.keys()
+            self.forgotten |= plan.replaced
             for name in bad.keys() & plan.files.keys():
                 if name in pushed_out or name in plan.status:
                     raise LakeError(f"{name}: {bad[name]}. Nothing was changed; run ingest again")
@@ -916,12 +961,14 @@ class _Batch:
         """All that is known of source files, with what this batch changed."""
         if not self.changed:
             return self.known
-        concerned = pc.is_in(self.known.column("filename"), pa.array(sorted({n for _, n in self.changed}), pa.string()))
+        names = {name for _, name in self.changed} | self.forgotten
+        concerned = pc.is_in(self.known.column("filename"), pa.array(sorted(names), pa.string()))
         # A file that is taken clears the record of bad ones of its name; one set aside leaves those of other folders.
         stays = [
             row
             for row in self.known.filter(concerned).to_pylist()
             if ("", row["filename"]) not in self.changed
+            and row["filename"] not in self.forgotten
             and not (row["status"] == "set aside" and (row["directory"], row["filename"]) in self.changed)
         ]
         rows = pa.Table.from_pylist([*stays, *self.changed.values()], schema=SOURCE_FILE)
@@ -938,6 +985,7 @@ class _Plan:
     verdict: dict[str, Verdict]
     status: dict[str, str]  # of the known ones, so far
     missing: dict[str, str]  # known ones that should come back, and why they cannot
+    replaced: set[str]  # known ones that are there under another name
 
     def overturned(self) -> list[str]:
         """Known files that are not read again and whose status changes."""
@@ -954,7 +1002,8 @@ class _Plan:
         return [
             name
             for name, before in self.status.items()
-            if before in IN_THE_LAKE and name in self.verdict and self.verdict[name].status != "current"
+            if before in IN_THE_LAKE
+            and (name in self.replaced or (name in self.verdict and self.verdict[name].status != "current"))
         ]
 
     def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -966,6 +1015,12 @@ def _rows(known: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
     chosen = pc.is_in(known.column("filename"), pa.array(names, pa.string()))
     rows: list[dict[str, Any]] = known.filter(chosen).to_pylist()
     return rows
+
+
+def _alike(known: Mapping[str, Any], source: Source) -> bool:
+    """Whether a file has the header of a known one, which cannot be compared with it any more."""
+    ours = source_row(ACA_L0.name, source, known["status"])
+    return all(ours[name] == known[name] for name in SOURCE_FILE.names[SOURCE_FILE.names.index("slot") :])
 
 
 def _unreadable(scanned: Scanned) -> str:

@@ -53,6 +53,7 @@ QUALITY_SPACING = 1.025
 # What a header's interval may lack of its rows.
 MARGIN = 10.0
 LONGEST = 10 * 86400.0
+_KEYWORDS = ("CONTENT", "TSTART", "TSTOP", "REVISION", "OBS_ID", "NAXIS1", "NAXIS2", "TFIELDS")
 LARGEST = 1 << 31
 _NEWER = {"ady", "adz", "adtheta", "ra_raw", "dec_raw", "roll_raw", "q_att_raw"}
 _OF_THE_LAKE = {"asp_sol_status", "obsid", "revision", "isdefault", "filename"}
@@ -82,7 +83,8 @@ def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
         names = sorted(name for name in os.listdir(revision.directory) if NAME.fullmatch(name))  # noqa: PTH208 - faster
         for name in [name for name in names if f"{name}.gz" in names]:
             names.remove(name)
-            rejected.append(Rejected(found_in(revision.directory, name), "it is there gzipped, too"))
+            # Without size and date, so that it is looked at again when the other has gone.
+            rejected.append(Rejected(Found(revision.directory, name), "it is there gzipped, too"))
         found += [found_in(revision.directory, name) for name in names]
         if not names:
             folder = Path(revision.directory)
@@ -111,7 +113,7 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
     BadFile
         If it cannot be taken; the message is the reason.
     """
-    header = fits_table.read_header(content)
+    header, cards = fits_table.read_header(content, _KEYWORDS)
     content_kind = header.get("CONTENT")
     if not isinstance(content_kind, str) or not content_kind.strip():
         raise BadFile(f"its header has no CONTENT: {content_kind!r}")
@@ -141,7 +143,7 @@ def describe(found: Found, content: bytes) -> dict[str, Any]:
     content = decompress(content, LARGEST)
     fits_table.check_whole(content, header)
     if kind == SOLUTION:
-        row["header"] = header.tostring(sep="\n", endcard=False, padding=False)
+        row["header"] = cards
         _columns(ASP_SOL, content, tstart, tstop)
     elif kind == QUALITY:
         quality(content)
@@ -161,6 +163,8 @@ def _column(table: fits_table.BinTable, name: str) -> NDArray[Any]:
     assert table.rows is not None
     if name.upper() not in table.layout.forms:
         raise BadFile(f"column {name} is missing")
+    if reason := table.layout.odd.get(name.upper()):
+        raise BadFile(f"column {name} {reason}")
     values = table.rows[name.upper()]
     if values.dtype.kind not in "iuf":
         raise BadFile(f"column {name} holds no numbers")
@@ -198,8 +202,6 @@ def _columns(table: Table, content: bytes, tstart: float, tstop: float) -> dict[
         except pa.ArrowInvalid as error:
             raise BadFile(f"column {column.name}: {error}") from None
     times = columns["time"].to_numpy()
-    if not count:
-        raise BadFile("it has no rows")
     outside = ~((times >= tstart - MARGIN) & (times <= tstop + MARGIN))
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
@@ -524,6 +526,7 @@ def ingest(
                 files.note([result[0]])
                 index[result[0].found.name] = result[1]
             progress.advance(task)
+        files.follow({name.split("/")[0] for name in files.seen}, lambda name: name.removesuffix(".gz"))
         if not dry_run:
             written, of_files = _build(root, files, here, index, revisions, pools)
             if isinstance(proc, pa.Table):

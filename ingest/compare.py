@@ -6,6 +6,7 @@ The files are read here by other means than ingest reads them (astropy, csv, jso
 
 import csv
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
 from mica_lake.catalog import EPOCH, Key, path_of
@@ -368,8 +370,10 @@ def _where(rows: pa.Table, **values: Any) -> pa.Table:
 def _table(content: bytes) -> tuple[fits.Header, dict[str, NDArray[Any]]]:
     """The first table of a FITS file, as astropy reads it: its header, and its columns by lower-case name."""
     try:
-        hdu = fits.HDUList.fromstring(decompress(content))[1]
-        return hdu.header, {name.strip().lower(): np.asarray(hdu.data[name]) for name in hdu.data.names}
+        # What is no ASCII in a header is kept with ?, as astropy does after a warning.
+        with warnings.catch_warnings(action="ignore", category=AstropyWarning):
+            hdu = fits.HDUList.fromstring(decompress(content))[1]
+            return hdu.header, {name.strip().lower(): np.asarray(hdu.data[name]) for name in hdu.data.names}
     except Exception as error:  # astropy raises many kinds for damaged files
         raise BadFile(f"astropy cannot read it: {type(error).__name__}: {error}") from None
 
@@ -448,10 +452,14 @@ def _dark_cal(root: LakePath, job: _Job, content: bytes) -> str:
         return f"the lake has {len(found)} rows of it"
     row = found[0]
     if job.found.filename == "properties.json":
-        text = content.decode()
+        text = content.decode("utf-8-sig", "replace")
         properties = json.loads(text)
-        expected = {name: value for name, value in properties.items() if isinstance(value, str | int | float)}
-        expected |= {"dark_id": dark_id, "time": cxcsec(properties["date"]), "properties": text}
+        expected: dict[str, Any] = {
+            name: value for name, value in properties.items() if isinstance(value, str | int | float)
+        }
+        expected |= {"dark_id": dark_id, "time": dark_cal.start_of(properties, dark_id), "properties": text}
+        expected |= {"date": expected.get("date") if isinstance(expected.get("date"), str) else None}
+        expected |= {"ccd_temp": dark_cal.temperature_of(properties)}
         expected["checksum"] = checksum(content)
         for name, value in expected.items():
             kept = row.get(name)
@@ -489,11 +497,11 @@ def _obspar(root: LakePath, job: _Job, content: bytes) -> str:
         return f"the lake has {len(wide)} rows of it in obspar"
     if reason := _revision(wide[0], job.revision):
         return reason
-    lines = [line for line in csv.reader(StringIO(decompress(content).decode(errors="replace"), newline=""))
-             if line and not line[0].startswith("#")]  # fmt: skip
+    lines = _parameters(decompress(content).decode("utf-8-sig", "replace"))
+    last = {line[0].replace("-", "_").lower(): number for number, line in enumerate(lines)}
     if len(lines) != len(rows):
         return f"{len(rows)} of its {len(lines)} parameters are in the lake"
-    for (name, kind, _, value, *_, description), row in zip(lines, rows, strict=True):
+    for number_of, ((name, kind, _, value, *_, description), row) in enumerate(zip(lines, rows, strict=True)):
         name = name.replace("-", "_")
         text = value if value or kind == "s" else None
         number = float(value) if value and kind != "s" else None
@@ -503,6 +511,8 @@ def _obspar(root: LakePath, job: _Job, content: bytes) -> str:
                 return f"{column} of {name} is {row[column]!r} in the lake, {wanted!r} in the file"
         if row["isdefault"] != job.revision.isdefault:
             return f"isdefault of {name} is {row['isdefault']} in the lake"
+        if last[name.lower()] != number_of:
+            continue  # the last one of a name counts
         kept = wide[0].get(name.lower())
         typed = text if text is None or kind == "s" or isinstance(kept, str) else number
         if isinstance(kept, str) and kind != "s" and text is not None:
@@ -513,6 +523,25 @@ def _obspar(root: LakePath, job: _Job, content: bytes) -> str:
         if name.lower() not in OBSPAR.by_name and kept != typed and not (kept != kept and typed != typed):
             return f"{name} is {kept!r} in table obspar, {value!r} in the file"
     return ""
+
+
+def _parameters(text: str) -> list[list[str]]:
+    """The seven fields of each row of an obspar."""
+    try:
+        rows = list(csv.reader(StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        rows = [_quoted(line) if '"' in line else line.split(",") for line in text.splitlines()]
+    return [[*row, "", "", ""][:7] for row in rows if row and not row[0].startswith("#")]
+
+
+def _quoted(line: str) -> list[str]:
+    """The fields of a row whose value and description are quoted, whatever quotes they have within."""
+    name, kind, mode, rest = line.split(",", 3)
+    rest, _, description = rest.rpartition(',"')
+    value, *others = rest.rsplit(",", 2)
+    if value.startswith('"'):
+        value = value[1:-1].replace('""', '"')
+    return [name, kind, mode, value, *others, description.removesuffix('"')]
 
 
 def _asp_l1(root: LakePath, job: _Job, content: bytes) -> str:
@@ -598,7 +627,8 @@ def _stored(rows: pa.Table, stored: NDArray[Any], positions: NDArray[np.int64]) 
     for name in stored.dtype.names or ():
         expected = stored[name][positions]
         if expected.dtype.kind == "S":
-            expected = np.array([text.decode() for text in expected.tolist()], str)
+            texts = [text.decode("utf-8", "replace").replace("\ufffd", "?") for text in expected.tolist()]
+            expected = np.array(texts, str)
         if pa.types.is_boolean(rows.schema.field(name).type):
             expected = expected.astype(bool)
         if reason := _differs(name, rows.column(name), expected):

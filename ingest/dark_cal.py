@@ -8,7 +8,7 @@ pixel has and on a grid. Sorted by value, it answers how many are warmer than a 
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -107,10 +107,10 @@ def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
     Raises
     ------
     BadFile
-        If they are no JSON object with a date and a temperature.
+        If they are no JSON object, or the calibration is of no day.
     """
     try:
-        properties = json.loads(content.decode())
+        properties = json.loads(_text(content))
         json.dumps(properties, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise BadFile(f"it has half a character, which is no text: {error}") from None
@@ -118,19 +118,68 @@ def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
         raise BadFile(f"it is no JSON: {error}") from None
     if not isinstance(properties, dict):
         raise BadFile(f"it holds {type(properties).__name__}, not an object with properties")
-    text = properties.get("date")
-    if not isinstance(text, str):
-        raise BadFile(f"it has no date: {text!r}")
     try:
-        day = utc(cxcsec(text))
-    except (ValueError, OverflowError) as error:
-        raise BadFile(f"it has no date: {error}") from None
-    if day[:4] + day[5:8] != dark_id:
-        raise BadFile(f"its folder contradicts its date, {properties['date']}")
-    temperature = properties.get("ccd_temp")
-    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not -300 < temperature < 300:
-        raise BadFile(f"it has no temperature ccd_temp: {temperature!r}")
+        cxcsec(f"{dark_id[:4]}:{dark_id[4:]}")
+    except ValueError as error:
+        raise BadFile(f"its folder {dark_id} is no day: {error}") from None
     return properties
+
+
+def _text(content: bytes) -> str:
+    """Text of ``properties.json``, with U+FFFD for what is not UTF-8."""
+    return content.decode("utf-8-sig", "replace")
+
+
+def start_of(properties: Mapping[str, Any], dark_id: str) -> float:
+    """
+    Start of a calibration.
+
+    Parameters
+    ----------
+    properties : mapping
+        Its properties.
+    dark_id : str
+        The calibration.
+
+    Returns
+    -------
+    float
+        CXC seconds: its date or, where that is no time on the day that its folder says, the start of that day.
+
+    Examples
+    --------
+    >>> [utc(start_of({"date": date}, "2022069")) for date in ("2022:069:12:00:00", "2022:068:12:00:00", None)]
+    ['2022:069:12:00:00.000', '2022:069:00:00:00.000', '2022:069:00:00:00.000']
+    """
+    date = properties.get("date")
+    if isinstance(date, str):
+        try:
+            start = cxcsec(date)
+            if utc(start)[:8] == f"{dark_id[:4]}:{dark_id[4:]}":
+                return start
+        except (ValueError, OverflowError):
+            pass
+    return cxcsec(f"{dark_id[:4]}:{dark_id[4:]}")
+
+
+def temperature_of(properties: Mapping[str, Any]) -> float | None:
+    """
+    CCD temperature of a calibration.
+
+    Parameters
+    ----------
+    properties : mapping
+        Its properties.
+
+    Returns
+    -------
+    float or None
+        ``ccd_temp`` in °C; None where it is no temperature.
+    """
+    value = properties.get("ccd_temp")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -300 < value < 300:
+        return None
+    return float(value)
 
 
 def read_image(content: bytes) -> NDArray[np.float32]:
@@ -145,7 +194,7 @@ def read_image(content: bytes) -> NDArray[np.float32]:
     Returns
     -------
     numpy.ndarray of float32, shape (1024, 1024)
-        Dark current in e-/s.
+        Dark current in e-/s; numbers of another type are rounded to the nearest float32.
 
     Raises
     ------
@@ -168,9 +217,11 @@ def read_image(content: bytes) -> NDArray[np.float32]:
         raise
     except Exception as error:  # astropy raises many kinds for damaged files
         raise BadFile(f"it is no FITS image ({type(error).__name__}: {error})") from None
-    if image.dtype.kind != "f" or image.dtype.itemsize > 4:
-        raise BadFile(f"its values are {image.dtype}, not float32")
-    return image.astype(np.float32)  # type: ignore[no-any-return]
+    with np.errstate(over="ignore"):
+        values: NDArray[np.float32] = image.astype(np.float32)
+    if (np.isinf(values) & np.isfinite(image)).any():
+        raise BadFile(f"it has a value beyond float32: {image[np.isinf(values) & np.isfinite(image)][0]}")
+    return values
 
 
 def _judge(found: Found) -> Taken | Rejected:
@@ -179,7 +230,8 @@ def _judge(found: Found) -> Taken | Rejected:
         if found.filename == _IMAGE:
             read_image(content)
             return Taken(found, checksum(content), {"rows": SIDE * SIDE})
-        start = cxcsec(read_properties(content, Path(found.directory).name)["date"])
+        dark_id = Path(found.directory).name
+        start = start_of(read_properties(content, dark_id), dark_id)
         return Taken(found, checksum(content), {"tstart": start, "rows": 1})
     except BadFile as error:
         return Rejected(found, str(error))
@@ -350,6 +402,7 @@ def ingest(
             judged.append(result)
             progress.advance(task)
         files.note([*rejected, *_whole(judged, files)])
+        _withdraw(files, top, {Path(f.directory).name for f in found}, {r.found.filename for r in rejected})
         if not dry_run:
             written = _build(root, files, here, pools(len(new)))
             files.commit(root, written)
@@ -395,6 +448,17 @@ def _whole(judged: Sequence[Taken | Rejected], files: SourceFiles) -> list[Taken
     return results
 
 
+def _withdraw(files: SourceFiles, top: Path, whole: set[str], parts: set[str]) -> None:
+    """Give up the calibrations whose folders have gone from the archive, unless it has none at all."""
+    if not whole:
+        return
+    for name, row in list(files.rows.items()):
+        folder = Path(row["directory"])
+        if folder.parent == top and folder.name not in whole | parts:
+            del files.rows[name]
+            files.report.gone.append(name)
+
+
 def _build(
     root: LakePath, files: SourceFiles, here: dict[tuple[str, int], dict[str, Any]], pool: Executor
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
@@ -416,6 +480,10 @@ def _build(
             files.lose(row)
         else:
             written[DARK_CAL_IMAGE.name, _image_key(job.dark_id)] = row
+    for table, day in here:
+        dark_id = f"{date.fromordinal(EPOCH.toordinal() + day):%Y%j}"
+        if table == DARK_CAL_IMAGE.name and f"{dark_id}/{_IMAGE}" in files.report.gone:
+            written[table, _image_key(dark_id)] = None
     _distribute(root, files, here, written, pool)
     texts = {}
     for dark_id in _complete(files):
@@ -428,7 +496,7 @@ def _build(
             content = Path(row["directory"], _PROPERTIES).read_bytes()
             if checksum(content) != row["checksum"]:
                 raise BadFile("it is to be read again, but it is another file now")
-            texts[dark_id] = content.decode()
+            texts[dark_id] = _text(content)
         except (OSError, BadFile) as error:
             files.lose(Rejected(Found(row["directory"], _PROPERTIES), str(error)))
     listed = [(dark_id, files.rows[f"{dark_id}/{_PROPERTIES}"]) for dark_id in sorted(texts)]
@@ -443,6 +511,7 @@ def _build(
             read: dict[str, Any] = json.loads(texts[dark_id])
             scalars.append({key: value for key, value in read.items() if _type(value) is not None})
             of_lake = {"dark_id": dark_id, "time": row["tstart"], "properties": texts[dark_id]}
+            of_lake |= {"date": _string(read.get("date")), "ccd_temp": temperature_of(read)}
             of_lake |= {"directory": row["directory"], "checksum": row["checksum"], "image_checksum": images[dark_id]}
             declared.append(read | of_lake)
             for key, value in scalars[-1].items():
@@ -450,6 +519,10 @@ def _build(
         rows = table_of(DARK_CAL, declared, scalars, {key: widest(met) for key, met in types.items()})
         written[DARK_CAL.name, Key(EPOCH)] = catalog.pin(root, DARK_CAL, Key(EPOCH), rows, [], facts)
     return written
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _type(value: object) -> pa.DataType | None:

@@ -1,5 +1,6 @@
 """The first binary table of a FITS file: its header by astropy, its rows as they lie in the file."""
 
+import itertools
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ _HEADER_BYTES = 40 * _BLOCK
 _END = b"END" + b" " * 77
 _OF_COLUMNS = np.array([b"TTYPE", b"TFORM", b"TDIM", b"TZERO", b"TSCAL"])
 _OF_TABLE = (b"TFIELDS", b"NAXIS1", b"NAXIS2")
+# How many bits a value of a form takes in a row.
+_BITS = {
+    "L": 8, "X": 1, "B": 8, "I": 16, "J": 32, "K": 64, "A": 8, "E": 32, "D": 64, "C": 64, "M": 128, "P": 64, "Q": 128
+}  # fmt: skip
+# Printable characters as they are, ? for all others.
+_ASCII = bytes(n if 32 <= n < 127 else ord("?") for n in range(256))
 _TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "B": "u1", "A": "S", "K": ">i8", "L": "i1"}
 
 
@@ -33,11 +40,14 @@ class Layout:
         TFORM of each column.
     zeros : dict
         TZERO of each column that has one.
+    odd : dict
+        Why a column cannot be read, for those that cannot: their bytes are passed over.
     """
 
     dtype: np.dtype[np.void]
     forms: dict[str, str]
     zeros: dict[str, float]
+    odd: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,7 @@ def read(content: bytes, keywords: Collection[str], *, header_only: bool = False
     return BinTable(header, layout, np.frombuffer(data, layout.dtype, count, stop))
 
 
-def read_header(content: bytes) -> fits.Header:
+def read_header(content: bytes, keywords: Collection[str]) -> tuple[fits.Header, str]:
     """
     The whole header of the first binary table of a FITS file.
 
@@ -114,24 +124,33 @@ def read_header(content: bytes) -> fits.Header:
     ----------
     content : bytes
         The file as it is stored.
+    keywords : collection of str
+        What is used of it and must be whole. Other cards are kept as they are, with ? for what is no ASCII.
 
     Returns
     -------
-    astropy.io.fits.Header
-        The header.
+    astropy.io.fits.Header, str
+        The header, and its cards as they are, a line for each.
 
     Raises
     ------
     BadFile
-        If it is no FITS file, has no binary table as its first extension, or its header is damaged.
+        If it is no FITS file, has no binary table as its first extension, or a card that is used is damaged.
     """
     data = decompress(content, _HEADER_BYTES, start_only=True)
     start, stop = _table_header(data)
+    text = data[start:stop].translate(_ASCII).decode("ascii")
     try:
-        header = fits.Header.fromstring(data[start:stop])
-        for card in header.cards:
-            card.verify("exception")
-        return header
+        header = fits.Header.fromstring(text)
+        for keyword in keywords:
+            if keyword in header:
+                header.cards[keyword].verify("exception")
+                if "?" in str(header[keyword]):
+                    raise BadFile(f"its header has a {keyword} that is no text: {header[keyword]!r}")
+        cards = (text[at : at + 80] for at in range(0, len(text), 80))
+        return header, "\n".join(itertools.takewhile(lambda card: card != "END".ljust(80), cards))
+    except BadFile:
+        raise
     except Exception as error:  # astropy raises many kinds for damaged cards
         raise BadFile(f"its header is damaged ({type(error).__name__}: {error})") from None
 
@@ -221,24 +240,39 @@ def _layout(cards: bytes, fields: int) -> Layout:
     dtype: list[tuple[str, str, tuple[int, ...]]] = []
     forms: dict[str, str] = {}
     zeros: dict[str, float] = {}
+    odd: dict[str, str] = {}
     for number in range(1, fields + 1):
         # FITS names columns without regard to case, and blanks after a name do not count.
-        name, form = str(header[f"TTYPE{number}"]).strip().upper(), str(header[f"TFORM{number}"]).strip()
-        match = re.fullmatch(r"(\d*)([A-Z])", form)
-        if match is None or match[2] not in _TYPES or name in forms:
+        name = str(header.get(f"TTYPE{number}", "")).strip().upper() or f"#{number}"
+        form = str(header[f"TFORM{number}"]).strip()
+        match = re.fullmatch(r"(\d*)([A-Z])(.*)", form)
+        if match is None or match[2] not in _BITS:
             raise BadFile(f"column {name} has a form that is not expected: {form}")
+        if name in forms:
+            odd[name] = "is there twice"
+            name = f"{name}#{number}"
         repeat = int(match[1] or 1)
-        if match[2] == "A":
-            dtype.append((name, f"S{repeat}", ()))
-        else:
-            shape = str(header.get(f"TDIM{number}", "")).strip("() ")
-            axes = tuple(int(n) for n in reversed(shape.split(","))) if shape else ()
-            dtype.append((name, _TYPES[match[2]], axes or ((repeat,) if repeat != 1 else ())))
-            if axes and int(np.prod(axes)) != repeat:
-                raise BadFile(f"column {name} has a shape that is not expected: {form}, TDIM ({shape})")
         forms[name] = match[2]
-        if header.get(f"TSCAL{number}", 1) != 1:
-            raise BadFile(f"column {name} has a scale that is not expected: {header[f'TSCAL{number}']}")
-        if f"TZERO{number}" in header:
-            zeros[name] = float(header[f"TZERO{number}"])
-    return Layout(np.dtype(dtype), forms, zeros)
+        try:
+            if match[2] not in _TYPES or match[3]:
+                raise BadFile(f"has a form that is not expected: {form}")
+            dtype.append(_field(header, number, name, match[2], repeat))
+            if f"TZERO{number}" in header:
+                zeros[name] = float(header[f"TZERO{number}"])
+        except Exception as error:  # astropy raises many kinds for damaged cards
+            odd.setdefault(name, str(error) if isinstance(error, BadFile) else f"has damaged cards: {error}")
+            dtype[number - 1 :] = [(name, f"V{-(-repeat * _BITS[match[2]] // 8)}", ())]
+    return Layout(np.dtype(dtype), forms, zeros, odd)
+
+
+def _field(header: fits.Header, number: int, name: str, form: str, repeat: int) -> tuple[str, str, tuple[int, ...]]:
+    """A column as numpy knows it."""
+    if header.get(f"TSCAL{number}", 1) != 1:
+        raise BadFile(f"has a scale that is not expected: {header[f'TSCAL{number}']}")
+    if form == "A":
+        return name, f"S{repeat}", ()
+    shape = str(header.get(f"TDIM{number}", "")).strip("() ")
+    axes = tuple(int(n) for n in reversed(shape.split(","))) if shape else ()
+    if axes and int(np.prod(axes)) != repeat:
+        raise BadFile(f"has a shape that is not expected: {header[f'TFORM{number}']}, TDIM ({shape})")
+    return name, _TYPES[form], axes or ((repeat,) if repeat != 1 else ())

@@ -47,9 +47,13 @@ from mica_lake.s3 import LakePath
 from mica_lake.tables import OBSPAR, OBSPAR_KV
 from mica_lake.times import utc_day
 
-NAME = re.compile(r"axaff(\d{5})_\d{3}N\d{3}_obs0a\.par(\.gz)?", re.ASCII)
+NAME = re.compile(r"axaff(\d{5})_(?P<obi>\d{3})N(?P<number>\d{3})_obs0a\.par(\.gz)?", re.ASCII)
 TYPES = {"s": pa.string(), "i": pa.int64(), "r": pa.float64()}
-_FIELDS = 7
+# Name, type, mode and value, which say all; minimum, maximum and description may be missing.
+_NEEDED, _FIELDS = 4, 7
+# A row whose text has quotes that are not doubled: the text ends with the last one before minimum and maximum.
+_QUOTES = re.compile(r'([^",]+),([^",]*),([^",]*),"(.*)",([^",]*),([^",]*),"?([^"]*)"?')
+_USED = ("tstart", "tstop", "obs_id")
 _CCD_ON = re.compile(r"ccd[is]\d_on", re.ASCII)
 
 
@@ -91,55 +95,70 @@ def read(content: bytes) -> list[Parameter]:
     Returns
     -------
     list of Parameter
-        Its parameters, in order.
+        Its parameters, in order; what is not UTF-8 is replaced by U+FFFD. Of a parameter that is there more than once,
+        the last counts.
 
     Raises
     ------
     BadFile
-        If a row is none, or its value is not of its type.
+        If the name, type or value of a parameter cannot be told, or its value is not of its type.
 
     Examples
     --------
     >>> read(b'date-obs,s,h,"2024:001",,,"Start"')[0].name
     'date_obs'
     """
-    # An odd byte in a title or a name is no reason to do without the observation.
-    text = decompress(content).decode(errors="replace")
-    found: dict[str, Parameter] = {}
+    found = []
+    for number, row in enumerate(_csv(decompress(content).decode("utf-8-sig", "replace")), 1):
+        if not row or row[0].startswith("#"):
+            continue
+        if not _NEEDED <= len(row) <= _FIELDS:
+            raise BadFile(f"row {number} has {len(row)} fields, not {_FIELDS}: {','.join(row)!r}")
+        name, type_, _, value, _, _, description = [*row, "", "", ""][:_FIELDS]
+        if "\ufffd" in name:
+            raise BadFile(f"row {number}: its name has bytes that are no text: {name!r}")
+        if type_ not in TYPES:
+            raise BadFile(f"row {number}, {name}: type {type_!r} is none of s, i, r")
+        parameter = Parameter(name.replace("-", "_"), type_, value if value or type_ == "s" else None, description)
+        try:
+            number_64 = parameter.typed
+            if type_ == "i" and number_64 is not None and not -(2**63) <= int(number_64) < 2**63:
+                raise ValueError
+        except ValueError:
+            raise BadFile(f"row {number}, {name}: {value!r} is no {'integer' if type_ == 'i' else 'real'}") from None
+        found.append(parameter)
+    return found
+
+
+def _csv(text: str) -> list[list[str]]:
+    """The rows of a CSV file; where it is none, each line on its own, with quotes within quotes as they are meant."""
     try:
-        for number, row in enumerate(csv.reader(StringIO(text, newline=""), strict=True), 1):
-            if not row or row[0].startswith("#"):
-                continue
-            if len(row) != _FIELDS:
-                raise BadFile(f"row {number} has {len(row)} fields, not {_FIELDS}: {','.join(row)!r}")
-            name, type_, _, value, _, _, description = row
-            if type_ not in TYPES:
-                raise BadFile(f"row {number}, {name}: type {type_!r} is none of s, i, r")
-            parameter = Parameter(name.replace("-", "_"), type_, value if value or type_ == "s" else None, description)
-            try:
-                number_64 = parameter.typed
-                if type_ == "i" and number_64 is not None and not -(2**63) <= int(number_64) < 2**63:
-                    raise ValueError
-            except ValueError:
-                raise BadFile(
-                    f"row {number}, {name}: {value!r} is no {'integer' if type_ == 'i' else 'real'}"
-                ) from None
-            if parameter.name in found:
-                raise BadFile(f"row {number}: {name} is there twice")
-            found[parameter.name] = parameter
+        return list(csv.reader(StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        return [_line(number, line) for number, line in enumerate(re.split("\r\n|\r|\n", text), 1)]
+
+
+def _line(number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True), [])
     except csv.Error as error:
-        raise BadFile(f"it is no CSV: {error}") from None
-    return list(found.values())
+        match = _QUOTES.fullmatch(line)
+        if match is None:
+            raise BadFile(f"row {number} is no CSV: {error}") from None
+        return [field.replace('""', '"') for field in match.groups()]
 
 
 def _interval(parameters: Sequence[Parameter], obsid: int) -> tuple[float, float]:
     """Start and stop of the observation, which every obspar must have."""
+    for name in _USED:
+        if len(given := {p.typed for p in parameters if p.name == name}) > 1:
+            raise BadFile(f"it has more than one {name}: {', '.join(sorted(map(str, given)))}")
     values = {p.name: p.typed for p in parameters}
     tstart, tstop = values.get("tstart"), values.get("tstop")
     if not isinstance(tstart, float) or not isinstance(tstop, float) or not 0 < tstart <= tstop < 6.3e9:
         raise BadFile(f"it has no interval: tstart {tstart}, tstop {tstop}")
     said = values.get("obs_id")
-    if said is not None and str(said).strip() != str(obsid):
+    if said is not None and str(said).strip().lstrip("0") != str(obsid).lstrip("0"):
         raise BadFile(f"its folder contradicts its obs_id, {said}")
     return tstart, tstop
 
@@ -183,13 +202,25 @@ def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
     found = []
     for revision in revisions:
         names = sorted(name for name in os.listdir(revision.directory) if NAME.fullmatch(name))  # noqa: PTH208 - faster
-        if len(names) == 1:
-            found.append(found_in(revision.directory, names[0]))
-        else:
+        if not names:
             folder = Path(revision.directory)
-            what = f"{len(names)} obspar files: {', '.join(names)}" if names else "no obspar file"
-            rejected.append(Rejected(Found(str(folder.parent), folder.name), f"it has {what}"))
+            rejected.append(Rejected(Found(str(folder.parent), folder.name), "it has no obspar file"))
+            continue
+        chosen = max(names, key=_precedence)
+        found.append(found_in(revision.directory, chosen))
+        for name in names:
+            if name != chosen:
+                reason = "it is there gzipped, too" if f"{name}.gz" == chosen else f"{chosen} is that of its revision"
+                # Without size and date, so that it is looked at again when the other has gone.
+                rejected.append(Rejected(Found(revision.directory, name), reason))
     return revisions, found, rejected
+
+
+def _precedence(name: str) -> tuple[int, int, bool]:
+    """Which of the files of a revision counts: that of the first OBI, then that of the highest number."""
+    match = NAME.fullmatch(name)
+    assert match is not None
+    return -int(match["obi"]), int(match["number"]), name.endswith(".gz")
 
 
 @dataclass(frozen=True)
@@ -376,6 +407,8 @@ def ingest(
         for result in pools(len(new)).map(_judge, new, chunksize=32):
             files.note([result])
             progress.advance(task)
+        # A revision has one file, whatever it is called.
+        files.follow({name.split("/")[0] for name in files.seen}, lambda name: name.split("/")[0])
         if not dry_run:
             files.commit(root, _build(root, files, here, known, revisions, pools))
     report.seconds = perf_counter() - began
@@ -401,10 +434,6 @@ def _build(
     pools: Callable[[int], Executor],
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
     """New versions of the partitions that are not what they would be if they were made now."""
-    for name in [name for name in files.rows if name not in files.seen]:
-        # A file that has taken the place of another, under another name.
-        if any(other != name and other.split("/")[0] == name.split("/")[0] for other in files.rows):
-            del files.rows[name]
     sources = {Path(row["directory"]).name: row for row in files.rows.values()}
     present = {(row["obsid"], row["revision"]) for row in known}
     attributes = [{name: row[name] for name in revision_folders.ATTRIBUTES} for row in known]

@@ -40,6 +40,8 @@ class Report:
         Files whose rows came in, and files whose rows went out for those of a newer revision.
     unchanged : int
         Files that were taken before.
+    gone : list of str
+        Files whose rows went out because the archive has them no more.
     superseded : dict
         File -> the newer revision that it gives way to.
     set_aside : dict
@@ -58,6 +60,7 @@ class Report:
     taken: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     unchanged: int = 0
+    gone: list[str] = field(default_factory=list)
     superseded: dict[str, str] = field(default_factory=dict)
     set_aside: dict[str, str] = field(default_factory=dict)
     rows: int = 0
@@ -99,6 +102,7 @@ class Report:
             ("replaced by these", len(self.replaced)),
             ("given up for newer ones", len(self.superseded)),
             ("unchanged", self.unchanged),
+            ("gone from the archive", len(self.gone)),
             ("set aside", len(self.set_aside)),
         ):
             table.add_row(name, f"{count:,}")
@@ -109,14 +113,14 @@ class Report:
             table.add_row("MB in, MB out", f"{self.bytes_in / 1e6:,.1f}, {self.bytes_out / 1e6:,.1f}")
             table.add_row("seconds", f"{self.seconds:,.2f}")
         console.print(table)
-        if not (self.taken or self.replaced or self.set_aside):
+        if not (self.taken or self.replaced or self.gone or self.set_aside):
             console.print("Nothing to do: the lake has all of it.")
         if self.derived is not None and self.derived.partitions:
             self.derived.show_derived(console)
 
     def show_reasons(self, console: Console, most: int = 20) -> None:
         """
-        Print the reasons of what was not taken.
+        Print the reasons of what was not taken, and what has gone.
 
         Parameters
         ----------
@@ -125,7 +129,12 @@ class Report:
         most : int
             How many of a kind.
         """
-        for title, reasons in (("set aside", self.set_aside), ("given up for a newer revision", self.superseded)):
+        gone = dict.fromkeys(self.gone, "the archive has it no more")
+        for title, reasons in (
+            ("set aside", self.set_aside),
+            ("given up for a newer revision", self.superseded),
+            ("gone", gone),
+        ):
             if reasons:
                 listed = Table(title=f"{self.product}: {title}", title_justify="left", show_header=False, box=None)
                 for name, reason in list(reasons.items())[:most]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -337,6 +337,25 @@ class SourceFiles:
         row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
         row |= {"product": self.product, "filename": found.filename, "status": "set aside", "reason": reason}
         self._aside.append(row | {"directory": found.directory, "size": found.size, "mtime_ns": found.mtime_ns})
+
+    def follow(self, folders: Collection[str], product_of: Callable[[str], str]) -> None:
+        """
+        Give up files that have gone from folders that still have some.
+
+        Parameters
+        ----------
+        folders : collection of str
+            Names of the folders in which files were found.
+        product_of : callable
+            Name of a file with its folder's -> what it holds. What a file that has gone held stays while the file that
+            took its place cannot be taken.
+        """
+        taken = {product_of(name) for name in self.rows if name in self.seen}
+        bad = {product_of(name) for name in self.report.set_aside if name in self.seen} - taken
+        for name in [name for name in self.rows if name not in self.seen and name.split("/")[0] in folders]:
+            if product_of(name) not in bad:
+                del self.rows[name]
+                self.report.gone.append(name)
 
     def lose(self, rejected: Rejected) -> None:
         """

@@ -131,11 +131,6 @@ def read(content: bytes, table: Table) -> Rows:
     odd = np.flatnonzero(np.abs(times) >= _NO_TIME)
     if len(odd):
         raise BadFile(f"{table.time} of row {odd[0]} is {times[odd[0]]}, which is no time")
-    for name in (name for name in rows.dtype.names or () if rows.dtype[name].kind == "S"):
-        try:
-            _texts(rows[name])
-        except ValueError as error:
-            raise BadFile(f"{name} has bytes that are no text: {error}") from None
     return rows
 
 
@@ -171,7 +166,12 @@ def _declared(stored: NDArray[Any], table: Table) -> Rows:
 
 def _texts(values: NDArray[Any]) -> pa.Array:
     # Not from the array itself, which Arrow cuts at a zero byte.
-    return pa.array(values.tolist(), pa.string())
+    listed = values.tolist()
+    try:
+        return pa.array(listed, pa.string())
+    except pa.ArrowInvalid:
+        # A byte that is no text becomes a ?, which is no longer than it was.
+        return pa.array([text.decode("utf-8", "replace").replace("\ufffd", "?") for text in listed], pa.string())
 
 
 def years(times: NDArray[np.float64]) -> NDArray[np.int64]:

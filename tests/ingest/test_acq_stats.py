@@ -385,8 +385,6 @@ BAD: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "byte for flag": (lambda rows: _with_type(rows, "known_bad", "u1"), r"column known_bad is \|u1, not \|b1"),
     "longer text": (lambda rows: _with_type(rows, "type", "S6"), r"column type is \|S6, not \|S5"),
     "array": (lambda rows: _with_type(rows, "mag", "(2,)f8"), "column mag is"),
-    "bytes": (lambda rows: _replaced(rows, "revision", b"\xff\xfe"), "revision has bytes that are no text"),
-    "half a letter": (lambda rows: _replaced(rows, "type", b"abcd\xc3"), "type has bytes that are no text"),
 }
 
 

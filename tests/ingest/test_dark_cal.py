@@ -21,7 +21,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from mica_lake import catalog
-from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_image, get_dark_cal_props
+from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_id, get_dark_cal_image, get_dark_cal_props
+from mica_lake.errors import MissingDataError
 from mica_lake.ingest import aca_l0, obspar
 from mica_lake.ingest.dark_cal import ImageJob, build_image, discover, ingest
 from mica_lake.ingest.report import Report
@@ -293,12 +294,27 @@ def test_a_new_calibration_leaves_the_other_images_alone(top: Path, lake: Path) 
 
 
 @pytest.mark.usefixtures("taken")
-def test_a_calibration_that_is_not_in_the_archive_any_more_stays(top: Path, lake: Path) -> None:
-    before = answers(lake), partitions(lake)
-    shutil.rmtree(top / A)
+def test_a_calibration_that_was_withdrawn_is_not_selected_any_more(top: Path, lake: Path) -> None:
+    shutil.rmtree(top / B)
     report = take(top, lake)
-    assert (report.unchanged, report.exit_code) == (2, 0)
-    assert (answers(lake), partitions(lake)) == before
+    assert (report.unchanged, sorted(report.gone), report.exit_code) == (2, sorted(both(B)), 0)
+    assert ids(lake) == ids(lake, "dark_cal_image") == [A]
+    assert get_dark_cal_id("2023:001", data_root=lake) == A
+    take(top, lake.with_name("fresh"))
+    assert partitions(lake) == partitions(lake.with_name("fresh"))
+
+
+@pytest.mark.usefixtures("taken")
+def test_calibrations_stay_while_those_of_another_folder_or_none_at_all_are_there(
+    top: Path, lake: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "elsewhere", C)
+    assert take(tmp_path / "elsewhere", lake).gone == []
+    assert ids(lake) == [A, B, C]
+    shutil.rmtree(top)
+    top.mkdir()
+    assert take(top, lake).gone == []
+    assert ids(lake) == [A, B, C]
 
 
 @pytest.mark.usefixtures("taken")
@@ -476,32 +492,16 @@ BAD_IMAGES: dict[str, tuple[Callable[[str], bytes], str]] = {
     ),
     "no image": (lambda _: fits_of(None), "it is no image, not 1024x1024"),
     "in an extension": (an_extension, "it is no image, not 1024x1024"),
-    "float64": (lambda _: fits_of(an_image().astype(np.float64)), "its values are >f8, not float32"),
-    "integers": (lambda _: fits_of(an_image().astype(np.int16)), "its values are >i2, not float32"),
+    "beyond float32": (lambda _: fits_of(np.full((SIDE, SIDE), 1e39)), "it has a value beyond float32: 1e+39"),
 }
 BAD_PROPERTIES: dict[str, tuple[Callable[[str], bytes], str]] = {
     "empty": (lambda _: b"", "it is no JSON"),
     "cut short": (lambda dark_id: json_with()(dark_id)[:-1], "it is no JSON"),
     "FITS": (lambda _: fits_of(np.zeros(5, np.float32)), "it is no JSON"),
-    "no UTF-8": (lambda dark_id: json_with()(dark_id) + b"\xff", "it is no JSON"),
+    "text after it": (lambda dark_id: json_with()(dark_id) + b"\xff", "it is no JSON"),
     "a list": (lambda dark_id: b"[" + json_with()(dark_id) + b"]", "it holds list, not an object"),
     "a number": (lambda _: b"-10.5", "it holds float, not an object"),
     "null": (lambda _: b"null", "it holds NoneType, not an object"),
-    "no date": (json_without("date"), "it has no date: None"),
-    "a date that is none": (json_with(date="yesterday"), "it has no date: 'yesterday' is not a time"),
-    "a date before Chandra": (json_with(date="1990:001"), "it has no date: '1990:001' is outside"),
-    "a list as date": (json_with(date=[2016, 366]), "it has no date: [2016, 366]"),
-    "true as date": (json_with(date=True), "it has no date: True"),
-    "no day of year": (json_with(date="2015:366"), "it has no date: '2015:366' is not a time"),
-    "the day before": (json_with(date="2015:113:23:59:59.999"), "contradicts its date, 2015:113:23:59:59.999"),
-    "another year": (json_with(date="2014:115:01:00:00"), "contradicts its date, 2014:115:01:00:00"),
-    "no temperature": (json_without("ccd_temp"), "it has no temperature ccd_temp: None"),
-    "null as temperature": (json_with(ccd_temp=None), "it has no temperature ccd_temp: None"),
-    "NaN as temperature": (json_with(ccd_temp=float("nan")), "it has no temperature ccd_temp: nan"),
-    "infinite": (json_with(ccd_temp=float("-inf")), "it has no temperature ccd_temp: -inf"),
-    "a text as temperature": (json_with(ccd_temp="-10.5"), "it has no temperature ccd_temp: '-10.5'"),
-    "true as temperature": (json_with(ccd_temp=True), "it has no temperature ccd_temp: True"),
-    "a list as temperature": (json_with(ccd_temp=[-10.5]), "it has no temperature ccd_temp: [-10.5]"),
 }
 # Each in a calibration of its own: bad images in days 1 and on, bad properties in days 101 and on of 2015.
 CASES = [
@@ -745,23 +745,70 @@ def test_a_list_where_another_has_a_text_is_in_the_json_only(top: Path, lake: Pa
     assert [row["x"] for row in rows_of(lake, "dark_cal")] == ["text", None]
 
 
-IMPOSSIBLE: dict[str, Callable[[str], bytes]] = {
-    "a temperature of more than 64 bits": json_with(ccd_temp=-(10**30)),
-    "brackets without end": lambda _: b"[" * 200_000,
-    "a date in the year 30000": json_with(date=1e12),
-}
-
-
-@pytest.mark.parametrize("make", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_impossible_properties_are_set_aside(make: Callable[[str], bytes], top: Path, lake: Path) -> None:
-    (top / B / "properties.json").write_bytes(make(B))
+def test_brackets_without_end_are_set_aside(top: Path, lake: Path) -> None:
+    (top / B / "properties.json").write_bytes(b"[" * 200_000)
     report = take(top, lake)
     assert (report.taken, sorted(report.set_aside)) == (both(A), sorted(both(B)))
 
 
-def test_null_as_date_is_no_date(top: Path, lake: Path) -> None:
-    (top / B / "properties.json").write_bytes(json_with(date=None)(B))
-    assert "it has no date" in take(top, lake).set_aside[f"{B}/properties.json"]
+def test_a_folder_that_is_no_day_is_set_aside(top: Path, lake: Path) -> None:
+    for dark_id in ("2015366", "1990001", "9999999"):
+        write(top, dark_id)
+    aside = take(top, lake).set_aside
+    assert {aside[f"{dark_id}/properties.json"].split(":")[0] for dark_id in ("2015366", "1990001", "9999999")} == {
+        f"its folder {dark_id} is no day" for dark_id in ("2015366", "1990001", "9999999")
+    }
+    assert ids(lake) == [A, B]
+
+
+NO_DATES: dict[str, Callable[[str], bytes]] = {
+    "none": json_without("date"), "null": json_with(date=None), "a word": json_with(date="yesterday"),
+    "before Chandra": json_with(date="1990:001"), "a list": json_with(date=[2016, 366]), "true": json_with(date=True),
+    "no day of year": json_with(date="2015:366"), "the day before": json_with(date="2019:154:23:59:59.999"),
+    "another year": json_with(date="2014:155:01:00:00"), "the year 30000": json_with(date=1e12),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", NO_DATES.values(), ids=NO_DATES)
+def test_a_calibration_whose_date_is_not_of_its_day_begins_with_the_day(
+    make: Callable[[str], bytes], top: Path, lake: Path
+) -> None:
+    (top / B / "properties.json").write_bytes(make(B))
+    report = take(top, lake)
+    assert (report.exit_code, ids(lake), ids(lake, "dark_cal_image")) == (0, [A, B], [A, B])
+    given = json.loads(make(B)).get("date")
+    row = rows_of(lake, "dark_cal")[1]
+    assert (row["time"], row["date"]) == (cxcsec("2019:155"), given if isinstance(given, str) else None)
+    times = Lake(lake).sql("SELECT DISTINCT time FROM dark_image($b)", {"b": B}).fetchall()
+    assert times == [(row["time"],)]
+    assert get_dark_cal_props(B, data_root=lake) == json.loads(make(B))
+    np.testing.assert_array_equal(
+        get_dark_cal_image(B, allow_negative=True, data_root=lake), fits.getdata(top / B / "image.fits")
+    )
+
+
+NO_TEMPERATURES: dict[str, Callable[[str], bytes]] = {
+    "none": json_without("ccd_temp"), "null": json_with(ccd_temp=None), "NaN": json_with(ccd_temp=float("nan")),
+    "infinite": json_with(ccd_temp=float("-inf")), "a text": json_with(ccd_temp="-10.5"),
+    "true": json_with(ccd_temp=True), "a list": json_with(ccd_temp=[-10.5]), "huge": json_with(ccd_temp=-(10**30)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", NO_TEMPERATURES.values(), ids=NO_TEMPERATURES)
+def test_a_calibration_without_a_temperature_has_an_image_that_cannot_be_scaled(
+    make: Callable[[str], bytes], top: Path, lake: Path
+) -> None:
+    (top / B / "properties.json").write_bytes(make(B))
+    assert take(top, lake).exit_code == 0
+    assert [row["ccd_temp"] for row in rows_of(lake, "dark_cal")] == [-10.5, None]
+    image = get_dark_cal_image(B, allow_negative=True, data_root=lake)
+    np.testing.assert_array_equal(image, fits.getdata(top / B / "image.fits"))
+    with pytest.raises(MissingDataError, match=f"calibration {B} has no temperature ccd_temp"):
+        get_dark_cal_image(B, t_ccd_ref=-10, data_root=lake)
+    ((warm, scaled),) = (
+        Lake(lake).sql(f"SELECT n_warm, n_warm_ref FROM warm_pixels(100) WHERE dark_id = '{B}'").fetchall()
+    )
+    assert (warm, scaled) == (int((image > 100).sum()), None)
 
 
 def test_an_image_that_is_another_when_it_is_built_is_rejected(top: Path, lake: Path) -> None:
@@ -846,13 +893,16 @@ def test_a_file_that_is_lost_and_became_bad_is_known_once(top: Path, lake: Path)
 
 
 @pytest.mark.usefixtures("taken")
-def test_without_its_catalog_a_lake_keeps_what_the_archive_has_no_more(top: Path, lake: Path) -> None:
+def test_without_its_catalog_a_lake_knows_where_its_calibrations_were(top: Path, lake: Path, tmp_path: Path) -> None:
     shutil.rmtree(lake / "_catalog")
     catalog.rebuild(lake)
     assert ids(lake) == [A, B]
+    write(tmp_path / "elsewhere", C)
+    take(tmp_path / "elsewhere", lake)
+    assert ids(lake) == [A, B, C]
     shutil.rmtree(top / A)
     take(top, lake)
-    assert ids(lake) == [A, B]
+    assert ids(lake) == [B, C]
 
 
 # Makes the lake anew for each n, lets a child take what is new and die before its n-th step on the disk.

@@ -165,7 +165,7 @@ def test_empty_lines_and_comments_are_skipped() -> None:
 
 
 BAD_ROWS = {
-    "too few fields": (b"a,s,h,x,,\n", r"row 1 has 6 fields, not 7: 'a,s,h,x,,'"),
+    "too few fields": (b"a,s,h\n", r"row 1 has 3 fields, not 7: 'a,s,h'"),
     "too many fields": (b'a,s,h,x,,,"",\n', "row 1 has 8 fields, not 7"),
     "a text with a comma and no quotes": (b"b,s,h,x,,,y\na,s,h,x, y,,,z\n", "row 2 has 8 fields, not 7"),
     "an unknown type": (b'a,s,h,x,,,""\nb,b,h,yes,,,""\n', "row 2, b: type 'b' is none of s, i, r"),
@@ -177,17 +177,15 @@ BAD_ROWS = {
     "an i of 5000 digits": (b'a,i,h,' + 5000 * b"1" + b',,,""\n', "is no integer"),
     "an r that is none": (b'a,r,h,1.0D+02,,,""\n', r"row 1, a: '1.0D\+02' is no real"),
     "a blank r": (b'a,r,h, ,,,""\n', "' ' is no real"),
-    "a key twice": (b'a,s,h,x,,,""\nb,s,h,x,,,""\na,i,h,1,,,""\n', "row 3: a is there twice"),
-    "a key twice but for the hyphen": (b'a-b,s,h,x,,,""\na_b,s,h,x,,,""\n', "row 2: a_b is there twice"),
-    "a quote that does not end": (b'a,s,h,"x,,,""\n', "it is no CSV"),
-    "a quote inside a text": (b'a,s,h,"x"y,,,""\n', "it is no CSV"),
-    "a text without end": (b'a,s,h,"' + 200_000 * b"x" + b'",,,""\n', "it is no CSV: field larger than"),
-    "not text": (b"\xff\xfe\xff\n", "row 1 has 1 fields"),
-    "an image": (b"\x89PNG\r\n\x1a\n\x00", "row 1 has 1 fields"),
+    "a quote that does not end": (b'a,s,h,"x,,,""\n', "row 1 is no CSV"),
+    "a quote inside a text": (b'b,s,h,x\na,s,h,"x"y,,,""\n', "row 2 is no CSV"),
+    "a text without end": (b'a,s,h,' + 200_000 * b"x" + b',,,""\n', "row 1 is no CSV: field larger than"),
+    "a name that is not text": (b'\xff,s,h,x,,,""\n', "row 1: its name has bytes that are no text"),
+    "an image": (b"\x89PNG\r\n\x1a\n\x00", "row 1 has 1 fields, not 7"),
     "empty": (b"", "the file is empty"),
     "gz truncated": (gzip.compress(b'a,s,h,x,,,""\n' * 50)[:-9], "gzip data are truncated"),
     "gz damaged": (b"\x1f\x8b\x08" + 40 * b"\xff", "gzip data are"),
-    "not text in gz": (gzip.compress(b"\xff\xfe\x00"), "row 1 has 1 fields"),
+    "not text in gz": (gzip.compress(b"\xff\xfe\x00"), "row 1 has 1 fields, not 7"),
 }  # fmt: skip
 
 
@@ -213,7 +211,7 @@ GOOD = interval("545011267.184", "545012267.184")
 BAD: dict[str, tuple[bytes, str]] = {
     **{name: BAD_ROWS[name] for name in (
         "too few fields", "an unknown type", "an i that is none", "an r that is none", "an i beyond 64 bit",
-        "a key twice", "not text", "empty", "gz truncated",
+        "a name that is not text", "empty", "gz truncated",
     )},
     "no tstart": (b'tstop,r,h,545012267.184,,,""\n', "no interval: tstart None, tstop 545012267.184"),
     "no tstop": (b'tstart,r,h,545012267.184,,,""\n', "no interval: tstart 545012267.184, tstop None"),
@@ -224,6 +222,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a stop before the start": (interval("5.1e8", "5e8"), "no interval: tstart 510000000.0, tstop 500000000.0"),
     "before 1998": (interval("-5.0", "5e8"), "no interval: tstart -5.0"),
     "far in the future": (interval("5e8", "6.4e9"), "no interval: .* tstop 6400000000.0"),
+    "two tstarts": (GOOD + b'tstart,r,h,545011268,,,""\n', "more than one tstart: 545011267.184, 545011268.0"),
+    "two obs_ids": (GOOD + b'obs_id,s,h,"1",,,""\nobs-id,s,h,"2",,,""\n', "more than one obs_id: 1, 2"),
     "another obs_id": (GOOD + b'obs_id,s,h,"4711",,,""\n', "its folder contradicts its obs_id, 4711"),
     "another obs_id, a number": (GOOD + b'obs_id,i,h,4711,,,""\n', "its folder contradicts its obs_id, 4711"),
 }  # fmt: skip
@@ -309,13 +309,11 @@ def test_a_file_set_aside_and_not_changed_is_not_read_again(tmp_path: Path) -> N
     ("files", "reason"),
     [
         ([], "it has no obspar file"),
-        (["axaff00002_000N001_obs0a.par", "axaff00002_001N001_obs0a.par.gz"],
-         r"it has 2 obspar files: axaff00002_000N001_obs0a\.par, axaff00002_001N001_obs0a\.par\.gz"),
         (["axaff00002_000N001_obs0b.par", "README", "axaff2_000N001_obs0a.par", "axaff00002_000N001_obs0a.par.bz2"],
          "it has no obspar file"),
     ],
 )  # fmt: skip
-def test_a_folder_without_a_file_or_with_two_is_set_aside(files: list[str], reason: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_file_is_set_aside(files: list[str], reason: str, tmp_path: Path) -> None:
     ska, lake = tmp_path / "ska", tmp_path / "lake"
     listed(ska)
     a_file(ska, 1)
@@ -330,6 +328,32 @@ def test_a_folder_without_a_file_or_with_two_is_set_aside(files: list[str], reas
     shutil.rmtree(folder_of(ska, 2))
     a_file(ska, 2)
     assert (take(ska, lake).exit_code, wide(lake, "obsid")) == (0, [(1,), (2,)])
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen", "reason"),
+    [
+        (["000N001.par", "001N001.par.gz"], "000N001.par", "axaff00002_000N001_obs0a.par is that of its revision"),
+        (["000N002.par", "000N001.par"], "000N002.par", "axaff00002_000N002_obs0a.par is that of its revision"),
+        (["000N001.par", "000N001.par.gz"], "000N001.par.gz", "it is there gzipped, too"),
+    ],
+)
+def test_of_the_files_of_a_revision_one_is_taken(
+    names: list[str], chosen: str, reason: str, ska: Path, lake: Path
+) -> None:
+    listed(ska)
+    named = {name: f"axaff00002_{name.replace('.', '_obs0a.', 1)}" for name in names}
+    for name in named.values():
+        a_file(ska, 2, 1, f'which,s,h,"{name}",,,""', name=name)
+    (other,) = named.keys() - {chosen}
+    for _ in range(2):
+        assert take(ska, lake).set_aside == {f"00002_v01/{named[other]}": reason}
+        assert wide(lake, "filename", "which") == [(named[chosen], named[chosen])]
+    # Of the other, once it is alone.
+    (folder_of(ska, 2) / named[chosen]).unlink()
+    report = take(ska, lake)
+    assert (report.exit_code, report.gone) == (0, [f"00002_v01/{named[chosen]}"])
+    assert wide(lake, "filename", "which") == [(named[other], named[other])]
 
 
 def test_a_folder_that_loses_its_file_keeps_its_rows(tmp_path: Path) -> None:

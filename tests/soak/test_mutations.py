@@ -357,7 +357,8 @@ def test_properties_of_dark_current(soak: bool, tmp_path: Path, record_property:
             mutations.refused += 1
             continue
         mutations.taken += 1
-        assert repr(properties) == repr(json.loads(changed)), f"seed {mutations.seed}, number {number}"
+        expected = json.loads(changed.decode("utf-8-sig", "replace"))
+        assert repr(properties) == repr(expected), f"seed {mutations.seed}, number {number}"
         if number % 50 == 0:
             lake = tmp_path / f"lake{number}"
             good.write_bytes(changed)
@@ -396,7 +397,12 @@ def test_obspars(soak: bool, tmp_path: Path, record_property: Callable[[str, obj
                 continue
             mutations.taken += 1
             kept = opened.sql("SELECT name, type, coalesce(value, '') FROM obspar_kv WHERE obsid = $o", {"o": obsid})
-            lines = csv.reader(io.StringIO(unzipped(path.read_bytes()).decode(), newline=""))
+            decoded = unzipped(path.read_bytes()).decode("utf-8-sig", "replace")
+            try:
+                lines = list(csv.reader(io.StringIO(decoded, newline=""), strict=True))
+            except csv.Error:  # quotes within quotes, see tests/ingest/test_archives_as_life_leaves_them.py
+                mutations.not_compared += 1
+                continue
             expected = [(r[0].replace("-", "_"), r[1], r[3]) for r in lines if r and not r[0].startswith("#")]
             assert kept.fetchall() == expected, where
     mutations.note(record_property, "observation parameters")

@@ -286,7 +286,11 @@ def get_dark_cal_image(
 def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool, allow_negative: bool) -> Any:
     image = _observed(str(lake.root), catalog.state(lake.root), dark_id).copy()
     if t_ccd_ref is not None:
-        image *= np.float32(dark_temp_scale(_properties(lake, dark_id)["ccd_temp"], t_ccd_ref))
+        query = "SELECT ccd_temp FROM dark_cal WHERE dark_id = $dark_id"
+        ((t_ccd,),) = lake.sql(query, {"dark_id": dark_id}).fetchall()
+        if t_ccd is None:
+            raise MissingDataError(f"calibration {dark_id} has no temperature ccd_temp, so its image cannot be scaled")
+        image *= np.float32(dark_temp_scale(t_ccd, t_ccd_ref))
     if not allow_negative:
         np.clip(image, 0, None, out=image)
     return ACAImage(image, row0=-SIDE // 2, col0=-SIDE // 2) if aca_image else image
