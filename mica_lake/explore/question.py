@@ -172,7 +172,7 @@ class Question:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Start and stop in CXC seconds."""
-        return _time(self.start), _time(self.stop)
+        return cxcsec(self.start), cxcsec(self.stop)
 
     @property
     def time(self) -> str:
@@ -187,8 +187,7 @@ class Question:
 
     @property
     def _params(self) -> dict[str, Any]:
-        start, stop = (float(t) if _is_number(t) else t for t in (self.start.strip(), self.stop.strip()))
-        params: dict[str, Any] = {"start": start, "stop": stop}
+        params: dict[str, Any] = {"start": self.start.strip(), "stop": self.stop.strip()}
         if self.slot is not None and self.table in ("aca_l0", "aca_cent"):
             params["slot"] = self.slot
         return params
@@ -291,19 +290,6 @@ class Question:
             for n, f in enumerate(chosen)
             for known in [frame.filter(pl.col(f"low{n}").is_not_null())]
         }
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _time(text: str) -> float:
-    text = text.strip()
-    return cxcsec(float(text) if _is_number(text) else text)
 
 
 def _literal(value: Any) -> str:
