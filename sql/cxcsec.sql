@@ -44,7 +44,14 @@ CREATE OR REPLACE TEMP MACRO cxcsec_of_date(t) AS
             LAMBDA day: CASE
                 WHEN strftime(time['timestamp'], '%Y') = t[1:4]
                     AND t[1:4] > '0000'
-                    AND time['leap'] <= tai_utc(day + 1) - tai_utc(day)
+                    -- The last days before TAI-UTC changes, see tai_utc.
+                    AND (
+                        time['leap'] = 0
+                        OR day IN (
+                            -9316, -9132, -8767, -8402, -8037, -7671, -7306, -6941, -6576, -6029, -5664, -5299, -4568,
+                            -3654, -2923, -2558, -2011, -1646, -1281, -732, -185, 364, 2921, 4017, 5294, 6389, 6939
+                        )
+                    )
                     THEN (
                         epoch_us(time['timestamp']) - 883612800000000 + time['us']
                         + (time['leap'] + tai_utc(day)) * 1000000 + 32184000

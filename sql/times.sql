@@ -12,26 +12,17 @@ CREATE OR REPLACE TEMP MACRO tai_utc(day) AS
         WHEN day >= 365 THEN 32    -- 1999-01-01
         WHEN day >= -184 THEN 31   -- 1997-07-01
         WHEN day >= -731 THEN 30   -- 1996-01-01
-        WHEN day >= -1280 THEN 29  -- 1994-07-01
-        WHEN day >= -1645 THEN 28  -- 1993-07-01
-        WHEN day >= -2010 THEN 27  -- 1992-07-01
-        WHEN day >= -2557 THEN 26  -- 1991-01-01
-        WHEN day >= -2922 THEN 25  -- 1990-01-01
-        WHEN day >= -3653 THEN 24  -- 1988-01-01
-        WHEN day >= -4567 THEN 23  -- 1985-07-01
-        WHEN day >= -5298 THEN 22  -- 1983-07-01
-        WHEN day >= -5663 THEN 21  -- 1982-07-01
-        WHEN day >= -6028 THEN 20  -- 1981-07-01
-        WHEN day >= -6575 THEN 19  -- 1980-01-01
-        WHEN day >= -6940 THEN 18  -- 1979-01-01
-        WHEN day >= -7305 THEN 17  -- 1978-01-01
-        WHEN day >= -7670 THEN 16  -- 1977-01-01
-        WHEN day >= -8036 THEN 15  -- 1976-01-01
-        WHEN day >= -8401 THEN 14  -- 1975-01-01
-        WHEN day >= -8766 THEN 13  -- 1974-01-01
-        WHEN day >= -9131 THEN 12  -- 1973-01-01
-        WHEN day >= -9315 THEN 11  -- 1972-07-01
-        ELSE 10                    -- 1972-01-01
+        WHEN day < -731
+            THEN 10 + list_aggregate(
+                list_transform(
+                    [
+                        -9315, -9131, -8766, -8401, -8036, -7670, -7305, -6940, -6575, -6028,
+                        -5663, -5298, -4567, -3653, -2922, -2557, -2010, -1645, -1280
+                    ],
+                    LAMBDA leap: (day >= leap)::INTEGER
+                ),
+                'sum'
+            )
     END;
 
 -- CXC seconds at which a UTC day begins.
