@@ -274,6 +274,36 @@ def cxcsec(time: Any) -> float:
     return number if secs is not time else _secs_of_number(number, given)
 
 
+def interval(start: Any, stop: Any) -> tuple[float, float]:
+    """
+    CXC seconds of a start and a stop.
+
+    Parameters
+    ----------
+    start, stop : time
+        In any form that `cxcsec` takes.
+
+    Returns
+    -------
+    tuple of float
+        Both.
+
+    Raises
+    ------
+    ValueError
+        If one is no time, or stop is before start; both are shown.
+
+    Examples
+    --------
+    >>> interval("2012:001", "2012:001:00:00:01")
+    (441763266.184, 441763267.184)
+    """
+    tstart, tstop = cxcsec(start), cxcsec(stop)
+    if tstop < tstart:
+        raise ValueError(f"stop {'now' if stop is None else repr(stop)} is before start {start!r}")
+    return tstart, tstop
+
+
 def day_start(day: date) -> float:
     """
     CXC seconds at which a UTC day begins.

@@ -13,16 +13,12 @@ CREATE OR REPLACE TEMP MACRO tai_utc(day) AS
         WHEN day >= -184 THEN 31   -- 1997-07-01
         WHEN day >= -731 THEN 30   -- 1996-01-01
         WHEN day < -731
-            THEN 10 + list_aggregate(
-                list_transform(
-                    [
-                        -9315, -9131, -8766, -8401, -8036, -7670, -7305, -6940, -6575, -6028,
-                        -5663, -5298, -4567, -3653, -2922, -2557, -2010, -1645, -1280
-                    ],
-                    LAMBDA leap: (day >= leap)::INTEGER
-                ),
-                'sum'
-            )
+            THEN 10
+                + (day >= -9315)::INTEGER + (day >= -9131)::INTEGER + (day >= -8766)::INTEGER + (day >= -8401)::INTEGER
+                + (day >= -8036)::INTEGER + (day >= -7670)::INTEGER + (day >= -7305)::INTEGER + (day >= -6940)::INTEGER
+                + (day >= -6575)::INTEGER + (day >= -6028)::INTEGER + (day >= -5663)::INTEGER + (day >= -5298)::INTEGER
+                + (day >= -4567)::INTEGER + (day >= -3653)::INTEGER + (day >= -2922)::INTEGER + (day >= -2557)::INTEGER
+                + (day >= -2010)::INTEGER + (day >= -1645)::INTEGER + (day >= -1280)::INTEGER
     END;
 
 -- CXC seconds at which a UTC day begins.

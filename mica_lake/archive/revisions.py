@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mica_lake.lake import Lake
-from mica_lake.times import cxcsec
+from mica_lake.times import cxcsec, interval
 
 
 def get_obs_dirs(lake: Lake, table: str, obsid: int) -> dict[Any, Any] | None:
@@ -61,14 +63,16 @@ def chosen(version: Any) -> tuple[str, dict[str, int]]:
     ValueError
         If it is none.
     """
-    if version in (None, "default"):
+    if version is None or (isinstance(version, str) and version == "default"):
         return "isdefault", {}
     if version == "last":
         return "islast", {}
     if version == "all":
         return "true", {}
     try:
-        return "revision = $revision", {"revision": operator.index(version)}
+        # A number out of a table of floats is one, too.
+        whole = isinstance(version, float | np.floating) and float(version).is_integer()
+        return "revision = $revision", {"revision": int(version) if whole else operator.index(version)}
     except TypeError:
         raise ValueError(f"revision {version!r} is none of 'default', 'last', 'all', or a number") from None
 
@@ -114,7 +118,7 @@ def get_files(
     start, stop : time or None
         Files whose interval meets start to stop: tstart < stop and tstop > start.
     revision : {None, 'last', 'all'} or int
-        Which; the default by default.
+        Which; the default by default. The last is what a link says, or the highest if none does.
     content : str or iterable of str, optional
         Kinds of product.
 
@@ -128,11 +132,18 @@ def get_files(
     TypeError
         If there is neither an obsid nor both times.
     ValueError
-        If a time or revision is none.
+        If a time or revision is none, or stop is before start.
     """
     if obsid is None and (start is None or stop is None):
         raise TypeError("give an obsid, or both start and stop")
     condition, params = chosen(revision)
+    if revision == "last":
+        condition = f"""revision = (
+            SELECT coalesce(max(revision) FILTER (islast), max(revision)) FROM "{table}" AS other
+            WHERE other.obsid = it.obsid
+        )"""
+    if start is not None and stop is not None:
+        start, stop = interval(start, stop)
     conditions: list[str] = [condition]
     values: dict[str, Any] = dict(params)
     if obsid is not None:
@@ -149,7 +160,7 @@ def get_files(
         values["content"] = [content] if isinstance(content, str) else list(content)
     query = f"""
         SELECT directory, filename
-        FROM "{table}"
+        FROM "{table}" AS it
         WHERE {" AND ".join(conditions)}
         ORDER BY min(tstart) OVER (PARTITION BY obsid), obsid, revision, filename
     """
