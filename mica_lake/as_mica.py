@@ -13,6 +13,10 @@ from types import ModuleType
 __all__ = ["install_as_mica", "uninstall_as_mica"]
 
 
+# What mica_lake has beside these is its own, even if mica has something of that name.
+_SHARED = ("archive", "bad_obsids", "common", "quaternion", "starcheck", "stats", "utils", "vv")
+
+
 def _ours(name: str) -> str:
     return "mica_lake" + name.removeprefix("mica")
 
@@ -23,26 +27,40 @@ class _Alias(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(_ours(spec.name))
         self.own_spec = module.__spec__
-        return module
+        if spec.name != "mica":
+            return module
+        mica = ModuleType("mica", "The modules of mica_lake that have those of mica's names.")
+        mica.__path__, mica.__file__ = list(module.__path__), module.__file__
+        mica.__version__ = module.__version__  # type: ignore[attr-defined]
+        return mica
 
     def exec_module(self, module: ModuleType) -> None:
         # The import machinery has put the alias's in its place.
-        module.__spec__ = self.own_spec
+        if module.__name__ != "mica":
+            module.__spec__ = self.own_spec
 
 
 class _Finder(MetaPathFinder):
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if fullname != "mica" and not fullname.startswith("mica."):
             return None
-        if find_spec(_ours(fullname)) is None:
+        if fullname == "mica":
+            return ModuleSpec(fullname, _Alias(), is_package=True)
+        if fullname.split(".")[1] not in _SHARED or find_spec(_ours(fullname)) is None:
             raise ModuleNotFoundError(
-                f"there is no {_ours(fullname)}, which {fullname} would be (mica_lake.install_as_mica is in force)",
+                f"mica_lake has nothing of the kind of {fullname} (mica_lake.install_as_mica is in force)",
                 name=fullname,
             )
         return ModuleSpec(fullname, _Alias())
 
 
 _FINDER = _Finder()
+
+
+def _is_ours(name: str, module: ModuleType) -> bool:
+    if name == "mica":
+        return isinstance(getattr(module.__spec__, "loader", None), _Alias)
+    return name.startswith("mica.") and module is sys.modules.get(_ours(name))
 
 
 def install_as_mica() -> None:
@@ -66,7 +84,7 @@ def install_as_mica() -> None:
     >>> uninstall_as_mica()
     """
     real = sys.modules.get("mica")
-    if real is not None and real is not sys.modules["mica_lake"]:
+    if real is not None and not _is_ours("mica", real):
         raise ImportError(
             f"mica itself has been imported already, from {getattr(real, '__file__', None)}: "
             "call mica_lake.install_as_mica() before the first import of mica"
@@ -84,7 +102,7 @@ def uninstall_as_mica() -> None:
     if _FINDER in sys.meta_path:
         sys.meta_path.remove(_FINDER)
     for name, module in list(sys.modules.items()):
-        if (name == "mica" or name.startswith("mica.")) and module is sys.modules.get(_ours(name)):
+        if _is_ours(name, module):
             del sys.modules[name]
 
 

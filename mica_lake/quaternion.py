@@ -49,8 +49,8 @@ class Quat:
     Parameters
     ----------
     attitude : Quat or array_like
-        Quaternions x, y, z, w of shape (4,) or (n, 4); right ascension, declination and roll in degrees, (3,) or (n, 3);
-        or rotation matrices, (3, 3) or (n, 3, 3).
+        Quaternions x, y, z, w of shape (4,) or (n, 4); right ascension, declination and roll in degrees, (3,) or
+        (n, 3); or rotation matrices, (3, 3) or (n, 3, 3).
     intype : {'quaternion', 'equatorial', 'transform'}, optional
         Which of these it is. Where that is left open, (3, 3) is a matrix.
 
@@ -83,7 +83,7 @@ class Quat:
     def __init__(self, attitude: Any, intype: str | None = None) -> None:
         if intype not in (None, "quaternion", "equatorial", "transform"):
             raise TypeError(f"intype {intype!r} is none of quaternion, equatorial, transform")
-        given = np.array(attitude.q if isinstance(attitude, Quat) else attitude, dtype=np.float64)
+        given = np.array(getattr(attitude, "q", attitude), dtype=np.float64)
         matrix = given.shape[-2:] == (3, 3) and (given.ndim == 3 or intype in (None, "transform"))
         if matrix and intype in (None, "transform"):
             q = _of_matrices(given.reshape(-1, 3, 3))
@@ -98,9 +98,7 @@ class Quat:
             elif given.ndim in (1, 2) and rows.shape[1] == 3 and intype in (None, "equatorial"):
                 q = _of_equatorial(rows)
             else:
-                raise TypeError(
-                    f"{attitude!r}, of shape {given.shape}, is no attitude{f' of {intype}' if intype else ''}"
-                )
+                raise TypeError(f"{attitude!r}, of shape {given.shape}, is no attitude (intype {intype})")
         q = np.where(q[:, 3:] < 0, -q, q)
         self.q: _Floats = q if several else q[0]
 

@@ -2,20 +2,23 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
 
-from mica_lake.aca_image import ACAImage, aca_image_class
+from mica_lake.aca_image import aca_image_class
 from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
 from mica_lake.common import MICA_ARCHIVE
 from mica_lake.errors import MissingDataError, near
 from mica_lake.lake import open_lake
 from mica_lake.tables import ACA_L0
 from mica_lake.times import interval, utc
+
+if TYPE_CHECKING:
+    from mica_lake.aca_image import ACAImage
 
 __all__ = [
     "ACA_DTYPE",
@@ -61,6 +64,13 @@ _ACA_L0_DTYPE = np.dtype(list(ACA_DTYPE))
 _IMGTYPES = {8: 4, 6: 1, 4: 0}
 _IMAGE_META = ("TIME", "BGDAVG", "IMGSTAT", "IMGFUNC1", "IMGSIZE", "IMGSCALE", "INTEG")
 _ZERO_CELSIUS = 273.15
+
+
+def __getattr__(name: str) -> Any:
+    # chandra_aca imports this module, and may not be whole yet.
+    if name == "ACAImage":
+        return aca_image_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _extract_bits_as_uint8(arr: NDArray[np.uint8], start_bit: int, stop_bit: int) -> NDArray[np.uint8]:
@@ -189,7 +199,7 @@ def get_l0_images(
     imgsize: int | Iterable[int] | None = None,
     columns: Iterable[str] | None = None,
     data_root: str | os.PathLike[str] | None = None,
-) -> list[ACAImage]:
+) -> "list[ACAImage]":
     """
     Images of one slot, of good quality.
 

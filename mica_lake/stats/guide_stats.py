@@ -72,7 +72,7 @@ def get_star_stats(
     mica_lake.LakeError
         If there is no lake.
     TypeError
-        If there is no star, or one by each name.
+        If there is a star by each name.
     ValueError
         If `agasc_id` is no integer.
 
@@ -81,6 +81,6 @@ def get_star_stats(
     >>> get_star_stats(1, data_root=getfixture("demo_lake"))["obsid"]
     array([], dtype=int64)
     """
-    if (agasc_id is None) == (id is None):
+    if agasc_id is not None and id is not None:
         raise TypeError(f"give one star: agasc_id is {agasc_id!r}, and id is {id!r}")
     return rows_of_star(TABLE, id if agasc_id is None else agasc_id, filter, data_root)

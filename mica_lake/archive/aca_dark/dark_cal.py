@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mica_lake import catalog
 from mica_lake.aca_image import aca_image_class
 from mica_lake.archive.arrays import values_and_mask
+from mica_lake.common import MICA_ARCHIVE_PATH  # noqa: F401 - as scripts of mica import it from here
 from mica_lake.errors import MissingDataError
 from mica_lake.lake import Lake, open_lake
 from mica_lake.times import cxcsec, day_start, interval, is_scalar, utc
@@ -41,6 +42,13 @@ SIDE = 1024
 _FIRST = "1999:001:12:00:00"
 _SELECT = ("before", "after", "nearest")
 Root = str | os.PathLike[str] | None
+
+
+def __getattr__(name: str) -> Any:
+    # chandra_aca imports this module, and may not be whole yet.
+    if name == "ACAImage":
+        return aca_image_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _each(function: Any, values: Any) -> Any:
