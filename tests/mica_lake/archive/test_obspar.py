@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -367,6 +368,53 @@ def test_a_nonsense_revision_is_a_value_error_that_shows_it(
     with pytest.raises(ValueError, match="is none of 'default', 'last', 'all', or a number") as error:
         ask(version, filled)
     assert repr(version) in str(error.value)
+
+
+def test_no_version_has_no_file(filled: Path) -> None:
+    assert obspar.get_obspar_file(23152, None, data_root=filled) is None
+    assert obspar.get_obspar(23152, None, data_root=filled) is None
+
+
+@pytest.mark.parametrize("number", [2.0, np.float64(2), np.float32(2), np.int64(2)], ids=repr)
+def test_a_revision_may_be_a_whole_float(number: Any, filled: Path) -> None:
+    assert (
+        obspar.get_obspar(23151, number, data_root=filled) == obspar.get_obspar(23151, 2, data_root=filled) is not None
+    )
+    assert obspar.get_files(23151, revision=number, data_root=filled) == obspar.get_files(
+        23151, revision=2, data_root=filled
+    )
+    assert Path(obspar.get_obspar_file(23151, number, data_root=filled) or "").parent.name == "23151_v02"
+
+
+def test_the_last_files_without_a_link_are_those_of_the_highest_revision(tmp_path: Path) -> None:
+    three = replace(EVERY[0], revisions=(1, 2, 10), default=None, last=None)
+    simulate.archive(tmp_path / "ska", [three])
+    folder = tmp_path / "ska" / TOP
+    for link in folder.rglob("*"):
+        if link.is_symlink():
+            link.unlink()
+    ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
+    assert "last" not in (obspar.get_obs_dirs(three.obsid, tmp_path / "lake") or {})
+    (found,) = obspar.get_files(three.obsid, revision="last", data_root=tmp_path / "lake")
+    assert Path(found).parent.name.endswith("_v10")
+    between = {"start": three.tstart - 1, "stop": three.tstop + 1, "revision": "last"}
+    assert obspar.get_files(**between, data_root=tmp_path / "lake") == [found]
+
+
+def test_a_stop_before_the_start_is_an_error_that_shows_both(filled: Path) -> None:
+    for ask in (
+        lambda: obspar.get_obsids("2017:002", "2017:001", data_root=filled),
+        lambda: obspar.get_files(start="2017:002", stop="2017:001", data_root=filled),
+        lambda: obspar.get_files(23152, "2017:002", "2017:001", data_root=filled),
+    ):
+        with pytest.raises(ValueError, match="stop '2017:001' is before start '2017:002'"):
+            ask()
+
+
+def test_from_the_beginning_is_any_early_year(filled: Path) -> None:
+    every = obspar.get_obsids(0, "2030:001", data_root=filled)
+    assert obspar.get_obsids("1990:001", "2300:001", data_root=filled) == every
+    assert len(set(every)) == len(every) > 3
 
 
 @pytest.mark.parametrize(
