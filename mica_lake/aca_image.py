@@ -360,8 +360,8 @@ def centroid_fm(
         norm = max(norm, float(norm_clip))
     elif not norm > 0:
         raise ValueError(f"the sum of the image is {norm}: it has no centroid; norm_clip gives the sum a lower bound")
-    along = np.arange(first, first + len(inner)) + (0.5 if pix_zero_loc == "edge" else 0.0)
-    return float(along @ inner.sum(axis=1) / norm), float(along @ inner.sum(axis=0) / norm), norm
+    along, shift = np.arange(first, first + len(inner)), 0.5 if pix_zero_loc == "edge" else 0.0
+    return float(along @ inner.sum(axis=1) / norm) + shift, float(along @ inner.sum(axis=0) / norm) + shift, norm
 
 
 @cache

@@ -37,7 +37,8 @@ def normalize(array: ArrayLike) -> _Floats:
     q = np.asarray(array, dtype=np.float64)
     if q.ndim not in (1, 2):
         raise TypeError(f"quaternions have shape (4,) or (n, 4), not {q.shape}")
-    return q / np.linalg.norm(q, axis=-1, keepdims=True)
+    unit: _Floats = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    return unit
 
 
 class Quat:

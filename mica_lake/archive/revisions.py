@@ -118,7 +118,7 @@ def get_files(
     start, stop : time or None
         Files whose interval meets start to stop: tstart < stop and tstop > start.
     revision : {None, 'last', 'all'} or int
-        Which; the default by default. The last is what a link says, or the highest if none does.
+        Which; the default by default. The last is that of the link for it, or the highest if there is none.
     content : str or iterable of str, optional
         Kinds of product.
 
@@ -139,7 +139,7 @@ def get_files(
     condition, params = chosen(revision)
     if revision == "last":
         condition = f"""revision = (
-            SELECT coalesce(max(revision) FILTER (islast), max(revision)) FROM "{table}" AS other
+            SELECT coalesce(max(revision) FILTER (islast AND NOT isdefault), max(revision)) FROM "{table}" AS other
             WHERE other.obsid = it.obsid
         )"""
     if start is not None and stop is not None:

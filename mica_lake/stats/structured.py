@@ -89,7 +89,7 @@ def rows_of_star(table: str, agasc_id: Any, filter: bool, data_root: Root) -> ND
         If `agasc_id` is no integer.
     """
     try:
-        number = float(agasc_id) if isinstance(agasc_id, str) else agasc_id
+        number: Any = float(agasc_id) if isinstance(agasc_id, str) else agasc_id
         whole = isinstance(number, float | np.floating) and number.is_integer()
         star = int(number) if whole else operator.index(number)
     except (TypeError, ValueError):

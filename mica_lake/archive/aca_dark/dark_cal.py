@@ -152,12 +152,13 @@ def dark_temp_scale(t_ccd: ArrayLike, t_ccd_ref: ArrayLike = -19.0, scale_4c: fl
     >>> round(dark_temp_scale(-15.0, -19.0), 6)
     0.7
     """
-    given = (t_ccd, t_ccd_ref)
+    given: Any = (t_ccd, t_ccd_ref)
     warm, cold = (t if isinstance(t, int | float | np.generic) else np.ma.getdata(t) for t in given)
     factor = (DARK_SCALE_4C if scale_4c is None else scale_4c) ** ((cold - warm) / 4.0)
     if not any(isinstance(t, np.ma.MaskedArray) for t in given):
         return factor
-    return np.ma.MaskedArray(factor, np.ma.getmaskarray(t_ccd) | np.ma.getmaskarray(t_ccd_ref))
+    hidden, also = map(np.ma.getmaskarray, given)
+    return np.ma.MaskedArray(factor, hidden | also)
 
 
 def get_dark_cal_dirs(dark_cals_dir: str | os.PathLike[str] | None = None, data_root: Root = None) -> dict[str, str]:

@@ -280,6 +280,7 @@ times = st.one_of(
 @settings(deadline=None, max_examples=60)
 @given(start=times, stop=times, revision=st.sampled_from([None, "default", "last", "all", 1, 2, 3, 9]))
 def test_observations_of_a_time_range(start: float, stop: float, revision: Any, archive: Path, filled: Path) -> None:
+    start, stop = min(start, stop), max(start, stop)
     met = [o for o in EVERY if o.tstart < stop and o.tstop > start]
     assert obspar.get_obsids(start, stop, revision, data_root=filled) == [o.obsid for o in met if chosen(o, revision)]
     expected = [str(file_of(archive, o.obsid, r)) for o in met for r in chosen(o, revision)]
@@ -387,18 +388,23 @@ def test_a_revision_may_be_a_whole_float(number: Any, filled: Path) -> None:
 
 
 def test_the_last_files_without_a_link_are_those_of_the_highest_revision(tmp_path: Path) -> None:
-    three = replace(EVERY[0], revisions=(1, 2, 10), default=None, last=None)
+    three = replace(EVERY[0], revisions=(1, 2, 10), default=2, last=10)
     simulate.archive(tmp_path / "ska", [three])
-    folder = tmp_path / "ska" / TOP
-    for link in folder.rglob("*"):
-        if link.is_symlink():
-            link.unlink()
+    for link in (tmp_path / "ska" / TOP).rglob("*_last"):
+        link.unlink()
     ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
-    assert "last" not in (obspar.get_obs_dirs(three.obsid, tmp_path / "lake") or {})
     (found,) = obspar.get_files(three.obsid, revision="last", data_root=tmp_path / "lake")
     assert Path(found).parent.name.endswith("_v10")
     between = {"start": three.tstart - 1, "stop": three.tstop + 1, "revision": "last"}
     assert obspar.get_files(**between, data_root=tmp_path / "lake") == [found]
+
+
+def test_the_last_files_are_those_of_its_link(tmp_path: Path) -> None:
+    three = replace(EVERY[0], revisions=(1, 2, 10), default=1, last=2)
+    simulate.archive(tmp_path / "ska", [three])
+    ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
+    (found,) = obspar.get_files(three.obsid, revision="last", data_root=tmp_path / "lake")
+    assert Path(found).parent.name.endswith("_v02")
 
 
 def test_a_stop_before_the_start_is_an_error_that_shows_both(filled: Path) -> None:
