@@ -322,7 +322,7 @@ def centroid_fm(
     img : array_like
         The image; it stays as it is. Of 8x8 pixels the inner 6x6 count, and of those without the four corners.
     bgd : float or array_like, optional
-        Background of each pixel, or of those that count, subtracted beforehand.
+        Background of each pixel, subtracted beforehand.
     pix_zero_loc : {'center', 'edge'}
         Whether whole numbers are the middles of pixels or their lower edges.
     norm_clip : float, optional
@@ -351,8 +351,7 @@ def centroid_fm(
     first = 1 if len(image) == 8 else 0
     inner = image[first : len(image) - first, first : len(image) - first]
     if bgd is not None:
-        target = inner if np.shape(bgd) == inner.shape else image
-        target -= np.asarray(bgd)
+        image -= np.asarray(bgd)
     if len(inner) == 6:
         inner[[0, 0, -1, -1], [0, -1, 0, -1]] = 0
     norm = float(inner.sum())

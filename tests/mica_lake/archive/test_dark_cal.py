@@ -552,7 +552,7 @@ def test_what_is_masked_has_no_scale() -> None:
     t_ccd = np.ma.array([-15.0, -100.0, -11.0], np.float32, mask=[False, True, False])
     for found in (
         dark_temp_scale(t_ccd, -19.0),
-        dark_temp_scale(np.float32([-15, -11, -11]), np.float32(-19) + 0 * t_ccd),
+        dark_temp_scale(np.float32([-15, -11, -11]), np.ma.array([-19, -19, -19], np.float32, mask=t_ccd.mask)),
     ):
         assert type(found) is np.ma.MaskedArray
         assert found.mask.tolist() == [False, True, False]

@@ -551,9 +551,14 @@ class Archive:
 
 
 def expected(
-    default: tuple[int, str] | None, last: tuple[int, str], content: dict[int, str], *, revisions: str = "123"
+    default: tuple[int, str] | None,
+    last: tuple[int, str],
+    content: dict[int, str],
+    *,
+    revisions: str = "123",
+    of_files: int | None = None,
 ) -> Seen:
-    """What `Archive.seen` gives: default and last with the folder or link that leads to them."""
+    """What `Archive.seen` gives: default and last with the folder or link that leads to them; get_files' own last."""
     numbers = [int(n) for n in revisions]
 
     def name(which: tuple[int, str] | None) -> Any:
@@ -564,7 +569,11 @@ def expected(
         "k": [default and texts[default[0]], texts[last[0]], *texts.values()],
         "dirs": [default and default[1], last[1], numbers],
         "file": [name(default), name(last)],
-        "files": [[f"v{default[0]:02d}"] if default else [], [f"v{last[0]:02d}"], [f"v{n:02d}" for n in numbers]],
+        "files": [
+            [f"v{default[0]:02d}"] if default else [],
+            [f"v{of_files or last[0]:02d}"],
+            [f"v{n:02d}" for n in numbers],
+        ],
         "obsids": [[2121] if default else [], [2121], [2121]],
     }
 
@@ -612,9 +621,9 @@ def test_each_change_of_default_and_links_is_seen(changing: Archive) -> None:
     assert changing.seen() == expected((1, link), (3, last), {})
     changing.link(link, None)
     assert changing.seen() == expected((1, "02121_v01"), (3, last), {})
-    # The link to the last goes: the default is the last.
+    # The link to the last goes: the default is the last, but of files the highest is.
     changing.link(last, None)
-    assert changing.seen() == expected((1, "02121_v01"), (1, "02121_v01"), {})
+    assert changing.seen() == expected((1, "02121_v01"), (1, "02121_v01"), {}, of_files=3)
     # The default is withdrawn: the highest is the last.
     changing.say([(1, None), (2, None), (3, None)])
     assert changing.seen() == expected(None, (3, "02121_v03"), {})
@@ -664,7 +673,7 @@ def test_a_revision_that_is_gone_keeps_its_parameters_but_is_no_default_nor_last
     shutil.rmtree(changing.group / f"02121_v{gone:02d}")
     default = (2, "02121") if gone != 2 else None
     last = (3, "02121_last") if gone != 3 else (2, "02121")
-    assert changing.seen() == expected(default, last, {})
+    assert changing.seen() == expected(default, last, {}, of_files=3)
 
 
 def test_a_lake_made_anew_in_the_same_place_is_seen(changing: Archive) -> None:
