@@ -172,7 +172,7 @@ class Question:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Start and stop in CXC seconds."""
-        return cxcsec(self.start), cxcsec(self.stop)
+        return cxcsec(_typed(self.start)), cxcsec(_typed(self.stop))
 
     @property
     def time(self) -> str:
@@ -187,7 +187,7 @@ class Question:
 
     @property
     def _params(self) -> dict[str, Any]:
-        params: dict[str, Any] = {"start": self.start.strip(), "stop": self.stop.strip()}
+        params: dict[str, Any] = {"start": _typed(self.start), "stop": _typed(self.stop)}
         if self.slot is not None and self.table in ("aca_l0", "aca_cent"):
             params["slot"] = self.slot
         return params
@@ -290,6 +290,15 @@ class Question:
             for n, f in enumerate(chosen)
             for known in [frame.filter(pl.col(f"low{n}").is_not_null())]
         }
+
+
+def _typed(text: str) -> str | float:
+    """What was typed for a time: a number, but for a year or GRETA's date, which are texts."""
+    text = text.strip()
+    try:
+        return text if re.fullmatch(r"\d{4}|\d{7}(\.\d*)?|\d{13,}", text, re.ASCII) else float(text)
+    except ValueError:
+        return text
 
 
 def _literal(value: Any) -> str:

@@ -153,6 +153,8 @@ def dark_temp_scale(t_ccd: ArrayLike, t_ccd_ref: ArrayLike = -19.0, scale_4c: fl
     0.7
     """
     given: Any = (t_ccd, t_ccd_ref)
+    warm: Any
+    cold: Any
     warm, cold = (t if isinstance(t, int | float | np.generic) else np.ma.getdata(t) for t in given)
     factor = (DARK_SCALE_4C if scale_4c is None else scale_4c) ** ((cold - warm) / 4.0)
     if not any(isinstance(t, np.ma.MaskedArray) for t in given):
