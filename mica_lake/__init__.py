@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from mica_lake.errors import LakeError, MissingDataError
 
 if TYPE_CHECKING:
+    from mica_lake.as_mica import install_as_mica, uninstall_as_mica
     from mica_lake.lake import Lake
 
     __version__: str
 
-__all__ = ["Lake", "LakeError", "MissingDataError", "__version__"]
+__all__ = ["Lake", "LakeError", "MissingDataError", "__version__", "install_as_mica", "uninstall_as_mica"]
 
 
 def __getattr__(name: str) -> Any:
@@ -31,4 +32,8 @@ def __getattr__(name: str) -> Any:
         from mica_lake.lake import Lake
 
         return Lake
+    if name in ("install_as_mica", "uninstall_as_mica"):
+        from mica_lake import as_mica
+
+        return getattr(as_mica, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,15 +6,16 @@ import copy
 import operator
 import reprlib
 from collections.abc import Mapping
+from functools import cache
 from types import EllipsisType
 from typing import Any, Self, SupportsIndex, SupportsInt
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-__all__ = ["ACAImage"]
+__all__ = ["ACAImage", "centroid_fm"]
 
-_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
+_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide, np.floor_divide, np.remainder, np.power)
 
 _INDEX_TYPES = (int, np.integer, slice, EllipsisType)
 
@@ -70,6 +71,13 @@ class _Absolute(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __setitem__(self, item: Any, value: Any) -> None:
         self.image[self._relative(item)] = value
+
+    def centroid_fm(
+        self, bgd: ArrayLike | None = None, pix_zero_loc: str = "center", norm_clip: float | None = None
+    ) -> tuple[float, float, float]:
+        """As `ACAImage.centroid_fm`, in CCD coordinates."""
+        row, col, norm = centroid_fm(self.image, bgd, pix_zero_loc, norm_clip)
+        return row + self.image.row0, col + self.image.col0, norm
 
     def _overlap(self, other: ACAImage) -> Any:
         rows, cols = other.shape
@@ -220,6 +228,29 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
         if not isinstance(value, _Absolute) or value.image is not self:
             raise AttributeError("aca cannot be replaced: set pixels with image.aca[...] = values")
 
+    def centroid_fm(
+        self, bgd: ArrayLike | None = None, pix_zero_loc: str = "center", norm_clip: float | None = None
+    ) -> tuple[float, float, float]:
+        """
+        First moment centroid of the image, see `centroid_fm`; ``image.aca.centroid_fm()`` is in CCD coordinates.
+
+        Parameters
+        ----------
+        bgd, pix_zero_loc, norm_clip
+            As of `centroid_fm`.
+
+        Returns
+        -------
+        row, col, norm : float
+            As of `centroid_fm`.
+
+        Raises
+        ------
+        ValueError
+            As `centroid_fm`.
+        """
+        return centroid_fm(self, bgd, pix_zero_loc, norm_clip)
+
     def __getitem__(self, item: Any) -> Any:
         """Pixels counted from the corner of the image, with `row0` and `col0` of the first of them."""
         out = super().__getitem__(item)
@@ -278,3 +309,78 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
             if (np.abs(values) < 2**63).all():
                 values = values.astype(np.int64)
         return f"<{type(self).__name__} row0={self.row0} col0={self.col0}\n{values!r}>"
+
+
+def centroid_fm(
+    img: ArrayLike, bgd: ArrayLike | None = None, pix_zero_loc: str = "center", norm_clip: float | None = None
+) -> tuple[float, float, float]:
+    """
+    First moment centroid of an image of 4x4, 6x6 or 8x8 pixels, as the aspect camera computes it.
+
+    Parameters
+    ----------
+    img : array_like
+        The image; it stays as it is. Of 8x8 pixels the inner 6x6 count, and of those without the four corners.
+    bgd : float or array_like, optional
+        Background of each pixel, subtracted beforehand.
+    pix_zero_loc : {'center', 'edge'}
+        Whether whole numbers are the middles of pixels or their lower edges.
+    norm_clip : float, optional
+        The least that the sum is taken for.
+
+    Returns
+    -------
+    row, col, norm : float
+        The centroid, counted from the corner of the image, and the sum of the pixels that count.
+
+    Raises
+    ------
+    ValueError
+        If the image is not square, `pix_zero_loc` is neither, or without `norm_clip` the sum is not positive.
+
+    Examples
+    --------
+    >>> centroid_fm(np.eye(4))
+    (1.5, 1.5, 4.0)
+    """
+    if pix_zero_loc not in ("center", "edge"):
+        raise ValueError(f"pix_zero_loc {pix_zero_loc!r} is neither 'center' nor 'edge'")
+    image = np.array(img, dtype=np.float64)
+    if image.ndim != 2 or image.shape[0] != image.shape[1]:
+        raise ValueError(f"an image of shape {image.shape} has no centroid: it is not square")
+    first = 1 if len(image) == 8 else 0
+    inner = image[first : len(image) - first, first : len(image) - first]
+    if bgd is not None:
+        image -= np.asarray(bgd)
+    if len(inner) == 6:
+        inner[[0, 0, -1, -1], [0, -1, 0, -1]] = 0
+    norm = float(inner.sum())
+    if norm_clip is not None:
+        norm = max(norm, float(norm_clip))
+    elif not norm > 0:
+        raise ValueError(f"the sum of the image is {norm}: it has no centroid; norm_clip gives the sum a lower bound")
+    along, shift = np.arange(first, first + len(inner)), 0.5 if pix_zero_loc == "edge" else 0.0
+    return float(along @ inner.sum(axis=1) / norm) + shift, float(along @ inner.sum(axis=0) / norm) + shift, norm
+
+
+@cache
+def aca_image_class() -> Any:
+    """
+    The class of the images that the functions of ``mica`` give.
+
+    Returns
+    -------
+    type
+        ``chandra_aca.aca_image.ACAImage`` where that is installed, as callers ask for it with ``isinstance``, else
+        `ACAImage`.
+
+    Examples
+    --------
+    >>> aca_image_class().__name__
+    'ACAImage'
+    """
+    try:
+        from chandra_aca.aca_image import ACAImage as TheirImage
+    except ImportError:
+        return ACAImage
+    return TheirImage

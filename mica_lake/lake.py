@@ -17,7 +17,7 @@ from mica_lake.errors import LakeError, near
 from mica_lake.generation import SQL_FILES, check, sql_script
 from mica_lake.s3 import S3Path, storage_options
 from mica_lake.tables import TABLES
-from mica_lake.times import cxcsec, utc
+from mica_lake.times import cxcsec, is_time_object, utc
 
 if TYPE_CHECKING:
     import polars as pl
@@ -110,7 +110,7 @@ class Lake:
         LakeError
             If the lake has gone or its catalog is damaged.
         """
-        state = (os.getpid(), catalog.state(self.root))
+        state = (os.getpid(), catalog.state(self.root), os.environ.get("CXOTIME_NOW"))
         if getattr(self._local, "state", None) != state:
             if getattr(self._local, "state", state)[0] != os.getpid():
                 # A forked process has none of the threads that closing this connection would wait for.
@@ -168,6 +168,7 @@ class Lake:
             connection.execute("SET parquet_prefetch_column_gap = 65536")
         connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
         connection.execute("SET VARIABLE mica_lake_generation = $name", {"name": generation})
+        connection.execute("SET VARIABLE cxotime_now = $now", {"now": os.environ.get("CXOTIME_NOW") or None})
         try:
             connection.execute(sql_script(sql_files))
         except duckdb.Error as error:
@@ -183,7 +184,8 @@ class Lake:
         query : str
             One SQL statement over the views and macros of the lake.
         params : mapping, optional
-            Values of its parameters, written ``$name``.
+            Values of its parameters, written ``$name``. Astropy's and Chandra's times and ``datetime64`` become CXC
+            seconds, a ``datetime`` or ``date`` a timestamp.
 
         Returns
         -------
@@ -203,8 +205,7 @@ class Lake:
         >>> lake.sql("SELECT cxcsec($day) AS secs", {"day": "2012:001"}).fetchall()
         [(441763266.184,)]
         """
-        # DuckDB takes no numpy scalars, and an obsid or a time often is one.
-        values = {k: v.item() if isinstance(v, np.generic) else v for k, v in (params or {}).items()}
+        values = {name: _parameter(value) for name, value in (params or {}).items()}
         try:
             return self.connection.sql(query, params=values or None)
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
@@ -316,6 +317,13 @@ class Lake:
         """
         status: pl.DataFrame = self.catalog_connection().sql("FROM status").pl()
         return status
+
+
+def _parameter(value: Any) -> Any:
+    """A value that DuckDB takes: it knows no numpy scalars and no times but its own."""
+    if is_time_object(value):
+        return cxcsec(value)
+    return value.item() if isinstance(value, np.generic | np.ndarray) and not value.ndim else value
 
 
 def message(error: duckdb.Error) -> str:

@@ -17,7 +17,7 @@ from astropy.table import Table, vstack
 from numpy.typing import NDArray
 
 from mica_lake.aca_image import ACAImage
-from mica_lake.archive.aca_l0 import ACA_DTYPE
+from mica_lake.archive.aca_l0 import ACA_DTYPE, ACA_DTYPE_NAMES
 from mica_lake.gunzip import decompress
 
 
@@ -78,8 +78,8 @@ def get_slot_data(
     >>> len(get_slot_data(paths, 820454469.184, 820455069.184, ["TIME", "TEMPCCD"]))
     293
     """
-    names = [name for name in ACA_DTYPE.names or () if columns is None or name in columns]
-    dtype = np.dtype([(name, ACA_DTYPE[name]) for name in names])
+    names = [name for name in ACA_DTYPE_NAMES if columns is None or name in columns]
+    dtype = np.dtype([field for field in ACA_DTYPE if field[0] in names])
     chunks = [np.ma.zeros(0, dtype)]
     for path in paths:
         with fits.open(path) as hdus:

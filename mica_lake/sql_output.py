@@ -12,6 +12,7 @@ import duckdb
 from mica_lake.lake import Lake, message
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
+_TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')
 _OPTIONS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY", "parquet": "FORMAT parquet, COMPRESSION zstd"}
 
 
@@ -30,6 +31,17 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Sta
     raise ValueError("one SELECT (or FROM …) is taken, nothing that writes")
 
 
+def _without_nan(answer: Path) -> Path:
+    """Write an answer, a row a line, again with null for NaN and infinity: DuckDB writes them, JSON has none."""
+    beside = answer.with_suffix(".json")
+    with answer.open(encoding="utf-8", newline="") as lines, beside.open("w", encoding="utf-8", newline="") as out:
+        for line in lines:
+            out.write(
+                _TEXT_OR_NAN.sub(lambda found: found[1] or "null", line) if "NaN" in line or "Inf" in line else line
+            )
+    return beside
+
+
 def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None:
     r"""
     Write the answer of a query.
@@ -43,7 +55,7 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
     query : str
         One statement that reads.
     form : str
-        ``table``, ``csv``, ``json`` (an array of objects) or ``parquet``.
+        ``table``, ``csv``, ``json`` (an array of objects; NaN is null) or ``parquet``.
     output : Path or None
         The file, replaced at once when the answer is whole; standard output if None.
 
@@ -83,6 +95,8 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
                 return
             text = statement.query.rstrip().rstrip(";")
             connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
+            if form == "json":
+                target = _without_nan(target)
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error
         except duckdb.Error as error:

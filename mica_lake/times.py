@@ -1,11 +1,13 @@
 """Times: everything a caller may give as a time, turned into CXC seconds and back.
 
 CXC seconds are seconds of Terrestrial Time since 1998-01-01T00:00:00 TT, the unit of every TIME in the archive.
-`sql/times.sql` has the same two functions as SQL macros.
+`sql/cxcsec.sql` and `sql/times.sql` do the same in SQL.
 """
 
 import math
+import os
 import re
+import sys
 from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -17,15 +19,27 @@ import numpy as np
 _DAY_US = 86_400_000_000
 _EPOCH = date(1998, 1, 1)
 _TT_MINUS_TAI_US = 32_184_000
+_BLANKS = " \t\n\v\f\r"
 _FORMS = (
     re.compile(
-        r"(?P<year>\d{4}):(?P<doy>\d{3})(:(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?)?", re.ASCII
+        r"(?P<year>\d{4}):(?P<doy>\d{3})(:(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?Z?)?", re.ASCII
     ),
     re.compile(
-        r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(T(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?)?",
+        r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
+        r"([T ](?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?Z?)?",
+        re.ASCII,
+    ),
+    # GRETA, and without the full stop MAUDE.
+    re.compile(
+        r"(?P<year>\d{4})(?P<doy>\d{3})(\.?(?P<hour>\d\d)(?P<minute>\d\d)((?P<second>\d\d)(?P<fraction>\d*))?)?",
         re.ASCII,
     ),
 )
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# A year alone, or a day of the year with something behind it: whoever writes these does not mean seconds.
+_NO_NUMBER = re.compile(r"\d{4}|\d{7}(\.\d*)?", re.ASCII)
+# cheta takes -30 for thirty days ago. Seconds this far back are of the last hours of 1997, where there is no data.
+_RELATIVE_DAYS = -36525.0
 
 
 @cache
@@ -37,8 +51,9 @@ def _leap_table() -> tuple[list[int], list[int]]:
 
 
 def _tai_utc(day: int) -> int:
+    """TAI-UTC in seconds on a day; before 1972, when it was no whole number, that of 1972."""
     days, offsets = _leap_table()
-    return offsets[bisect_right(days, day) - 1]
+    return offsets[max(bisect_right(days, day) - 1, 0)]
 
 
 def _refuse(value: object) -> ValueError:
@@ -48,32 +63,142 @@ def _refuse(value: object) -> ValueError:
     )
 
 
-def _secs_of_text(text: str) -> float:
-    match = next((m for form in _FORMS if (m := form.fullmatch(text))), None)
+def _secs_of_text(text: str, given: object = None) -> float:
+    given = text if given is None else given
+    stripped = text.strip(_BLANKS)
+    match = next((m for form in _FORMS if (m := form.fullmatch(stripped))), None)
     if match is None:
-        raise _refuse(text)
+        if _NUMBER.fullmatch(stripped) and not _NO_NUMBER.fullmatch(stripped):
+            return _secs_of_number(float(stripped), given)
+        raise _refuse(given)
     part = match.groupdict()
     try:
         if "doy" in part:
             doy = int(part["doy"])
             day = date(int(part["year"]), 1, 1) + timedelta(days=doy - 1)
             if doy < 1 or day.year != int(part["year"]):
-                raise _refuse(text)
+                raise _refuse(given)
         else:
             day = date(int(part["year"]), int(part["month"]), int(part["day"]))
     except (ValueError, OverflowError):
-        raise _refuse(text) from None
-    if not 1998 <= day.year <= 2199:
-        raise ValueError(f"{text!r} is outside 1998 to 2199")
+        raise _refuse(given) from None
     number = (day - _EPOCH).days
     hour, minute = int(part["hour"] or 0), int(part["minute"] or 0)
     whole, _, fraction = (part["second"] or "0").partition(".")
+    fraction = part.get("fraction") or fraction
     second_us = int(whole) * 1_000_000 + (int((fraction + "0000000")[:7]) + 5) // 10
     minute_us = (60 + _tai_utc(number + 1) - _tai_utc(number) if (hour, minute) == (23, 59) else 60) * 1_000_000
     if hour > 23 or minute > 59 or int(whole) * 1_000_000 >= minute_us:
-        raise _refuse(text)
+        raise _refuse(given)
     us = number * _DAY_US + (hour * 60 + minute) * 60_000_000 + second_us
     return (us + _tai_utc(number) * 1_000_000 + _TT_MINUS_TAI_US) / 1e6
+
+
+def _secs_of_number(secs: float, given: object) -> float:
+    if not math.isfinite(secs):
+        raise _refuse(given)
+    if _RELATIVE_DAYS <= secs < 0:
+        raise ValueError(
+            f"{given!r} is not a time: relative days, as cheta has them, are not taken. Give CXC seconds or a date"
+        )
+    return secs
+
+
+def _attribute(thing: object, name: str) -> Any:
+    """An attribute, or None; Chandra.Time's DateTime raises errors of its own for one that it lacks."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:
+        return None
+
+
+def is_scalar(time: object) -> bool:
+    """
+    Whether something given as a time, or as times, is one.
+
+    Parameters
+    ----------
+    time : object
+        What was given.
+
+    Returns
+    -------
+    bool
+        False for lists, tuples and arrays, and for what has a shape as they have (an astropy Time of several).
+
+    Examples
+    --------
+    >>> is_scalar("2012:001"), is_scalar(["2012:001"]), is_scalar(np.array(3.5))
+    (True, False, True)
+    """
+    if isinstance(time, list | tuple):
+        return False
+    return not _attribute(time, "shape")
+
+
+def is_time_object(value: object) -> bool:
+    """
+    Whether something is a time and nothing else: no number, text or list, which may be one.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    bool
+        True for ``datetime64``, an astropy Time or a Chandra time, and ``CxoTime.NOW``.
+
+    Examples
+    --------
+    >>> is_time_object(np.datetime64("2012-01-01")), is_time_object("2012:001"), is_time_object(5.0)
+    (True, False, False)
+    """
+    if isinstance(value, str | bytes | int | float | date | np.generic | np.ndarray | list | tuple | dict):
+        return isinstance(value, np.datetime64 | np.ndarray) and value.dtype.kind == "M" and value.size == 1
+    return _is_now(value) or _attribute(value, "secs") is not None or _attribute(value, "cxcsec") is not None
+
+
+def now() -> float:
+    """
+    CXC seconds of now: the date in ``$CXOTIME_NOW`` if it is set, else the clock.
+
+    Returns
+    -------
+    float
+        CXC seconds.
+
+    Raises
+    ------
+    ValueError
+        If the variable holds no time.
+    """
+    if text := os.environ.get("CXOTIME_NOW"):
+        try:
+            return _secs_of_text(text)
+        except ValueError as error:
+            raise ValueError(f"CXOTIME_NOW: {error}") from None
+    return _secs_of_datetime(datetime.now(UTC))
+
+
+def _secs_of_datetime(time: datetime) -> float:
+    try:
+        utc_time = time.astimezone(UTC) if time.tzinfo else time
+    except OverflowError:
+        raise _refuse(time) from None
+    return _secs_of_text(utc_time.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0"))
+
+
+def _secs_of_datetime64(time: np.datetime64) -> float:
+    exact = np.datetime_data(time)[0] in ("ms", "us", "ns", "ps", "fs", "as")
+    return _secs_of_text(str(time if exact else time.astype("datetime64[s]")), time)
+
+
+def _is_now(time: object) -> bool:
+    """Whether it is CxoTime.NOW, which can only have been given if cxotime was imported."""
+    cxotime = getattr(sys.modules.get("cxotime"), "CxoTime", None)
+    return time is not None and time is getattr(cxotime, "NOW", None)
 
 
 def cxcsec(time: Any) -> float:
@@ -82,9 +207,11 @@ def cxcsec(time: Any) -> float:
 
     Parameters
     ----------
-    time : float, str, astropy.time.Time, datetime.datetime, or object with ``.secs`` or ``.date``; None means now
-        Strings are UTC, ``YYYY:DDD[:hh:mm[:ss[.sss]]]`` or ``YYYY-MM-DD[Thh:mm[:ss[.sss]]]``, and are resolved to a
-        microsecond. A naive datetime is UTC. Second 60 is valid in a leap second.
+    time : float, str, astropy.time.Time, datetime, datetime64, date, or object with ``.secs`` or ``.date``; None is now
+        Texts are UTC: ``YYYY:DDD[:hh:mm[:ss[.sss]]]``, ``YYYY-MM-DD[Thh:mm[:ss[.sss]]]`` (a blank will do for the T),
+        GRETA's ``YYYYDDD[.hhmm[ss[sss]]]``, or CXC seconds; those with a time of day may end in Z. They are resolved
+        to a microsecond. A naive datetime is UTC. Second 60 is valid in a leap second. Bytes are text, and an array or
+        list of one time is that time. None and ``CxoTime.NOW`` are now, which `now` says.
 
     Returns
     -------
@@ -94,43 +221,87 @@ def cxcsec(time: Any) -> float:
     Raises
     ------
     ValueError
-        If the value is none of these; it is shown.
+        If the value is none of these; it is shown. Relative days, small negative numbers, are none.
 
     Notes
     -----
-    TT = UTC + (TAI - UTC) + 32.184 s, with the leap seconds of ERFA (IERS Bulletin C).
+    TT = UTC + (TAI - UTC) + 32.184 s, with the leap seconds of ERFA (IERS Bulletin C). Years before 1972 count as if
+    TAI - UTC had been 10 s ever since, and those to come as if there were no more leap seconds.
 
     Examples
     --------
     >>> cxcsec("2012:001")
     441763266.184
+    >>> cxcsec("2012-01-01 00:00:00.000"), cxcsec("2012001.000000"), cxcsec(np.datetime64("2012-01-01"))
+    (441763266.184, 441763266.184, 441763266.184)
     >>> cxcsec("2015-06-30T23:59:60.5") - cxcsec("2015:181:23:59:59.5")
     1.0
     """
-    if time is None:
-        time = datetime.now(UTC)
+    given = time
+    if isinstance(time, np.ndarray | list | tuple):
+        # What is masked is no time, whatever lies below the mask.
+        if np.size(time) != 1 or (isinstance(time, np.ma.MaskedArray) and time.mask.all()):
+            raise _refuse(given)
+        time = time.reshape(-1)[0] if isinstance(time, np.ndarray) else time[0]
+        if isinstance(time, np.ndarray | list | tuple):
+            raise _refuse(given)
+    if time is None or _is_now(time):
+        return now()
+    if isinstance(time, bytes):
+        return _secs_of_text(time.decode("ascii", errors="replace"), time)
     if isinstance(time, str):
         return _secs_of_text(time)
     if isinstance(time, datetime):
-        try:
-            utc_time = time.astimezone(UTC) if time.tzinfo else time
-        except OverflowError:
-            raise ValueError(f"{time.isoformat()!r} is outside 1998 to 2199") from None
-        return _secs_of_text(utc_time.strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0"))
+        return _secs_of_datetime(time)
+    if isinstance(time, date):
+        return _secs_of_text(time.isoformat())
+    if isinstance(time, np.datetime64):
+        return _secs_of_datetime64(time)
+    secs: Any = time
     for name in ("secs", "cxcsec"):  # CxoTime and DateTime; astropy's Time
-        if hasattr(time, name):
-            time = getattr(time, name)
+        if (found := _attribute(time, name)) is not None:
+            secs = found if np.size(found) != 1 else np.ravel(np.ma.filled(found, np.nan))[0]
             break
     else:
-        if not isinstance(time, date) and isinstance(getattr(time, "date", None), str):
-            return _secs_of_text(time.date)
+        if isinstance(text := _attribute(time, "date"), str):
+            return _secs_of_text(text)
     try:
-        secs = float(time) if not isinstance(time, bool | np.bool_ | bytes) else math.nan
+        number = float(secs) if not isinstance(secs, bool | np.bool_ | str | bytes) else math.nan
     except (TypeError, ValueError, OverflowError):
-        secs = math.nan
-    if not math.isfinite(secs):
-        raise _refuse(time)
-    return secs
+        number = math.nan
+    if not math.isfinite(number):
+        raise _refuse(given)
+    return number if secs is not time else _secs_of_number(number, given)
+
+
+def interval(start: Any, stop: Any) -> tuple[float, float]:
+    """
+    CXC seconds of a start and a stop.
+
+    Parameters
+    ----------
+    start, stop : time
+        In any form that `cxcsec` takes.
+
+    Returns
+    -------
+    tuple of float
+        Both.
+
+    Raises
+    ------
+    ValueError
+        If one is no time, or stop is before start; both are shown.
+
+    Examples
+    --------
+    >>> interval("2012:001", "2012:001:00:00:01")
+    (441763266.184, 441763267.184)
+    """
+    tstart, tstop = cxcsec(start), cxcsec(stop)
+    if tstop < tstart:
+        raise ValueError(f"stop {'now' if stop is None else repr(stop)} is before start {start!r}")
+    return tstart, tstop
 
 
 def day_start(day: date) -> float:
@@ -160,8 +331,8 @@ def _start_of(number: int) -> float:
 
 
 def _check(secs: float) -> None:
-    # Where a second is less than the numbers' resolution, the search for a day would never end.
-    if not abs(secs) < 2.5e11:
+    # Before year 1, or after 9999; where seconds are finer than the numbers, the search for a day would never end.
+    if not -63_019_209_557.816 <= secs <= 252_518_688_068:
         raise ValueError(f"{secs!r} CXC seconds is no time that has a date")
 
 
@@ -204,7 +375,7 @@ def utc(secs: float) -> str:
         hour, minute = 23, 59
     ms -= (hour * 60 + minute) * 60_000
     day = _EPOCH + timedelta(days=number)
-    return f"{day:%Y:%j}:{hour:02d}:{minute:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
+    return f"{day.year:04d}:{day:%j}:{hour:02d}:{minute:02d}:{ms // 1000:02d}.{ms % 1000:03d}"
 
 
 def utc_day(secs: float) -> date:

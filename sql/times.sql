@@ -1,7 +1,7 @@
 -- Times. CXC seconds are seconds of TT since 1998-01-01T00:00:00 TT, the unit of every TIME in the lake.
 -- Days are numbered from 1998-01-01 (day 0). The leap seconds are those of IERS Bulletin C.
 
--- TAI-UTC in seconds on a UTC day.
+-- TAI-UTC in seconds on a UTC day; before 1972, when it was no whole number, that of 1972.
 CREATE OR REPLACE TEMP MACRO tai_utc(day) AS
     CASE
         WHEN day >= 6940 THEN 37   -- 2017-01-01
@@ -10,7 +10,15 @@ CREATE OR REPLACE TEMP MACRO tai_utc(day) AS
         WHEN day >= 4018 THEN 34   -- 2009-01-01
         WHEN day >= 2922 THEN 33   -- 2006-01-01
         WHEN day >= 365 THEN 32    -- 1999-01-01
-        ELSE 31                    -- 1997-07-01
+        WHEN day >= -184 THEN 31   -- 1997-07-01
+        WHEN day >= -731 THEN 30   -- 1996-01-01
+        WHEN day < -731
+            THEN 10
+                + (day >= -9315)::INTEGER + (day >= -9131)::INTEGER + (day >= -8766)::INTEGER + (day >= -8401)::INTEGER
+                + (day >= -8036)::INTEGER + (day >= -7670)::INTEGER + (day >= -7305)::INTEGER + (day >= -6940)::INTEGER
+                + (day >= -6575)::INTEGER + (day >= -6028)::INTEGER + (day >= -5663)::INTEGER + (day >= -5298)::INTEGER
+                + (day >= -4567)::INTEGER + (day >= -3653)::INTEGER + (day >= -2922)::INTEGER + (day >= -2557)::INTEGER
+                + (day >= -2010)::INTEGER + (day >= -1645)::INTEGER + (day >= -1280)::INTEGER
     END;
 
 -- CXC seconds at which a UTC day begins.

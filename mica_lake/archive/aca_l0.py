@@ -2,21 +2,38 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
 
-from mica_lake.aca_image import ACAImage
+from mica_lake.aca_image import aca_image_class
 from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
+from mica_lake.common import MICA_ARCHIVE
 from mica_lake.errors import MissingDataError, near
 from mica_lake.lake import open_lake
 from mica_lake.tables import ACA_L0
-from mica_lake.times import cxcsec
+from mica_lake.times import interval, utc
 
-__all__ = ["ACA_DTYPE", "MSID", "MSIDset", "get_aca_images", "get_files", "get_l0_images", "get_slot_data"]
+if TYPE_CHECKING:
+    from mica_lake.aca_image import ACAImage
+
+__all__ = [
+    "ACA_DTYPE",
+    "ACA_DTYPE_NAMES",
+    "CONFIG",
+    "GLBSTAT_NAMES",
+    "IMGSTAT_NAMES",
+    "MSID",
+    "ACA_DTYPE_8x8",
+    "MSIDset",
+    "get_aca_images",
+    "get_files",
+    "get_l0_images",
+    "get_slot_data",
+]
 
 _DTYPES: dict[pa.DataType, Any] = {
     pa.string(): "U4",
@@ -26,22 +43,44 @@ _DTYPES: dict[pa.DataType, Any] = {
 _NAMED = {"FILENAME": "U128", "IMGSCALE": np.int16, "BGDAVG": np.int16, "BGDRMS": np.int16}
 
 
-def _dtype(name: str, type_: pa.DataType) -> tuple[Any, ...]:
+def _field(name: str, type_: pa.DataType) -> tuple[Any, ...]:
     form = _NAMED.get(name) or _DTYPES.get(type_) or type_.to_pandas_dtype()
-    return (name, *form) if isinstance(form, tuple) else (name, form)
+    kind, *shape = form if isinstance(form, tuple) else (form,)
+    return (name, np.dtype(kind).str, *shape)
 
 
-#: Fields of `get_slot_data`, in their order.
-ACA_DTYPE = np.dtype([_dtype(c.name, c.type) for c in ACA_L0.columns])
+#: Fields of `get_slot_data`, in their order: name, type and, of IMGRAW, shape.
+ACA_DTYPE = tuple(_field(c.name, c.type) for c in ACA_L0.columns)
+#: The same with ``centered_8x8``.
+ACA_DTYPE_8x8 = tuple((*field[:2], (8, 8)) if field[0] == "IMGRAW" else field for field in ACA_DTYPE)
+ACA_DTYPE_NAMES = tuple(field[0] for field in ACA_DTYPE)
+#: Where the file archive is; what reads the lake needs none of it.
+CONFIG = {"data_root": os.path.join(MICA_ARCHIVE, "aca0")}  # noqa: PTH118 - a str
+#: Flags of `get_aca_images` from bit 7 of GLBSTAT, and from bit 5 of IMGSTAT.
+GLBSTAT_NAMES = (
+    "HIGH_BGD", "RAM_FAIL", "ROM_FAIL", "POWER_FAIL", "CAL_FAIL", "COMM_CHECKSUM_FAIL", "RESET", "SYNTAX_ERROR"
+)  # fmt: skip
+IMGSTAT_NAMES = ("SAT_PIXEL", "DEF_PIXEL", "QUAD_BOUND", "COMMON_COL", "MULTI_STAR", "ION_RAD")
+_ACA_L0_DTYPE = np.dtype(list(ACA_DTYPE))
+_IMGTYPES = {8: 4, 6: 1, 4: 0}
 _IMAGE_META = ("TIME", "BGDAVG", "IMGSTAT", "IMGFUNC1", "IMGSIZE", "IMGSCALE", "INTEG")
 _ZERO_CELSIUS = 273.15
 
 
+def __getattr__(name: str) -> Any:
+    # chandra_aca imports this module, and may not be whole yet.
+    if name == "ACAImage":
+        return aca_image_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _extract_bits_as_uint8(arr: NDArray[np.uint8], start_bit: int, stop_bit: int) -> NDArray[np.uint8]:
+    """Bits start_bit to stop_bit (exclusive) of each byte as a number; bit 0 is the least significant."""
+    return (arr >> np.uint8(start_bit)) & np.uint8((1 << (stop_bit - start_bit)) - 1)
+
+
 def _interval(start: Any, stop: Any) -> dict[str, float]:
-    interval = {"start": cxcsec(start), "stop": cxcsec(stop)}
-    if interval["start"] > interval["stop"]:
-        raise ValueError(f"stop {stop!r} is before start {start!r}")
-    return interval
+    return dict(zip(("start", "stop"), interval(start, stop), strict=True))
 
 
 def _slot(slot: Any) -> int:
@@ -140,7 +179,7 @@ def get_slot_data(
     fields = list(ACA_L0.by_name) if columns is None else _fields(columns)
     rows = _readouts(_interval(start, stop), slot, _sizes(imgsize), fields or ["TIME"], data_root)
     dtype = [
-        ("IMGRAW", np.float32, (8, 8)) if name == "IMGRAW" and centered_8x8 else (name, ACA_DTYPE[name])
+        ("IMGRAW", np.float32, (8, 8)) if name == "IMGRAW" and centered_8x8 else (name, _ACA_L0_DTYPE[name])
         for name in fields
     ]
     data = np.zeros(len(rows), dtype)
@@ -161,7 +200,7 @@ def get_l0_images(
     imgsize: int | Iterable[int] | None = None,
     columns: Iterable[str] | None = None,
     data_root: str | os.PathLike[str] | None = None,
-) -> list[ACAImage]:
+) -> "list[ACAImage]":
     """
     Images of one slot, of good quality.
 
@@ -195,20 +234,25 @@ def get_l0_images(
     rows = _readouts(_interval(start, stop), slot, _sizes(imgsize), [*meta, "IMGRAW"], data_root, "QUALITY = 0")
     columns_of_meta = []
     for name in meta:
-        values, null = values_and_mask(rows.column(name), ACA_DTYPE[name])
+        values, null = values_and_mask(rows.column(name), _ACA_L0_DTYPE[name])
         if name.startswith("TEMP"):
             values = (values.astype(np.float64) - _ZERO_CELSIUS).astype(np.float32)
         columns_of_meta.append(
             list(values) if null is None else [None if n else v for v, n in zip(values, null, strict=True)]
         )
-    found = []
+    found, image_class = [], aca_image_class()
     for pixels, *record in zip(images(rows.column("IMGRAW")), *columns_of_meta, strict=True):
         described = {name: value for name, value in zip(meta, record, strict=True) if value is not None}
-        found.append(ACAImage(pixels, meta=described))
+        found.append(image_class(pixels, meta=described))
     return found
 
 
-def get_aca_images(start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None) -> Table:
+def get_aca_images(
+    start: Any,
+    stop: Any,
+    data_root: str | os.PathLike[str] | None = None,
+    imgsize: int | Iterable[int] | None = None,
+) -> Table:
     """
     Images of all slots, of good quality, in the format of the MAUDE decommutation.
 
@@ -223,7 +267,8 @@ def get_aca_images(start: Any, stop: Any, data_root: str | os.PathLike[str] | No
     -------
     astropy.table.Table
         A row per readout of QUALITY 0, sorted by TIME and IMGNUM. IMG has shape (8, 8), in DN, with the image in its
-        middle and the rest masked; temperatures are in K. A column with nothing masked is a plain column.
+        middle and the rest masked; temperatures are in K. IMG is a masked column always; any other with nothing masked
+        is a plain one.
 
     Raises
     ------
@@ -236,7 +281,10 @@ def get_aca_images(start: Any, stop: Any, data_root: str | os.PathLike[str] | No
     >>> len(table), table["IMG"].shape
     (65, (65, 8, 8))
     """
-    rows = open_lake(data_root).arrow("SELECT * EXCLUDE (IMG) FROM aca_images($start, $stop)", _interval(start, stop))
+    rows = open_lake(data_root).arrow(
+        "SELECT * EXCLUDE (IMG) FROM aca_images($start, $stop) WHERE list_contains($types, IMGTYPE)",
+        {**_interval(start, stop), "types": [_IMGTYPES[size] for size in _sizes(imgsize)]},
+    )
     table = Table()
     for name in rows.column_names[:-1]:
         column = rows.column(name)
@@ -246,8 +294,7 @@ def get_aca_images(start: Any, stop: Any, data_root: str | os.PathLike[str] | No
     square = (len(rows), 8, 8)
     data, mask = np.zeros(square, np.float32), np.zeros(square, bool)
     squares(rows.column("IMGRAW"), data, mask, centered=True)
-    image = MaskedColumn(data, "IMG", mask=mask) if mask.any() else Column(data, "IMG")
-    table.add_column(image, index=table.colnames.index("BGDSTAT") + 1)
+    table.add_column(MaskedColumn(data, "IMG", mask=mask), index=table.colnames.index("BGDSTAT") + 1)
     return table
 
 
@@ -257,6 +304,7 @@ def get_files(
     stop: Any = None,
     slots: Iterable[int] | None = None,
     imgsize: int | Iterable[int] | None = None,
+    db: object = None,
     data_root: str | os.PathLike[str] | None = None,
 ) -> list[str]:
     """
@@ -272,6 +320,8 @@ def get_files(
         Slots; all by default.
     imgsize : int or iterable of int, optional
         Image sizes; all by default.
+    db : object
+        Without meaning here; callers of the file archive could give its index.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` otherwise.
 
@@ -319,7 +369,7 @@ class MSID:
     Parameters
     ----------
     msid : str
-        Name of the column.
+        Name of the column, in upper or lower case.
     slot : int
         The slot.
     start, stop : time
@@ -330,7 +380,11 @@ class MSID:
     Attributes
     ----------
     msid : str
-        Name of the column.
+        Name of the column, in lower case.
+    tstart, tstop : float
+        Start and stop, CXC seconds.
+    datestart, datestop : str
+        Start and stop, UTC.
     vals : numpy.ma.MaskedArray
         Its values, in the units of `get_slot_data`.
     times : numpy.ndarray of float64
@@ -353,9 +407,13 @@ class MSID:
     def __init__(
         self, msid: str, slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None
     ) -> None:
-        self.msid, self.slot = msid, slot
-        data = _columns_8x8([msid], slot, start, stop, data_root)
-        self.vals: np.ma.MaskedArray[Any, Any] = data[msid]
+        self._fill(msid, slot, interval(start, stop), _columns_8x8([msid], slot, start, stop, data_root))
+
+    def _fill(self, msid: str, slot: int, tstart_tstop: tuple[float, float], data: np.ma.MaskedArray[Any, Any]) -> None:
+        self.msid, self.slot = msid.lower(), slot
+        self.tstart, self.tstop = tstart_tstop
+        self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
+        self.vals: np.ma.MaskedArray[Any, Any] = data[msid.upper()]
         self.times: NDArray[np.float64] = data["TIME"].data
 
     def __repr__(self) -> str:
@@ -389,18 +447,19 @@ class MSIDset(dict[str, MSID]):
         self, msids: Iterable[str], slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None
     ) -> None:
         names = list(msids)
-        data = _columns_8x8(names, slot, start, stop, data_root)
+        self.tstart, self.tstop = interval(start, stop)
+        self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
+        data = _columns_8x8(names, slot, self.tstart, self.tstop, data_root)
         for name in names:
-            msid = MSID.__new__(MSID)
-            msid.msid, msid.slot = name, slot
-            msid.vals, msid.times = data[name], data["TIME"].data
-            self[name] = msid
+            self[name] = MSID.__new__(MSID)
+            self[name]._fill(name, slot, (self.tstart, self.tstop), data)
 
 
 def _columns_8x8(
     msids: Sequence[str], slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None
 ) -> np.ma.MaskedArray[Any, Any]:
     for msid in msids:
-        if msid not in ACA_L0.by_name:
+        if str(msid).upper() not in ACA_L0.by_name:
             raise MissingDataError(_no_column(msid))
-    return get_slot_data(start, stop, slot, imgsize=8, columns=["TIME", *msids], data_root=data_root)
+    columns = ["TIME", *(msid.upper() for msid in msids)]
+    return get_slot_data(start, stop, slot, imgsize=8, columns=columns, data_root=data_root)

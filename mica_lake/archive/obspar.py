@@ -11,7 +11,7 @@ import numpy as np
 from mica_lake import catalog
 from mica_lake.archive import revisions
 from mica_lake.lake import open_lake
-from mica_lake.times import cxcsec
+from mica_lake.times import interval
 
 __all__ = ["get_dir", "get_files", "get_obs_dirs", "get_obsids", "get_obspar", "get_obspar_file"]
 
@@ -40,7 +40,7 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     -------
     dict or None
         Name -> value (str, int, float; None for an empty number), in the order of the file, and ``num_ccd_on``: how
-        many CCDs of ACIS are on. None if there is no such observation or version.
+        many CCDs of ACIS are on. None if there is no such observation or version, or the version is None.
 
     Raises
     ------
@@ -54,6 +54,8 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     >>> get_obspar(1, data_root=getfixture("demo_lake")) is None
     True
     """
+    if version is None:
+        return None
     condition, params = revisions.chosen_one(version)
     lake = open_lake(data_root)
     root, generation = str(lake.root), catalog.state(lake.root)
@@ -120,13 +122,16 @@ def get_obspar_file(obsid: int, version: Any = "default", data_root: Root = None
     Returns
     -------
     str or None
-        Its path, through the link to the default or last where there is one; None if there is none.
+        Its path, through the link to the default or last where there is one; None if there is none, or the version is
+        None.
 
     Raises
     ------
     ValueError
         If the version is none.
     """
+    if version is None:
+        return None
     condition, params = revisions.chosen_one(version)
     query = f"SELECT directory, link, filename FROM obspar WHERE obsid = $obsid AND {condition} ORDER BY revision DESC"
     rows = open_lake(data_root).sql(query, {"obsid": int(obsid), **params}).fetchall()
@@ -208,7 +213,7 @@ def get_files(
     TypeError
         If there is neither an obsid nor both times.
     ValueError
-        If a time or revision is none.
+        If a time or revision is none, or stop is before start.
     """
     return revisions.get_files(open_lake(data_root), "obspar", obsid, start, stop, revision, None)
 
@@ -234,7 +239,7 @@ def get_obsids(start: Any, stop: Any, revision: Any = None, data_root: Root = No
     Raises
     ------
     ValueError
-        If a time or revision is none.
+        If a time or revision is none, or stop is before start.
     """
     condition, params = revisions.chosen(revision)
     query = f"""
@@ -244,5 +249,6 @@ def get_obsids(start: Any, stop: Any, revision: Any = None, data_root: Root = No
         GROUP BY obsid
         ORDER BY min(tstart), obsid
     """
-    rows = open_lake(data_root).sql(query, {"start": cxcsec(start), "stop": cxcsec(stop), **params}).fetchall()
+    tstart, tstop = interval(start, stop)
+    rows = open_lake(data_root).sql(query, {"start": tstart, "stop": tstop, **params}).fetchall()
     return [row[0] for row in rows]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mica_lake.lake import Lake
-from mica_lake.times import cxcsec
+from mica_lake.times import cxcsec, interval
 
 
 def get_obs_dirs(lake: Lake, table: str, obsid: int) -> dict[Any, Any] | None:
@@ -63,7 +63,7 @@ def chosen(version: Any) -> tuple[str, dict[str, int]]:
     ValueError
         If it is none.
     """
-    if version in (None, "default"):
+    if version is None or (isinstance(version, str) and version == "default"):
         return "isdefault", {}
     if version == "last":
         return "islast", {}
@@ -72,7 +72,9 @@ def chosen(version: Any) -> tuple[str, dict[str, int]]:
     if isinstance(version, float | np.floating) and version % 1 == 0:
         version = int(version)
     try:
-        return "revision = $revision", {"revision": operator.index(version)}
+        # A number out of a table of floats is one, too.
+        whole = isinstance(version, float | np.floating) and float(version).is_integer()
+        return "revision = $revision", {"revision": int(version) if whole else operator.index(version)}
     except TypeError:
         raise ValueError(f"revision {version!r} is none of 'default', 'last', 'all', or a whole number") from None
 
@@ -143,7 +145,7 @@ def get_files(
     start, stop : time or None
         Files whose interval meets start to stop: tstart < stop and tstop > start.
     revision : {None, 'last', 'all'} or int
-        Which; the default by default.
+        Which; the default by default. The last is that of the link for it, or the highest if there is none.
     content : str or iterable of str, optional
         Kinds of product.
 
@@ -162,6 +164,13 @@ def get_files(
     if obsid is None and (start is None or stop is None):
         raise TypeError("give an obsid, or both start and stop")
     condition, params = chosen(revision)
+    if revision == "last":
+        condition = f"""revision = (
+            SELECT coalesce(max(revision) FILTER (islast AND NOT isdefault), max(revision)) FROM "{table}" AS other
+            WHERE other.obsid = it.obsid
+        )"""
+    if start is not None and stop is not None:
+        start, stop = interval(start, stop)
     conditions: list[str] = [condition]
     values: dict[str, Any] = dict(params)
     if obsid is not None:
@@ -178,7 +187,7 @@ def get_files(
         values["content"] = [content] if isinstance(content, str) else list(content)
     query = f"""
         SELECT directory, filename
-        FROM "{table}"
+        FROM "{table}" AS it
         WHERE {" AND ".join(conditions)}
         ORDER BY min(tstart) OVER (PARTITION BY obsid), obsid, revision, filename
     """

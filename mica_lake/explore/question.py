@@ -172,7 +172,7 @@ class Question:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Start and stop in CXC seconds."""
-        return _time(self.start), _time(self.stop)
+        return cxcsec(_typed(self.start)), cxcsec(_typed(self.stop))
 
     @property
     def time(self) -> str:
@@ -187,8 +187,7 @@ class Question:
 
     @property
     def _params(self) -> dict[str, Any]:
-        start, stop = (float(t) if _is_number(t) else t for t in (self.start.strip(), self.stop.strip()))
-        params: dict[str, Any] = {"start": start, "stop": stop}
+        params: dict[str, Any] = {"start": _typed(self.start), "stop": _typed(self.stop)}
         if self.slot is not None and self.table in ("aca_l0", "aca_cent"):
             params["slot"] = self.slot
         return params
@@ -293,17 +292,13 @@ class Question:
         }
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _time(text: str) -> float:
+def _typed(text: str) -> str | float:
+    """What was typed for a time: a number, but for a year or GRETA's date, which are texts."""
     text = text.strip()
-    return cxcsec(float(text) if _is_number(text) else text)
+    try:
+        return text if re.fullmatch(r"\d{4}|\d{7}(\.\d*)?|\d{13,}", text, re.ASCII) else float(text)
+    except ValueError:
+        return text
 
 
 def _literal(value: Any) -> str:

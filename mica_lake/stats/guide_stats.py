@@ -1,5 +1,6 @@
 """Guide star statistics: the functions of ``mica.stats.guide_stats``, answered by the view of `sql/stats.sql`."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,11 @@ from numpy.typing import NDArray
 
 from mica_lake.stats.structured import Root, rows_of, rows_of_star
 
-__all__ = ["get_star_stats", "get_stats"]
+__all__ = ["TABLE_FILE", "get_star_stats", "get_stats"]
 
 TABLE = "guide_stats"
+#: The HDF5 table of the file archive.
+TABLE_FILE = os.path.join(os.environ.get("SKA", ""), "data", "guide_stats", "guide_stats.h5")  # noqa: PTH118 - a str
 
 
 def get_stats(filter: bool = True, data_root: Root = None) -> NDArray[np.void]:
@@ -42,18 +45,22 @@ def get_stats(filter: bool = True, data_root: Root = None) -> NDArray[np.void]:
     return rows_of(TABLE, filter, data_root)
 
 
-def get_star_stats(agasc_id: Any, filter: bool = True, data_root: Root = None) -> NDArray[np.void]:
+def get_star_stats(
+    agasc_id: Any = None, filter: bool = True, data_root: Root = None, *, id: Any = None
+) -> NDArray[np.void]:
     """
     The guide star statistics of a star.
 
     Parameters
     ----------
     agasc_id : int
-        The star.
+        The star; a whole float or a number in text will do.
     filter : bool
         Whether to leave out rows that are known to be bad.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` otherwise.
+    id : int, optional
+        Another name of `agasc_id`.
 
     Returns
     -------
@@ -64,6 +71,8 @@ def get_star_stats(agasc_id: Any, filter: bool = True, data_root: Root = None) -
     ------
     mica_lake.LakeError
         If there is no lake.
+    TypeError
+        If there is a star by each name.
     ValueError
         If `agasc_id` is no integer.
 
@@ -72,4 +81,6 @@ def get_star_stats(agasc_id: Any, filter: bool = True, data_root: Root = None) -
     >>> get_star_stats(1, data_root=getfixture("demo_lake"))["obsid"]
     array([], dtype=int64)
     """
-    return rows_of_star(TABLE, agasc_id, filter, data_root)
+    if agasc_id is not None and id is not None:
+        raise TypeError(f"give one star: agasc_id is {agasc_id!r}, and id is {id!r}")
+    return rows_of_star(TABLE, id if agasc_id is None else agasc_id, filter, data_root)

@@ -89,8 +89,10 @@ def rows_of_star(table: str, agasc_id: Any, filter: bool, data_root: Root) -> ND
         If `agasc_id` is no integer.
     """
     try:
-        star = operator.index(agasc_id)
-    except TypeError:
+        number: Any = float(agasc_id) if isinstance(agasc_id, str) else agasc_id
+        whole = isinstance(number, float | np.floating) and number.is_integer()
+        star = int(number) if whole else operator.index(number)
+    except (TypeError, ValueError):
         raise ValueError(f"agasc_id {agasc_id!r} is no integer") from None
     return rows_of(table, filter, data_root, "agasc_id = $star", star=star)
 

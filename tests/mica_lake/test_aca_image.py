@@ -2,8 +2,12 @@
 
 import copy
 import doctest
+import json
 import operator
 import pickle
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mica_lake import aca_image
-from mica_lake.aca_image import ACAImage
+from mica_lake.aca_image import ACAImage, centroid_fm
 
 ROW0, COL0 = -2, 20
 """The image below has CCD row 0 in its midst, where a sign mistaken for "from the end" would show."""
@@ -516,3 +520,81 @@ def test_documentation():
     result = doctest.testmod(aca_image)
     assert result.attempted
     assert not result.failed
+
+
+# --- centroids --------------------------------------------------------------------------------------------------------
+
+
+def test_golden_centroids(shared: Path) -> None:
+    with np.load(shared / "golden" / "aca_image.npz") as golden:
+        cases = [json.loads(case) for case in golden["centroid/cases"]]
+        assert len(cases) > 300
+        images = {case["img"]: golden[f"centroid/{case['img']}/img"] for case in cases}
+        backgrounds = {i: golden[f"centroid/{i}/bgd"] for i in images if f"centroid/{i}/bgd" in golden.files}
+        for case, expected in zip(cases, golden["centroid/ours"], strict=True):
+            pixels, asked = images[case["img"]], dict(case)
+            image = ACAImage(pixels, row0=case.get("row0", 0), col0=case.get("col0", 0))
+            keywords = {key: asked[key] for key in ("bgd", "pix_zero_loc", "norm_clip") if key in asked}
+            if keywords.get("bgd") == "array":
+                keywords["bgd"] = backgrounds[case["img"]]
+            elif keywords.get("bgd") == "small":
+                keywords["bgd"] = backgrounds[case["img"]][1:-1, 1:-1]
+            ask = image.aca.centroid_fm if case.get("aca") else image.centroid_fm
+            if case.get("function"):
+                ask = partial(centroid_fm, pixels)
+            before = image.tobytes()
+            if case.get("list"):
+                continue  # which is an error there, and an image here
+            if np.isnan(expected).all():
+                with pytest.raises(ValueError):
+                    ask(**keywords)
+            else:
+                np.testing.assert_allclose(ask(**keywords), expected, rtol=2e-5, atol=2e-5, err_msg=str(case))
+            assert image.tobytes() == before
+
+
+@pytest.mark.parametrize("size", [4, 6, 8])
+def test_the_centroid_of_a_star_is_where_it_is(size: int) -> None:
+    image = ACAImage(np.full((size, size), 7.0), row0=-20, col0=300)
+    image[2, 3 if size > 4 else 1] += 100
+    row, col, norm = image.centroid_fm(bgd=7)
+    assert (row, col, norm) == (2, 3 if size > 4 else 1, 100)
+    assert image.aca.centroid_fm(bgd=7) == (row - 20, col + 300, norm)
+    assert image.centroid_fm(bgd=7, pix_zero_loc="edge") == (row + 0.5, col + 0.5, norm)
+    assert centroid_fm(np.asarray(image), bgd=np.full((size, size), 7)) == (row, col, norm)
+    assert image.sum() == 7 * size**2 + 100
+
+
+def test_the_corners_of_an_image_of_6x6_and_the_rim_of_8x8_do_not_count() -> None:
+    six = np.ones((6, 6))
+    six[[0, 0, -1, -1], [0, -1, 0, -1]] = 1000
+    assert centroid_fm(six) == (2.5, 2.5, 32)
+    eight = np.full((8, 8), 1000.0)
+    eight[1:-1, 1:-1] = six
+    assert centroid_fm(eight) == (3.5, 3.5, 32)
+    assert centroid_fm(np.ones((4, 4))) == (1.5, 1.5, 16)
+
+
+def test_an_image_without_light_has_a_centroid_only_with_a_least_norm() -> None:
+    with pytest.raises(ValueError, match=r"sum of the image is 0\.0"):
+        centroid_fm(np.zeros((6, 6)))
+    assert centroid_fm(np.zeros((6, 6)), norm_clip=10) == (0, 0, 10)
+    assert centroid_fm(np.ones((4, 4)), norm_clip=10)[2] == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((np.ones((4, 6)),), r"\(4, 6\)"), ((np.ones(4),), r"\(4,\)"), ((np.ones((4, 4)), None, "middle"), "'middle'")],
+)
+def test_what_has_no_centroid_is_an_error_that_shows_why(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        centroid_fm(*arguments)
+
+
+@pytest.mark.parametrize("operator", [operator.floordiv, operator.mod, operator.pow])
+def test_more_arithmetic_changes_the_overlap_alone(operator: Any) -> None:
+    a, b = ACAImage(np.full((3, 3), 7.0)), ACAImage(np.full((2, 2), 2.0), row0=1, col0=1)
+    found = operator(a.aca, b)
+    expected = np.full((3, 3), 7.0)
+    expected[1:, 1:] = operator(7.0, 2.0)
+    np.testing.assert_array_equal(found, expected)

@@ -116,6 +116,23 @@ def test_without_a_lake_it_says_how_to_name_or_make_one(tmp_path: Path) -> None:
     assert "mica-lake ingest aca_l0 --from FILES" in absent.stderr
 
 
+def test_sql_has_null_for_what_json_has_not(demo_lake: str, tmp_path: Path) -> None:
+    query = """
+        SELECT 'nan'::DOUBLE AS a, '-inf'::FLOAT AS b, [1.5, 'nan'::DOUBLE] AS c, {'x': 'inf'::DOUBLE} AS d,
+            'NaN, "-Infinity" ' || chr(92) AS text, -2.5 AS e
+        FROM range(2)
+    """
+    row = {"a": None, "b": None, "c": [1.5, None], "d": {"x": None}, "text": 'NaN, "-Infinity" \\', "e": -2.5}
+
+    def strictly(text: str) -> object:
+        return json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+
+    assert strictly(mica_lake("sql", query, "--format", "json", lake=demo_lake).stdout) == [row, row]
+    mica_lake("sql", query, "--format", "json", "-o", str(tmp_path / "a.json"), lake=demo_lake)
+    assert strictly((tmp_path / "a.json").read_text()) == [row, row]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
 def test_sql_prints_a_table_csv_or_json(demo_lake: str) -> None:
     assert "│   293 │" in mica_lake("sql", COUNT, lake=demo_lake).stdout
     assert mica_lake("sql", COUNT, "--format", "csv", lake=demo_lake).stdout == "n\n293\n"

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,16 @@ from astropy.table import MaskedColumn, Table
 from numpy.typing import ArrayLike, NDArray
 
 from mica_lake import catalog
-from mica_lake.aca_image import ACAImage
+from mica_lake.aca_image import aca_image_class
 from mica_lake.archive.arrays import values_and_mask
+from mica_lake.common import MICA_ARCHIVE_PATH  # noqa: F401 - as scripts of mica import it from here
 from mica_lake.errors import MissingDataError
 from mica_lake.lake import Lake, open_lake
-from mica_lake.times import cxcsec, day_start, utc
+from mica_lake.times import cxcsec, day_start, interval, is_scalar, utc
 
 __all__ = [
+    "DARK_CAL",
+    "DARK_SCALE_4C",
     "dark_id_to_date",
     "dark_temp_scale",
     "date_to_dark_id",
@@ -30,18 +34,30 @@ __all__ = [
     "get_dark_cal_props_table",
 ]
 
+#: By how much the dark current grows in 4 °C.
+DARK_SCALE_4C = 1 / 0.7
+#: Names of a calibration that scripts of mica keep here; no function looks at it.
+DARK_CAL: dict[str, Any] = {}
 SIDE = 1024
 _FIRST = "1999:001:12:00:00"
 _SELECT = ("before", "after", "nearest")
 Root = str | os.PathLike[str] | None
 
 
+def __getattr__(name: str) -> Any:
+    # chandra_aca imports this module, and may not be whole yet.
+    if name == "ACAImage":
+        return aca_image_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def _each(function: Any, values: Any) -> Any:
-    """A function of one text or time, for one or for an array of them."""
-    if isinstance(values, str) or np.ndim(values) == 0:
+    """A function of one text or time, for one or for an array or list of them."""
+    if is_scalar(values):
         return function(values)
-    array = np.asarray(values)
-    return np.array([function(value) for value in array.ravel().tolist()], dtype=str).reshape(array.shape)
+    if isinstance(values, list | tuple):
+        return np.array([_each(function, value) for value in values], dtype=str)
+    return np.array([function(value) for value in values.ravel()], dtype=str).reshape(values.shape)
 
 
 def date_to_dark_id(date: Any) -> Any:
@@ -78,7 +94,7 @@ def _id_of(date: Any) -> str:
 
 def dark_id_to_date(dark_id: Any) -> Any:
     """
-    The UTC date at which the day of a calibration begins.
+    The UTC date of a calibration.
 
     Parameters
     ----------
@@ -88,7 +104,7 @@ def dark_id_to_date(dark_id: Any) -> Any:
     Returns
     -------
     str or numpy.ndarray of str
-        The date.
+        Year and day of year, with a colon between them.
 
     Raises
     ------
@@ -98,9 +114,9 @@ def dark_id_to_date(dark_id: Any) -> Any:
     Examples
     --------
     >>> dark_id_to_date("2007006")
-    '2007:006:00:00:00.000'
+    '2007:006'
     """
-    return _each(lambda one: utc(_start_of(one)), dark_id)
+    return _each(lambda one: utc(_start_of(one))[:8], dark_id)
 
 
 def _start_of(dark_id: Any) -> float:
@@ -115,7 +131,7 @@ def _start_of(dark_id: Any) -> float:
     raise ValueError(f"{dark_id!r} is no dark id: year and day of year, such as 2007006")
 
 
-def dark_temp_scale(t_ccd: ArrayLike, t_ccd_ref: ArrayLike = -19.0, scale_4c: float = 1 / 0.7) -> Any:
+def dark_temp_scale(t_ccd: ArrayLike, t_ccd_ref: ArrayLike = -19.0, scale_4c: float | None = None) -> Any:
     """
     Factor from the dark current at a CCD temperature to that at another.
 
@@ -123,29 +139,38 @@ def dark_temp_scale(t_ccd: ArrayLike, t_ccd_ref: ArrayLike = -19.0, scale_4c: fl
     ----------
     t_ccd, t_ccd_ref : float or array
         Temperatures in °C.
-    scale_4c : float
-        By how much the dark current grows in 4 °C.
+    scale_4c : float, optional
+        By how much the dark current grows in 4 °C; 1 / 0.7 by default.
 
     Returns
     -------
     float or numpy.ndarray
-        ``scale_4c ** ((t_ccd_ref - t_ccd) / 4)``.
+        ``scale_4c ** ((t_ccd_ref - t_ccd) / 4)``, of the temperatures' type; masked where one of them is.
 
     Examples
     --------
     >>> round(dark_temp_scale(-15.0, -19.0), 6)
     0.7
     """
-    factor = scale_4c ** ((np.asarray(t_ccd_ref, float) - np.asarray(t_ccd, float)) / 4.0)
-    return float(factor) if np.ndim(factor) == 0 else factor
+    given: Any = (t_ccd, t_ccd_ref)
+    warm: Any
+    cold: Any
+    warm, cold = (t if isinstance(t, int | float | np.generic) else np.ma.getdata(t) for t in given)
+    factor = (DARK_SCALE_4C if scale_4c is None else scale_4c) ** ((cold - warm) / 4.0)
+    if not any(isinstance(t, np.ma.MaskedArray) for t in given):
+        return factor
+    hidden, also = map(np.ma.getmaskarray, given)
+    return np.ma.MaskedArray(factor, hidden | also)
 
 
-def get_dark_cal_dirs(data_root: Root = None) -> dict[str, str]:
+def get_dark_cal_dirs(dark_cals_dir: str | os.PathLike[str] | None = None, data_root: Root = None) -> dict[str, str]:
     """
     Folders of the calibrations.
 
     Parameters
     ----------
+    dark_cals_dir : path, optional
+        The folder that theirs are in; any by default.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` otherwise.
 
@@ -159,15 +184,18 @@ def get_dark_cal_dirs(data_root: Root = None) -> dict[str, str]:
     mica_lake.LakeError
         If there is no lake.
     """
-    return dict(open_lake(data_root).sql("SELECT dark_id, directory FROM dark_cal ORDER BY dark_id").fetchall())
+    found = open_lake(data_root).sql("SELECT dark_id, directory FROM dark_cal ORDER BY dark_id").fetchall()
+    return {i: folder for i, folder in found if dark_cals_dir is None or Path(folder).parent == Path(dark_cals_dir)}
 
 
-def get_dark_cal_ids(data_root: Root = None) -> dict[str, str]:
+def get_dark_cal_ids(dark_cals_dir: str | os.PathLike[str] | None = None, data_root: Root = None) -> dict[str, str]:
     """
     Ids of the calibrations.
 
     Parameters
     ----------
+    dark_cals_dir : path, optional
+        The folder that theirs are in; any by default.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` otherwise.
 
@@ -181,7 +209,7 @@ def get_dark_cal_ids(data_root: Root = None) -> dict[str, str]:
     mica_lake.LakeError
         If there is no lake.
     """
-    return {dark_id_to_date(dark_id): dark_id for dark_id in get_dark_cal_dirs(data_root)}
+    return {utc(_start_of(dark_id)): dark_id for dark_id in get_dark_cal_dirs(dark_cals_dir, data_root)}
 
 
 def get_dark_cal_id(
@@ -219,7 +247,7 @@ def get_dark_cal_id(
     """
     if select not in _SELECT:
         raise ValueError(f"select {select!r} is not one of {', '.join(_SELECT)}")
-    among = get_dark_cal_ids(data_root) if dark_cal_ids is None else dark_cal_ids
+    among = get_dark_cal_ids(data_root=data_root) if dark_cal_ids is None else dark_cal_ids
     ids = sorted(str(i) for i in (among.values() if isinstance(among, Mapping) else among))
     starts = np.array([_start_of(dark_id) for dark_id in ids])
     return _each(lambda one: _choose(one, select, ids, starts), date)
@@ -290,10 +318,11 @@ def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool
         ((t_ccd,),) = lake.sql(query, {"dark_id": dark_id}).fetchall()
         if t_ccd is None:
             raise MissingDataError(f"calibration {dark_id} has no temperature ccd_temp, so its image cannot be scaled")
-        image *= np.float32(dark_temp_scale(t_ccd, t_ccd_ref))
+        # A Python float is a float32 here, and NumPy's double is a double.
+        image *= dark_temp_scale(t_ccd, t_ccd_ref)
     if not allow_negative:
         np.clip(image, 0, None, out=image)
-    return ACAImage(image, row0=-SIDE // 2, col0=-SIDE // 2) if aca_image else image
+    return aca_image_class()(image, row0=-SIDE // 2, col0=-SIDE // 2) if aca_image else image
 
 
 @lru_cache(maxsize=16)
@@ -386,10 +415,10 @@ def get_dark_cal_props_table(
     Raises
     ------
     ValueError
-        If a time is none.
+        If a time is none, or stop is before start.
     """
     lake = open_lake(data_root)
-    first, last = _id_of(_FIRST if start is None else start), _id_of(cxcsec(stop))
+    first, last = (_id_of(time) for time in interval(_FIRST if start is None else start, stop))
     query = "SELECT dark_id, properties FROM dark_cal WHERE dark_id BETWEEN $first AND $last ORDER BY dark_id"
     found: list[dict[str, Any]] = []
     for dark_id, properties in lake.sql(query, {"first": first, "last": last}).fetchall():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 from mica_lake import LakeError
 from mica_lake.aca_image import ACAImage
 from mica_lake.archive import aca_l0, obspar
-from mica_lake.archive.aca_l0 import ACA_DTYPE, MSID, MSIDset, get_aca_images, get_files, get_l0_images, get_slot_data
+from mica_lake.archive.aca_l0 import MSID, MSIDset, get_aca_images, get_files, get_l0_images, get_slot_data
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
-from mica_lake.times import cxcsec
+from mica_lake.times import cxcsec, utc
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 SETS = ("l0_real", "l0_synthetic")
@@ -78,7 +79,7 @@ def test_the_answer_is_that_of_mica(
                 assert_identical(np.ma.getdata(found[field]), expected[field])
                 mask = expected[f"{field}.mask"]
                 assert_identical(np.ma.getmaskarray(np.ma.asarray(found[field])), mask)
-                assert isinstance(found[field], MaskedColumn) == mask.any()
+                assert isinstance(found[field], MaskedColumn) == (mask.any() or field == "IMG")
         case "get_l0_images":
             assert len(found) == expected["n"] > 0
             for n, image in enumerate(found):
@@ -145,16 +146,16 @@ class TestGetSlotData:
         table = tables[slot, size]
         data = get_slot_data(**ALL, slot=slot, imgsize=size, data_root=lake)
         assert isinstance(data, np.ma.MaskedArray)
-        assert data.dtype == ACA_DTYPE
+        assert data.dtype == np.dtype(list(aca_l0.ACA_DTYPE))
         assert data.shape == (len(table),)
         for name in set(table.names) - {"IMGRAW"}:
-            assert_identical(data[name].data, np.asarray(table[name]).astype(ACA_DTYPE[name]))
+            assert_identical(data[name].data, np.asarray(table[name]).astype(data.dtype[name]))
             assert not data[name].mask.any()
 
     @pytest.mark.parametrize("size", [4, 6, 8])
     def test_a_field_that_the_size_lacks_is_masked_and_no_other(self, lake: Path, size: int) -> None:
         data = get_slot_data(**ALL, slot=3, imgsize=size, data_root=lake)
-        for name in ACA_DTYPE.names or ():
+        for name in aca_l0.ACA_DTYPE_NAMES:
             if name != "IMGRAW":
                 assert data[name].mask.all() == data[name].mask.any() == (name in LACKS[size]), name
 
@@ -186,7 +187,7 @@ class TestGetSlotData:
     ) -> None:
         data = get_slot_data(**ALL, slot=3, imgsize=size, data_root=lake, centered_8x8=True)
         square, inside = data["IMGRAW"], slice((8 - size) // 2, (8 + size) // 2)
-        assert data.dtype.names == ACA_DTYPE.names
+        assert data.dtype == np.dtype(list(aca_l0.ACA_DTYPE_8x8))
         assert square.shape == (len(tables[3, size]), 8, 8)
         assert_identical(square.data[:, inside, inside], tables[3, size]["IMGRAW"])
         outside = np.ones((8, 8), bool)
@@ -469,7 +470,9 @@ class TestGetAcaImages:
         path = write_file(tmp_path, 0, readouts(0, 8, times(START, START + 60, 8)))
         ingest([path], tmp_path / "lake", jobs=1)
         found = get_aca_images(**ALL, data_root=tmp_path / "lake")
-        assert {type(found[name]) for name in found.colnames} == {Column}
+        assert {type(found[name]) for name in found.colnames if name != "IMG"} == {Column}
+        assert type(found["IMG"]) is MaskedColumn
+        assert not found["IMG"].mask.any()
         assert len(found) > 10
 
     def test_nothing_found_is_an_empty_table_with_all_columns(self, lake: Path) -> None:
@@ -575,7 +578,11 @@ class TestMsid:
     ) -> None:
         found = MSID(name, 3, **ALL, data_root=lake)
         data = get_slot_data(**ALL, slot=3, imgsize=8, data_root=lake)
-        assert (found.msid, found.slot) == (name, 3)
+        assert (found.msid, found.slot) == (name.lower(), 3)
+        lower = MSID(name.lower(), 3, **ALL, data_root=lake)
+        assert_identical(lower.vals.data, found.vals.data)
+        assert (found.tstart, found.tstop) == (cxcsec(ALL["start"]), cxcsec(ALL["stop"]))
+        assert (found.datestart, found.datestop) == (utc(found.tstart), utc(found.tstop))
         assert isinstance(found.vals, np.ma.MaskedArray)
         assert_identical(found.vals.data, data[name].data)
         assert found.times.tolist() == tables[3, 8]["TIME"].tolist()
@@ -583,22 +590,28 @@ class TestMsid:
 
     def test_its_repr_says_what_it_is(self, lake: Path) -> None:
         text = repr(MSID("TEMPCCD", 3, **ALL, data_root=lake))
-        assert re.search("TEMPCCD.*slot 3", text)
+        assert re.search("tempccd.*slot 3", text)
 
     def test_without_8x8_readouts_it_is_empty(self, lake: Path) -> None:
         found = MSID("TEMPCCD", 6, **ALL, data_root=lake)
         assert (len(found.vals), len(found.times)) == (0, 0)
 
     def test_a_set_has_each_by_name_in_the_order_asked(self, lake: Path) -> None:
-        names = ["TEMPHOUS", "HD3TLM62", "TEMPCCD"]
+        names = ["TEMPHOUS", "hd3tlm62", "TEMPCCD"]
         found = MSIDset(iter(names), 3, **ALL, data_root=lake)
         assert list(found) == names
         for name in names:
             one = MSID(name, 3, **ALL, data_root=lake)
             assert isinstance(found[name], MSID)
-            assert (found[name].msid, found[name].slot) == (name, 3)
+            assert (found[name].msid, found[name].slot) == (name.lower(), 3)
             assert_identical(found[name].vals, np.asarray(one.vals))
             assert_identical(found[name].times, one.times)
+
+    def test_a_set_has_its_times(self, lake: Path) -> None:
+        found = MSIDset(["TEMPCCD"], 3, "2015:181", "2015:182:00:00:00", data_root=lake)
+        assert (found.tstart, found.datestart) == (cxcsec("2015:181"), "2015:181:00:00:00.000")
+        assert (found.tstop, found.datestop) == (cxcsec("2015:182"), "2015:182:00:00:00.000")
+        assert (found["TEMPCCD"].tstart, found["TEMPCCD"].tstop) == (found.tstart, found.tstop)
 
     def test_an_unknown_column_is_missing_data(self, lake: Path) -> None:
         with pytest.raises(MissingDataError, match="'COLOUR'"):
@@ -611,3 +624,48 @@ class TestMsid:
             MSID("TEMPCCD", 9, **ALL, data_root=lake)
         with pytest.raises(ValueError, match="'yesterday'"):
             MSIDset(["TEMPCCD"], 3, "yesterday", START, data_root=lake)
+
+
+def test_the_fields_are_a_tuple_of_names_types_and_shapes() -> None:
+    assert aca_l0.ACA_DTYPE[0] == ("TIME", "<f8" if sys.byteorder == "little" else ">f8")
+    assert [field for field in aca_l0.ACA_DTYPE if len(field) == 3] == [("IMGRAW", np.dtype("f4").str, (64,))]
+    assert [field for field in aca_l0.ACA_DTYPE_8x8 if len(field) == 3] == [("IMGRAW", np.dtype("f4").str, (8, 8))]
+    assert aca_l0.ACA_DTYPE_NAMES[-2:] == ("IMGSIZE", "FILENAME")
+    assert all(
+        np.dtype(list(fields)).names == aca_l0.ACA_DTYPE_NAMES for fields in (aca_l0.ACA_DTYPE, aca_l0.ACA_DTYPE_8x8)
+    )
+
+
+def test_bits_of_bytes_are_numbers() -> None:
+    found = aca_l0._extract_bits_as_uint8(np.array([0b10110101, 0b01001010], np.uint8), 2, 8)
+    assert (found.tolist(), found.dtype) == ([0b101101, 0b010010], np.uint8)
+    assert aca_l0._extract_bits_as_uint8(np.array([0b10110101, 0b01001010], np.uint8), 0, 1).tolist() == [1, 0]
+    assert aca_l0._extract_bits_as_uint8(np.array([255], np.uint8), 0, 8).tolist() == [255]
+
+
+def test_the_flags_are_columns_of_the_images(lake: Path) -> None:
+    names = {*aca_l0.GLBSTAT_NAMES, *aca_l0.IMGSTAT_NAMES}
+    assert len(names) == 14
+    table = get_aca_images(**ALL, data_root=lake)
+    assert {table[name].dtype for name in names} == {np.dtype(bool)}
+    for byte, first, flags in (("GLBSTAT", 7, aca_l0.GLBSTAT_NAMES), ("IMGSTAT", 5, aca_l0.IMGSTAT_NAMES)):
+        for bit, name in enumerate(flags):
+            values = aca_l0._extract_bits_as_uint8(np.array(table[byte]), first - bit, first - bit + 1)
+            assert (values == np.array(table[name])).all(), name
+
+
+@pytest.mark.parametrize("imgsize", [4, 6, 8, [4, 8]])
+def test_images_of_one_size_alone(lake: Path, imgsize: Any) -> None:
+    everything = get_aca_images(**ALL, data_root=lake)
+    found = get_aca_images(**ALL, data_root=lake, imgsize=imgsize)
+    assert len(found) == np.isin(everything["IMGSIZE"], imgsize).sum() > 0
+    assert set(found["IMGSIZE"]) == set(np.atleast_1d(imgsize))
+    assert type(found["IMG"]) is MaskedColumn
+    with pytest.raises(ValueError, match="imgsize 7 "):
+        get_aca_images(**ALL, data_root=lake, imgsize=[7])
+
+
+def test_rows_at_exactly_start_and_stop_are_there(lake: Path) -> None:
+    times = get_slot_data(**ALL, slot=3, data_root=lake)["TIME"].data
+    found = get_slot_data(times[3], times[7], 3, data_root=lake)["TIME"].tolist()
+    assert found == times[3:8].tolist()

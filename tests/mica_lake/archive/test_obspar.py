@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -279,6 +280,7 @@ times = st.one_of(
 @settings(deadline=None, max_examples=60)
 @given(start=times, stop=times, revision=st.sampled_from([None, "default", "last", "all", 1, 2, 3, 9]))
 def test_observations_of_a_time_range(start: float, stop: float, revision: Any, archive: Path, filled: Path) -> None:
+    start, stop = min(start, stop), max(start, stop)
     met = [o for o in EVERY if o.tstart < stop and o.tstop > start]
     assert obspar.get_obsids(start, stop, revision, data_root=filled) == [o.obsid for o in met if chosen(o, revision)]
     expected = [str(file_of(archive, o.obsid, r)) for o in met for r in chosen(o, revision)]
@@ -367,6 +369,58 @@ def test_a_nonsense_revision_is_a_value_error_that_shows_it(
     with pytest.raises(ValueError, match="is none of 'default', 'last', 'all', or a number") as error:
         ask(version, filled)
     assert repr(version) in str(error.value)
+
+
+def test_no_version_has_no_file(filled: Path) -> None:
+    assert obspar.get_obspar_file(23152, None, data_root=filled) is None
+    assert obspar.get_obspar(23152, None, data_root=filled) is None
+
+
+@pytest.mark.parametrize("number", [2.0, np.float64(2), np.float32(2), np.int64(2)], ids=repr)
+def test_a_revision_may_be_a_whole_float(number: Any, filled: Path) -> None:
+    assert (
+        obspar.get_obspar(23151, number, data_root=filled) == obspar.get_obspar(23151, 2, data_root=filled) is not None
+    )
+    assert obspar.get_files(23151, revision=number, data_root=filled) == obspar.get_files(
+        23151, revision=2, data_root=filled
+    )
+    assert Path(obspar.get_obspar_file(23151, number, data_root=filled) or "").parent.name == "23151_v02"
+
+
+def test_the_last_files_without_a_link_are_those_of_the_highest_revision(tmp_path: Path) -> None:
+    three = replace(EVERY[0], revisions=(1, 2, 10), default=2, last=10)
+    simulate.archive(tmp_path / "ska", [three])
+    for link in (tmp_path / "ska" / TOP).rglob("*_last"):
+        link.unlink()
+    ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
+    (found,) = obspar.get_files(three.obsid, revision="last", data_root=tmp_path / "lake")
+    assert Path(found).parent.name.endswith("_v10")
+    between = {"start": three.tstart - 1, "stop": three.tstop + 1, "revision": "last"}
+    assert obspar.get_files(**between, data_root=tmp_path / "lake") == [found]
+
+
+def test_the_last_files_are_those_of_its_link(tmp_path: Path) -> None:
+    three = replace(EVERY[0], revisions=(1, 2, 10), default=1, last=2)
+    simulate.archive(tmp_path / "ska", [three])
+    ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
+    (found,) = obspar.get_files(three.obsid, revision="last", data_root=tmp_path / "lake")
+    assert Path(found).parent.name.endswith("_v02")
+
+
+def test_a_stop_before_the_start_is_an_error_that_shows_both(filled: Path) -> None:
+    for ask in (
+        lambda: obspar.get_obsids("2017:002", "2017:001", data_root=filled),
+        lambda: obspar.get_files(start="2017:002", stop="2017:001", data_root=filled),
+        lambda: obspar.get_files(23152, "2017:002", "2017:001", data_root=filled),
+    ):
+        with pytest.raises(ValueError, match="stop '2017:001' is before start '2017:002'"):
+            ask()
+
+
+def test_from_the_beginning_is_any_early_year(filled: Path) -> None:
+    every = obspar.get_obsids(0, "2030:001", data_root=filled)
+    assert obspar.get_obsids("1990:001", "2300:001", data_root=filled) == every
+    assert len(set(every)) == len(every) > 3
 
 
 @pytest.mark.parametrize(
@@ -497,9 +551,14 @@ class Archive:
 
 
 def expected(
-    default: tuple[int, str] | None, last: tuple[int, str], content: dict[int, str], *, revisions: str = "123"
+    default: tuple[int, str] | None,
+    last: tuple[int, str],
+    content: dict[int, str],
+    *,
+    revisions: str = "123",
+    of_files: int | None = None,
 ) -> Seen:
-    """What `Archive.seen` gives: default and last with the folder or link that leads to them."""
+    """What `Archive.seen` gives: default and last with the folder or link that leads to them; get_files' own last."""
     numbers = [int(n) for n in revisions]
 
     def name(which: tuple[int, str] | None) -> Any:
@@ -510,7 +569,11 @@ def expected(
         "k": [default and texts[default[0]], texts[last[0]], *texts.values()],
         "dirs": [default and default[1], last[1], numbers],
         "file": [name(default), name(last)],
-        "files": [[f"v{default[0]:02d}"] if default else [], [f"v{last[0]:02d}"], [f"v{n:02d}" for n in numbers]],
+        "files": [
+            [f"v{default[0]:02d}"] if default else [],
+            [f"v{of_files or last[0]:02d}"],
+            [f"v{n:02d}" for n in numbers],
+        ],
         "obsids": [[2121] if default else [], [2121], [2121]],
     }
 
@@ -558,9 +621,9 @@ def test_each_change_of_default_and_links_is_seen(changing: Archive) -> None:
     assert changing.seen() == expected((1, link), (3, last), {})
     changing.link(link, None)
     assert changing.seen() == expected((1, "02121_v01"), (3, last), {})
-    # The link to the last goes: the default is the last.
+    # The link to the last goes: the default is the last, but of files the highest is.
     changing.link(last, None)
-    assert changing.seen() == expected((1, "02121_v01"), (1, "02121_v01"), {})
+    assert changing.seen() == expected((1, "02121_v01"), (1, "02121_v01"), {}, of_files=3)
     # The default is withdrawn: the highest is the last.
     changing.say([(1, None), (2, None), (3, None)])
     assert changing.seen() == expected(None, (3, "02121_v03"), {})
@@ -610,7 +673,7 @@ def test_a_revision_that_is_gone_keeps_its_parameters_but_is_no_default_nor_last
     shutil.rmtree(changing.group / f"02121_v{gone:02d}")
     default = (2, "02121") if gone != 2 else None
     last = (3, "02121_last") if gone != 3 else (2, "02121")
-    assert changing.seen() == expected(default, last, {})
+    assert changing.seen() == expected(default, last, {}, of_files=3)
 
 
 def test_a_lake_made_anew_in_the_same_place_is_seen(changing: Archive) -> None:

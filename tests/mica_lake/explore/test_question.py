@@ -137,6 +137,15 @@ def test_a_wrong_question_is_an_error_that_names_it(changes: dict[str, object], 
         Question(lake, **right | changes)  # type: ignore[arg-type]
 
 
+def test_seven_digits_are_year_and_day(lake: Lake) -> None:
+    by_date = Question(lake, "aca_l0", "2024:001", "2024:001:00:10", ["TEMPCCD"], 3)
+    greta = Question(lake, "aca_l0", " 2024001", "2024001.001000", ["TEMPCCD"], 3)
+    assert greta.interval == by_date.interval
+    assert greta.count == by_date.count
+    with pytest.raises(ValueError, match="'2024' is not a time"):
+        Question(lake, "aca_l0", "2024", "2024:001:00:10", ["TEMPCCD"], 3)
+
+
 def test_a_number_is_cxc_seconds(lake: Lake) -> None:
     by_date = Question(lake, "aca_l0", " 2024:001 ", "2024:001:00:10", ["TEMPCCD"], 3)
     by_number = Question(lake, "aca_l0", repr(START), repr(START + 600), ["TEMPCCD"], 3)

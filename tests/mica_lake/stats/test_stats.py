@@ -121,10 +121,23 @@ def test_each_call_gives_an_array_of_its_own(kind: str, lake: Path) -> None:
     assert FACADE[kind].get_stats(data_root=lake).tobytes() == before
 
 
-@pytest.mark.parametrize("agasc_id", [None, "1042", 1042.5, [1042], 1042.0])
+@pytest.mark.parametrize("agasc_id", [None, "", "star", "1042.5", 1042.5, [1042], float("nan")])
 def test_what_is_no_star_is_refused(agasc_id: Any, lake: Path) -> None:
     with pytest.raises(ValueError, match=r"agasc_id .* is no integer"):
         acq_stats.get_star_stats(agasc_id, data_root=lake)
+
+
+@pytest.mark.parametrize("kind", FACADE)
+@pytest.mark.parametrize(
+    "star", [1042.0, np.float64(1042), np.float32(1042), "1042", " 1042 ", np.str_("1042.0")], ids=repr
+)
+def test_a_star_may_be_a_whole_float_or_text_and_be_named_id(kind: str, star: Any, lake: Path) -> None:
+    expected = FACADE[kind].get_star_stats(1042, data_root=lake)
+    assert len(expected) > 3
+    assert FACADE[kind].get_star_stats(star, data_root=lake).tobytes() == expected.tobytes()
+    assert FACADE[kind].get_star_stats(id=star, data_root=lake).tobytes() == expected.tobytes()
+    with pytest.raises(TypeError, match="give one star"):
+        FACADE[kind].get_star_stats(star, id=star, data_root=lake)
 
 
 def test_the_lake_is_that_of_the_environment(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:

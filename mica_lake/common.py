@@ -1,0 +1,13 @@
+"""What the modules of ``mica`` have in common: where the file archive is, and what is raised where there is no data."""
+
+import os
+
+from mica_lake.errors import MissingDataError
+
+__all__ = ["FLIGHT_MICA_ARCHIVE", "MICA_ARCHIVE", "MICA_ARCHIVE_PATH", "MissingDataError"]
+
+FLIGHT_MICA_ARCHIVE = os.path.join(os.environ.get("SKA", ""), "data", "mica", "archive")  # noqa: PTH118 - a str
+#: One or more folders, with colons between them: ``$MICA_ARCHIVE``, else that of ``$SKA``.
+MICA_ARCHIVE_PATH = os.environ.get("MICA_ARCHIVE", FLIGHT_MICA_ARCHIVE)
+#: The last of them.
+MICA_ARCHIVE = MICA_ARCHIVE_PATH.split(":")[-1]
