@@ -6,7 +6,9 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import duckdb
 import numpy as np
@@ -158,6 +160,10 @@ class Lake:
     def _connected(self, sql_files: Iterable[str]) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(":memory:")
         connection.execute("SET enable_progress_bar = false")
+        # DuckDB makes it when a query has no room in memory, and removes it with the connection; by default it would
+        # be in the current directory.
+        spilt = os.path.join(gettempdir(), f"mica-lake-{uuid4().hex}")  # noqa: PTH118 - a str
+        connection.execute("SET temp_directory = $spilt", {"spilt": spilt})
         if isinstance(self.root, S3Path):
             from mica_lake.s3_files import LakeFiles
 

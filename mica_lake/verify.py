@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as Shown
 
 from mica_lake import catalog
 from mica_lake.catalog import Key, key_of, path_of
 from mica_lake.errors import LakeError
 from mica_lake.lock import writer_alive
+from mica_lake.output import escape
 from mica_lake.partition_check import damage
 from mica_lake.partition_file import checksum, read_partition, readable
 from mica_lake.s3 import LakePath, S3Path
@@ -111,8 +111,8 @@ class Verified:
             if len(alike) > most:
                 listed.add_row("…", f"and {len(alike) - most:,} more that the same command mends")
             console.print(listed)
-            line = f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {command}\n"
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+            line = f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {escape(command)}\n"
+            console.print(line, soft_wrap=True, highlight=False)
         table = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("table", no_wrap=True)
         for name in ("partitions", "rows", *(("files", "left out") if self.files else ()), "wrong"):
@@ -484,7 +484,8 @@ def _beside(root: LakePath, generation: str) -> list[Finding]:
         if reason:
             findings.append(Finding("_catalog", path, reason, reindexing(root)))
     try:
-        reason = "" if (root / _SCRIPT).read_text() == catalog.sql_script() else "it is not that of this mica-lake"
+        ours = (root / _SCRIPT).read_bytes() == catalog.sql_script().encode()
+        reason = "" if ours else "it is not that of this mica-lake"
     except (OSError, ValueError) as error:
         reason = f"it cannot be read: {error}"
     return findings + ([Finding("_catalog", _SCRIPT, reason, reindexing(root))] if reason else [])
