@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from mica_lake import catalog
+from mica_lake import catalog, forked
 from mica_lake.errors import LakeError, near
 from mica_lake.s3 import S3Path, storage_options
 from mica_lake.tables import TABLES
@@ -262,6 +262,8 @@ class Lake:
         ------
         ValueError
             If there is no such table or slot, a time is none, or stop is before start.
+        RuntimeError
+            If this process was forked from one that had used Polars: collecting it would never end.
 
         Examples
         --------
@@ -284,6 +286,12 @@ class Lake:
                 raise ValueError(f"slot {slot!r} is not one of 0 to 7") from None
         arguments = ", ".join(f"${name}" for name in interval)
         paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
+        if forked.without_polars():
+            raise RuntimeError(
+                "this process was forked from one that had used Polars, whose threads it does not have: Polars would "
+                "wait for them forever. Start processes with multiprocessing.get_context('spawn') or 'forkserver', or "
+                "ask with Lake.sql or Lake.arrow"
+            )
         import polars as pl
 
         options = storage_options() if isinstance(self.root, S3Path) else None
@@ -307,8 +315,12 @@ class Lake:
         >>> lake.status().select("table_name", "partitions").rows()[1:4]
         [('aca_l0', 8), ('acq_stats', 1), ('asp_l1_file', 2)]
         """
-        status: pl.DataFrame = self.catalog_connection().sql("FROM status").pl()
-        return status
+        import polars as pl
+
+        found = self.catalog_connection().sql("FROM status")
+        schema = {n: pl.String if t == "VARCHAR" else pl.Int64 for n, t in zip(found.columns, found.types, strict=True)}
+        # Of rows, Polars makes it without its threads, which a forked process does not have.
+        return pl.DataFrame(found.fetchall(), schema=schema, orient="row")
 
 
 def message(error: duckdb.Error) -> str:
