@@ -92,7 +92,7 @@ def hostile(demo_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(demo_ska, ska, symlinks=True)
     for path in ska.rglob("axaff*.par.gz"):
         text = gzip.decompress(path.read_bytes()).decode()
-        text, found = re.subn('(?<=^detector,s,h,")', HOSTILE.replace("\n", ""), text, flags=re.MULTILINE)
+        text, found = re.subn('(?<=^detnam,s,h,")', HOSTILE.replace("\n", ""), text, flags=re.MULTILINE)
         assert found == 1
         path.write_bytes(gzip.compress(text.encode()))
     archive(files, cxcsec("2024:001"), cxcsec("2024:001:00:10"), slots=[3], hard_cases=False)
