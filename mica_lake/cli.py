@@ -345,7 +345,7 @@ def _say(message: str) -> None:
 
 def _run() -> int:
     try:
-        return app(standalone_mode=False) or 0
+        return int(app(standalone_mode=False) or 0)
     except (LakeError, MissingDataError, ObjectStoreError, ValueError, ImportError, OSError, BrokenExecutor) as error:
         _say("\n  ".join(map(escape, said_of(error).split("\n") if _of_duckdb(error) else [said_of(error)])))
         return 1

@@ -190,11 +190,11 @@ def standard_streams() -> tuple[Output, Output]:
             os.open(os.devnull, os.O_RDWR)
     codecs.register_error("mica_lake", _nearest_ascii)
     outputs = Output(_lenient(sys.stdout, 1)), Output(_lenient(sys.stderr, 2))
-    sys.stdout, sys.stderr = outputs  # type: ignore[assignment]
+    sys.stdout, sys.stderr = outputs
     return outputs
 
 
-def _lenient(stream: TextIO | Any, number: int) -> TextIO:
+def _lenient(stream: Any, number: int) -> TextIO:
     if stream is None:
         stream = os.fdopen(number, "w", encoding="utf-8", closefd=False)
     stream.reconfigure(errors="mica_lake")

@@ -374,8 +374,8 @@ from pathlib import Path
 from mica_lake.lake import Lake
 connection = Lake(sys.argv[1]).connection
 connection.execute("SET memory_limit = '60MB'; SET threads = 1")
-relation = connection.execute("SELECT range, repeat(range::VARCHAR, 20) AS text FROM range(1000000) ORDER BY hash(range)")
-relation.fetchone()
+query = "SELECT range, repeat(range::VARCHAR, 20) AS text FROM range(1000000) ORDER BY hash(range)"
+connection.execute(query).fetchone()
 print(sum(path.stat().st_size for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file()))
 """
 
