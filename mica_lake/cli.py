@@ -350,11 +350,12 @@ def _run() -> int:
         _say("\n  ".join(map(escape, said_of(error).split("\n") if _of_duckdb(error) else [said_of(error)])))
         return 1
     except _WrongArguments as error:
+        code: int = error.exit_code
         if not error.format_message():  # the help was printed
-            return error.exit_code  # type: ignore[no-any-return]
+            return code
         usage = f"\n{escape(error.ctx.get_usage())}" if error.ctx else ""
         _say(f"{escape(error.format_message())}{usage}\n'{escape(error.ctx.command_path)} --help' says more")
-        return error.exit_code
+        return code
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
 
