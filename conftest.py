@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,32 @@ def golden_ska(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, str(shared / "tools" / "make_archive.py"), str(ska), "5"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONWARNINGS": "ignore"})
     return ska
+
+
+@pytest.fixture
+def without_rights() -> Callable[[Path, Callable[[], object]], AbstractContextManager[None]]:
+    """
+    What runs a block as a user who is not root, and who owns what is in a folder.
+
+    Before, it runs something like the block: Python may lie where only root may read, and then the block can import
+    nothing that was not imported before.
+    """
+
+    @contextmanager
+    def block(folder: Path, alike: Callable[[], object]) -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        alike()
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return block
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from mica_lake.errors import LakeError, said_of
 from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar, vv
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
+from mica_lake.output import escape
 
 #: Product -> its ingest from a $SKA root or from its folder.
 PRODUCTS: dict[str, Callable[..., Report]] = {
@@ -128,7 +129,7 @@ def ingest(
         report.show_reasons(console)
     console.print(table)
     for failure in failures:
-        console.print(f"failed: {failure}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"failed: {escape(failure)}", soft_wrap=True, highlight=False)
     return FAILED if failures else max((report.exit_code for report in reports), default=0)
 
 

@@ -37,6 +37,14 @@ class _InProcess(Executor):
         return map(fn, *iterables)
 
 
+def _be_somewhere() -> None:
+    """Leave a current directory that was removed: processes are started from one, and nothing can be named by it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir("/")
+
+
 def executor(
     stack: ExitStack,
     jobs: int | None,
@@ -87,6 +95,7 @@ def executor(
         if workers == 1 or (tasks <= FEW and not started):
             return _InProcess()
         if not started:
+            _be_somewhere()
             started.append(stack.enter_context(ProcessPoolExecutor(workers, get_context("spawn"), _begin)))
         return started[0]
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
+
+from mica_lake.output import escape
 
 SET_ASIDE = 3
 

@@ -5,13 +5,12 @@ import os
 import sys
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from mica_lake.errors import LakeError, MissingDataError, ObjectStoreError, said_of
+from mica_lake.output import Terminal, escape, printable, standard_streams
 
 app = typer.Typer(
     name="mica-lake",
@@ -23,6 +22,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+# What typer raises of arguments it does not know; only classes derived from it have a name of typer's own.
+_WrongArguments: Any = typer.BadParameter.__mro__[1]
+_INTERRUPTED = 130
 _START, _ASK, _KEEP = "Start here", "Ask", "Look after it"
 
 LakeOption = Annotated[
@@ -106,7 +108,7 @@ def ingest(
     from mica_lake.ingest import aca_l0, everything, hdr3
     from mica_lake.lake import default_root
 
-    console = Console()
+    console = Terminal()
     root = lake or default_root()
     if product is Product.hdr3:
         if sources or dry_run:
@@ -153,10 +155,10 @@ def msid(
 
     found = MSIDset(names, start, stop, data_root=lake)
     if output is None:
-        summary(found, Console())
+        summary(found, Terminal())
     else:
         write(found, output)
-        print(output)
+        print(printable(str(output)))
 
 
 @app.command(rich_help_panel=_ASK)
@@ -186,7 +188,7 @@ def vv(
     if plots is not None and len(obsids) > 1:
         raise ValueError(f"--plots {plots} is of one observation, {len(obsids)} are named: run it for each")
     chosen = int(version) if version.isdecimal() else version
-    raise typer.Exit(run(obsids, chosen, lake or default_root(), plots, ingest, Console()))
+    raise typer.Exit(run(obsids, chosen, lake or default_root(), plots, ingest, Terminal()))
 
 
 @app.command(rich_help_panel=_ASK)
@@ -247,7 +249,7 @@ def status(
     from mica_lake.lake import Lake
     from mica_lake.status_output import show
 
-    show(Lake(lake), Console(), files)
+    show(Lake(lake), Terminal(), files)
 
 
 @app.command(rich_help_panel=_KEEP)
@@ -263,13 +265,13 @@ def reindex(lake: LakeOption = None) -> None:
     from mica_lake import catalog
     from mica_lake.lake import default_root
 
-    console = Console()
+    console = Terminal()
     root = catalog.absolute(lake or default_root())
     trouble = catalog.rebuild(root)
     for line in trouble:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(escape(line), soft_wrap=True, highlight=False)
     partition = catalog.read_table(root, "partition")
-    console.print(f"{root}: {len(partition):,} partitions, {len(trouble):,} troubles")
+    console.print(f"{escape(root)}: {len(partition):,} partitions, {len(trouble):,} troubles")
     raise typer.Exit(3 if trouble else 0)
 
 
@@ -302,7 +304,7 @@ def verify(
     from mica_lake.ingest.report import progress_bar
     from mica_lake.lake import default_root
 
-    console = Console()
+    console = Terminal()
     root = catalog.absolute(lake or default_root())
     with ExitStack() as stack:
         pool = executor(stack, jobs)
@@ -344,22 +346,43 @@ def demo(
     """
     from mica_lake.demo import run
 
-    run(directory, jobs or os.cpu_count() or 1, Console())
+    run(directory, jobs or os.cpu_count() or 1, Terminal())
 
 
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]mica-lake:[/] {escape(message)}", soft_wrap=True, highlight=False)
-    sys.exit(1)
+def _say(message: str) -> None:
+    Terminal(stderr=True).print(f"[bold red]mica-lake:[/] {message}", soft_wrap=True, highlight=False)
+
+
+def _run() -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except (LakeError, MissingDataError, ObjectStoreError, ValueError, ImportError, OSError, BrokenExecutor) as error:
+        _say("\n  ".join(map(escape, said_of(error).split("\n") if _of_duckdb(error) else [said_of(error)])))
+        return 1
+    except _WrongArguments as error:
+        code: int = error.exit_code
+        if not error.format_message():  # the help was printed
+            return code
+        usage = f"\n{escape(error.ctx.get_usage())}" if error.ctx else ""
+        _say(f"{escape(error.format_message())}{usage}\n'{escape(error.ctx.command_path)} --help' says more")
+        return code
+    except (KeyboardInterrupt, typer.Abort):
+        return _INTERRUPTED
+
+
+def _of_duckdb(error: Exception) -> bool:
+    """Whether DuckDB says it, in lines that point at a place in a query."""
+    return type(error.__cause__).__module__ in ("duckdb", "_duckdb")
 
 
 def main() -> None:
     """Run the command line; what goes wrong becomes a message and exit code 1."""
-    try:
-        app()
-    except BrokenPipeError:
-        sys.exit(0)
-    except (LakeError, MissingDataError, ObjectStoreError, ValueError, ImportError, OSError, BrokenExecutor) as error:
-        _fail(said_of(error))
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; nothing is lost: run it again to go on")
-        sys.exit(130)
+    output, _ = standard_streams()
+    code = _run()
+    if code == _INTERRUPTED:
+        Terminal(stderr=True).print("interrupted; nothing is lost: run it again to go on")
+    output.flush()
+    if output.lost is not None and not isinstance(output.lost, BrokenPipeError):
+        _say(f"standard output could not be written ({output.lost.strerror}); all else was done")
+        code = code or 1
+    sys.exit(code)

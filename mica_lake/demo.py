@@ -16,6 +16,7 @@ from mica_lake import per_file
 from mica_lake.archive import aca_l0
 from mica_lake.ingest import everything
 from mica_lake.lake import Lake
+from mica_lake.output import escape
 from mica_lake.simulate import asp_l1, dark_cal, obspar, stats, vv
 from mica_lake.simulate.aca_l0 import archive as aca_l0_files
 from mica_lake.simulate.observations import observations
@@ -65,14 +66,14 @@ def run(directory: Path, jobs: int, console: Console) -> None:
         raise ValueError(f"{directory} holds other things: name a new directory, as in 'mica-lake demo /tmp/demo'")
     ska, root = directory / "ska", directory / "lake"
     console.print(
-        f"[bold]1. An archive, simulated[/] in {ska}: a day of eight slots, its observations with aspect solutions, "
-        "V&V and statistics, and a dark current calibration a year"
+        f"[bold]1. An archive, simulated[/] in {escape(ska)}: a day of eight slots, its observations with aspect "
+        "solutions, V&V and statistics, and a dark current calibration a year"
     )
     began = time.perf_counter()
     paths = _simulate(ska, jobs, console)
     size = sum(path.stat().st_size for path in paths) / 1e6
     console.print(f"{len(paths)} files, {size:.0f} MB, {time.perf_counter() - began:.1f} s\n")
-    console.print(f"[bold]2. Ingest[/]: mica-lake ingest all --from {ska} --lake {root}")
+    console.print(f"[bold]2. Ingest[/]: mica-lake ingest all --from {escape(ska)} --lake {escape(root)}")
     everything.ingest([ska], root, jobs=jobs, console=console)
     lake = Lake(root)
     console.print("\n[bold]3. The same questions through each door, and file by file[/]")
@@ -87,13 +88,13 @@ def run(directory: Path, jobs: int, console: Console) -> None:
     console.print(table)
     console.print("\n[bold]5. Pictures[/]")
     try:
-        console.print(f"{_plot(root, directory / 'demo.png')}: CCD temperature and star images of the day")
-        console.print(f"{_plot_warm_pixels(lake, directory / 'warm_pixels.png')}: how the CCD has aged")
+        console.print(f"{escape(_plot(root, directory / 'demo.png'))}: CCD temperature and star images of the day")
+        console.print(f"{escape(_plot_warm_pixels(lake, directory / 'warm_pixels.png'))}: how the CCD has aged")
     except ImportError:
         console.print("not drawn, as matplotlib is absent: pip install 'mica-lake\\[plot]' and run the demo again")
     following = f"""
 [bold]Next[/]
-  export MICA_LAKE={root.resolve()}
+  export MICA_LAKE={escape(root.resolve())}
   mica-lake status
   mica-lake sql "SELECT IMGSIZE, count(*) AS n FROM slot_data('{START}', '{STOP}', 5) GROUP BY ALL"
   mica-lake sql "FROM warm_pixels(100)"

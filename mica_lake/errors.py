@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class LakeError(Exception):
@@ -70,9 +71,19 @@ def said_of(error: Exception) -> str:
     if isinstance(error, BrokenExecutor):
         return "a process of the ingest died (out of memory?). The lake is as before: run it again, with fewer --jobs"
     if isinstance(error, OSError):
+        if error.errno == errno.ENOENT and not Path(error.filename or "").is_absolute() and _nowhere():
+            return "the current directory was removed: change to one that is there"
         where = f" ({error.filename})" if error.filename else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return f"no room left on the disk{where}. The lake is as before: make room and run it again"
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return f"no permission{where}: {error.strerror}. The lake is as before"
     return str(error)
+
+
+def _nowhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False

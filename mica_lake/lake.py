@@ -6,13 +6,15 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from mica_lake import catalog
+from mica_lake import catalog, forked
 from mica_lake.errors import LakeError, near
 from mica_lake.generation import SQL_FILES, check, sql_script
 from mica_lake.s3 import S3Path, storage_options
@@ -160,6 +162,10 @@ class Lake:
         generation, checked = check(self.root)
         connection = duckdb.connect(":memory:")
         connection.execute("SET enable_progress_bar = false")
+        # DuckDB makes it when a query has no room in memory, and removes it with the connection; by default it would
+        # be in the current directory.
+        spilt = os.path.join(gettempdir(), f"mica-lake-{uuid4().hex}")  # noqa: PTH118 - a str
+        connection.execute("SET temp_directory = $spilt", {"spilt": spilt})
         if isinstance(self.root, S3Path):
             from mica_lake.s3_files import LakeFiles
 
@@ -263,6 +269,8 @@ class Lake:
         ------
         ValueError
             If there is no such table or slot, a time is none, or stop is before start.
+        RuntimeError
+            If this process was forked from one that had used Polars: collecting it would never end.
 
         Examples
         --------
@@ -288,6 +296,12 @@ class Lake:
                 raise ValueError(f"slot {slot!r} is not one of 0 to 7") from None
         arguments = ", ".join(f"${name}" for name in interval)
         paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
+        if forked.without_polars():
+            raise RuntimeError(
+                "this process was forked from one that had used Polars, whose threads it does not have: Polars would "
+                "wait for them forever. Start processes with multiprocessing.get_context('spawn') or 'forkserver', or "
+                "ask with Lake.sql or Lake.arrow"
+            )
         import polars as pl
 
         options = storage_options() if isinstance(self.root, S3Path) else None
@@ -315,8 +329,12 @@ class Lake:
         >>> lake.status().select("table_name", "partitions").rows()[1:4]
         [('aca_l0', 8), ('acq_stats', 1), ('asp_l1_file', 2)]
         """
-        status: pl.DataFrame = self.catalog_connection().sql("FROM status").pl()
-        return status
+        import polars as pl
+
+        found = self.catalog_connection().sql("FROM status")
+        schema = {n: pl.String if t == "VARCHAR" else pl.Int64 for n, t in zip(found.columns, found.types, strict=True)}
+        # Of rows, Polars makes it without its threads, which a forked process does not have.
+        return pl.DataFrame(found.fetchall(), schema=schema, orient="row")
 
 
 def _parameter(value: Any) -> Any:

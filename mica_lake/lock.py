@@ -1,15 +1,18 @@
 """The writer's lock: one writer at a time, any number of readers."""
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
+from typing import Any
 from uuid import uuid4
 
 from mica_lake.errors import LakeError, ObjectStoreError
@@ -17,6 +20,9 @@ from mica_lake.s3 import LakePath, S3Path
 
 # Seconds: without a sign of life a writer on an object store has died; how often it gives one.
 LEASE, RENEWAL = 120.0, 20.0
+# A lock's text is a line; of a file that holds more, no more is read.
+MOST_BYTES = 65536
+_REMOVE_IT = "if no ingest is running, remove it and run this again"
 
 
 @contextmanager
@@ -26,7 +32,8 @@ def writer_lock(catalog: LakePath) -> Iterator[None]:
 
     On a disk the kernel holds the lock (``flock``) and lets go of it when its owner dies, however it dies. The file's
     text says who the owner is; text that is left over comes from an owner that died, and is taken over on the owner's
-    host only, as not every shared file system tells other hosts of a lock.
+    host only, as not every shared file system tells other hosts of a lock. Text that names nobody, as it is damaged, is
+    taken over too.
 
     An object store has no such kernel. There the lock is an object that only one can put where there is none, and that
     its owner puts again every `RENEWAL` seconds; one that is older than `LEASE`, by the store's clock, is taken over.
@@ -39,7 +46,7 @@ def writer_lock(catalog: LakePath) -> Iterator[None]:
     Raises
     ------
     LakeError
-        If another writer has it; its process, host and start are named.
+        If another writer has it; its process, host and start are named. If the lock is no regular file.
     """
     if isinstance(catalog, S3Path):
         lease = _Lease(catalog)
@@ -49,27 +56,27 @@ def writer_lock(catalog: LakePath) -> Iterator[None]:
             lease.end()
         return
     path = catalog / "lock"
-    with path.open("a+") as lock:
-        owner = _owner(path)
+    lock = _opened(path, os.O_RDWR | os.O_CREAT)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LakeError(
-                f"{catalog.parent} is being written by {_who(owner)}: wait for it, then run this again"
-            ) from None
-        owner = _owner(path)
+            who = _who(_owner(lock), path)
+            raise LakeError(f"{catalog.parent} is being written by {who}: wait for it, then run this again") from None
+        owner = _owner(lock)
         if owner and owner["host"] != socket.gethostname():
             raise LakeError(
-                f"{catalog.parent} was being written by {_who(owner)}, which did not finish. "
+                f"{catalog.parent} was being written by {_who(owner, path)}, which did not finish. "
                 f"If it runs no more, remove {path} and run this again"
             )
-        lock.truncate(0)
-        lock.write(json.dumps(_ourselves()))
-        lock.flush()
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps(_ourselves()).encode(), 0)
         try:
             yield
         finally:
-            lock.truncate(0)
+            os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
 
 
 def still_held(catalog: LakePath) -> None:
@@ -112,13 +119,19 @@ def writer_alive(catalog: LakePath) -> bool:
     try:
         if isinstance(path, S3Path):
             return path.stat().age < LEASE
-        owner = json.loads(path.read_text())
+        lock = _opened(path, os.O_RDONLY)
+        try:
+            owner = _owner(lock)
+        finally:
+            os.close(lock)
+        if not owner:
+            return False
         if owner["host"] != socket.gethostname():
             return True
-        os.kill(int(owner["pid"]), 0)
+        os.kill(owner["pid"], 0)
     except PermissionError:
         return True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, LakeError):
         return False
     return True
 
@@ -145,15 +158,15 @@ class _Lease:
             except BlockingIOError:
                 pass
             try:
-                content, there = self._path.read()
+                content, there = self._path.read(0, MOST_BYTES)
             except FileNotFoundError:  # it was just let go
                 continue
             if content == self._text:  # the answer to our first PUT was lost, and s3fs asked again
                 return there.etag
-            owner = _parsed(content.decode(errors="replace"))
+            who = _who(_parsed(content), self._path)
             if there.age < LEASE:
                 raise LakeError(
-                    f"{self._lake} is being written by {_who(owner)}, whose last sign of life is {there.age:.0f} s "
+                    f"{self._lake} is being written by {who}, whose last sign of life is {there.age:.0f} s "
                     "ago: wait for it, then run this again. If it has died, this will go on in "
                     f"{LEASE - there.age:.0f} s"
                 )
@@ -196,7 +209,7 @@ class _Lease:
     def _ours(self) -> bool:
         """Whether the lock is ours although its etag is another: that of a PUT whose answer was lost."""
         try:
-            content, there = self._path.read()
+            content, there = self._path.read(0, MOST_BYTES)
         except FileNotFoundError:
             return False
         self._etag = there.etag
@@ -231,17 +244,43 @@ def _ourselves() -> dict[str, str | int]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def _owner(path: Path) -> dict[str, str]:
-    return _parsed(path.read_text())
-
-
-def _parsed(text: str) -> dict[str, str]:
+def _opened(path: Path, flags: int) -> int:
+    """Descriptor of the lock's file; it never waits, as opening a FIFO would."""
     try:
-        owner = json.loads(text)
-    except ValueError:
+        if path.is_symlink() and not path.exists():
+            raise LakeError(f"{path} is a link to {path.readlink()}, which is not there: {_REMOVE_IT}")
+        lock = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    except IsADirectoryError:
+        raise LakeError(f"{path} is a directory, the lock is a file: {_REMOVE_IT}") from None
+    except OSError as error:
+        # A loop of links; a socket, or a FIFO that nobody reads.
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise LakeError(f"{path} is no regular file, the lock is one: {_REMOVE_IT}") from None
+        raise
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        os.close(lock)
+        raise LakeError(f"{path} is no regular file, the lock is one: {_REMOVE_IT}")
+    return lock
+
+
+def _owner(lock: int) -> dict[str, Any]:
+    return _parsed(os.pread(lock, MOST_BYTES, 0))
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    """Host, process and start of the owner; nothing where the content does not name one."""
+    try:
+        owner = json.loads(content)
+    except (ValueError, RecursionError):
         return {}
-    return owner if isinstance(owner, dict) and {"host", "pid", "since"} <= set(owner) else {}
+    if not isinstance(owner, dict):
+        return {}
+    host, pid, since = (owner.get(name) for name in ("host", "pid", "since"))
+    named = isinstance(host, str) and isinstance(since, str) and type(pid) is int and 0 < pid < 1 << 31
+    return {"host": host, "pid": pid, "since": since} if named else {}
 
 
-def _who(owner: dict[str, str]) -> str:
-    return f"process {owner['pid']} on {owner['host']} since {owner['since']}" if owner else "another process"
+def _who(owner: dict[str, Any], lock: LakePath) -> str:
+    if not owner:
+        return f"another process ({lock} does not say which)"
+    return f"process {owner['pid']} on {owner['host']} since {owner['since']}"

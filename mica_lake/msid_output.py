@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mica_lake.archive.aca_hdr3 import MSIDset
+from mica_lake.output import escape
 
 GAP_SECONDS = 60.0
 
@@ -30,7 +31,7 @@ def summary(msids: MSIDset, console: Console) -> None:
     for msid in msids.values():
         good = np.ma.masked_invalid(msid.vals).compressed()
         range_ = [f"{value:,.6g}" for value in (good.min(), good.mean(), good.max())] if len(good) else ["", "", ""]
-        table.add_row(msid.msid, msid.hdr3_msid, msid.unit, f"{len(good):,}", *range_)
+        table.add_row(*map(escape, (msid.msid, msid.hdr3_msid, msid.unit)), f"{len(good):,}", *range_)
     console.print(table)
 
 

@@ -1,15 +1,17 @@
 """An answer of SQL that anyone may type: read-only, written where it was asked for and nowhere else."""
 
+import io
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 import duckdb
 
 from mica_lake.lake import Lake, message
+from mica_lake.output import copy, printable
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
 _TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')
@@ -46,7 +48,8 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
     r"""
     Write the answer of a query.
 
-    The query sees the lake and no other file, and can write nothing.
+    The query sees the lake and no other file, and can write nothing. Files and pipes get the values as they are; on a
+    terminal, and in tables, control characters of values are escaped.
 
     Parameters
     ----------
@@ -73,6 +76,12 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
     >>> path.read_text()
     'n\n293\n'
     """
+    try:
+        if not query.isascii():
+            # Where the locale is not UTF-8, Python has not decoded what was typed.
+            query = query.encode(errors="surrogateescape").decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{query!r} is not UTF-8, as SQL is") from None
     if form == "table" and output is not None:
         raise ValueError("a table goes to the terminal: say --format csv, json or parquet for a file")
     if form == "parquet" and output is None:
@@ -82,7 +91,7 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         connection = lake.private_connection()
         try:
             statement = _only_reads(connection, query)
-            # Where a large query puts what has no room in memory; by default, that is the working directory.
+            # Where a large answer is asked for there is more room than where temporary files are.
             connection.execute(f"SET temp_directory = {_quoted(Path(folder, 'spilt'))}")
             connection.execute(f"SET allowed_directories = [{_quoted(lake.root)}]")
             connection.execute(f"SET allowed_paths = [{_quoted(target)}]")
@@ -91,7 +100,7 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
             if form != "table" and statement.type is not duckdb.StatementType.SELECT:
                 raise ValueError("a query plan goes to the terminal, as a table")
             if form == "table":
-                connection.sql(query).show()
+                print(printable(str(connection.sql(query)), lines=True))
                 return
             text = statement.query.rstrip().rstrip(";")
             connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
@@ -105,5 +114,15 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
             target.replace(output)
         else:
             with target.open("rb") as answer:
-                shutil.copyfileobj(answer, sys.stdout.buffer)
-            sys.stdout.flush()
+                _to_terminal(answer) if sys.stdout.isatty() else copy(answer)
+
+
+def _to_terminal(answer: IO[bytes]) -> None:
+    """Print CSV or JSON, with the control characters of its values escaped; a value of CSV may have line breaks."""
+    record = ""
+    for line in io.TextIOWrapper(answer, encoding="utf-8", newline="\n"):
+        record += line
+        if record.count('"') % 2 == 0:
+            text = record.lstrip("\t")  # JSON is indented
+            sys.stdout.write(record.removesuffix(text) + printable(text.removesuffix("\n")) + "\n")
+            record = ""

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mica_lake import catalog
 from mica_lake.lake import Lake
+from mica_lake.output import escape
 
 MOST_FILES = 20
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as Shown
 
 from mica_lake import catalog
@@ -23,6 +22,7 @@ from mica_lake.catalog import Key, key_of, path_of
 from mica_lake.errors import LakeError
 from mica_lake.generation import problems, script
 from mica_lake.lock import writer_alive
+from mica_lake.output import escape
 from mica_lake.partition_check import damage
 from mica_lake.partition_file import checksum, has_page_checksums, read_partition, readable, write
 from mica_lake.s3 import LakePath, S3Path
@@ -115,8 +115,8 @@ class Verified:
             if len(alike) > most:
                 listed.add_row("…", f"and {len(alike) - most:,} more that the same command mends")
             console.print(listed)
-            line = f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {command}\n"
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+            line = f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {escape(command)}\n"
+            console.print(line, soft_wrap=True, highlight=False)
         table = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("table", no_wrap=True)
         for name in ("partitions", "rows", *(("files", "left out") if self.files else ()), "wrong"):

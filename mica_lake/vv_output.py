@@ -14,6 +14,7 @@ from mica_lake.errors import MissingDataError
 from mica_lake.ingest import vv as ingest_vv
 from mica_lake.ingest.report import SET_ASIDE
 from mica_lake.ingest.source_files import Found, Rejected
+from mica_lake.output import escape
 from mica_lake.vv.archive import get_arch_vv, rms_rows
 from mica_lake.vv.limits import limits
 from mica_lake.vv.obi import Obi
@@ -66,11 +67,11 @@ def run(obsids: Sequence[int], version: Any, lake: str, plots: Path | None, inge
             else:
                 place = Path(folder).resolve()
                 rejected.append(Rejected(Found(str(place.parent), place.name), str(error)))
-            console.print(f"obsid {obsid}: {error}", highlight=False, soft_wrap=True)
+            console.print(f"obsid {obsid}: {escape(error)}", highlight=False, soft_wrap=True)
             continue
         show(obi, console)
         if plots is not None:
-            console.print(str(obi.save(plots)[-1]), soft_wrap=True, highlight=False)
+            console.print(escape(obi.save(plots)[-1]), soft_wrap=True, highlight=False)
         if ingest:
             computed.append(ingest_vv.Computed(obi.report(), rms_rows(obi, lake)))
     if ingest:
@@ -90,7 +91,7 @@ def show(obi: Obi, console: Console) -> None:
         Where.
     """
     info = obi.info()
-    title = f"obsid {info['obsid']}, revision {info['revision']}, {info['instrument']}"
+    title = f"obsid {info['obsid']}, revision {info['revision']}, {escape(info['instrument'])}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("slot")
     table.add_column("type")
@@ -109,9 +110,9 @@ def show(obi: Obi, console: Console) -> None:
             value, digits = report[name], 2 if name == "mag_med" else 3
             text = "-" if value is None else f"{value:.{digits}f}"
             cells.append(f"[{style}]{text}{mark}[/]" if style else text)
-        table.add_row(slot, report["type"], str(report["n_pts"]), *cells)
+        table.add_row(slot, escape(report["type"]), str(report["n_pts"]), *cells)
     console.print(table)
     for slot, o in outside:
         console.print(f"slot {slot}: {o.name} {o.value:.3f}, limit {o.limit:g} ({o.level})", highlight=False)
     for error in obi.errors:
-        console.print(error, highlight=False, soft_wrap=True)
+        console.print(escape(error), highlight=False, soft_wrap=True)

@@ -5,8 +5,11 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -363,6 +366,36 @@ def test_nothing_is_unpickled_or_evaluated() -> None:
 )  # fmt: skip
 def test_the_search_for_them_finds_them(text: str) -> None:
     assert any(suspicious(node) for node in ast.walk(ast.parse(text)))
+
+
+SORTED = """
+import sys, tempfile
+from pathlib import Path
+from mica_lake.lake import Lake
+connection = Lake(sys.argv[1]).connection
+connection.execute("SET memory_limit = '60MB'; SET threads = 1")
+query = "SELECT range, repeat(range::VARCHAR, 20) AS text FROM range(1000000) ORDER BY hash(range)"
+connection.execute(query).fetchone()
+print(sum(path.stat().st_size for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file()))
+"""
+
+
+def test_what_has_no_room_in_memory_is_spilt_to_the_temporary_directory_and_removed(
+    demo_lake: str, tmp_path: Path
+) -> None:
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", SORTED, demo_lake],
+        cwd=here,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert int(done.stdout) > 1_000_000, "it was spilt"
+    assert [*here.iterdir(), *temporary.iterdir()] == []
 
 
 def test_a_large_answer_is_spilt_beside_the_answer_and_not_here(

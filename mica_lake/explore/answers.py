@@ -1,5 +1,7 @@
 """What the page shows: the forms, and what comes of them."""
 
+import html
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +14,7 @@ from mica_lake.errors import LakeError, MissingDataError
 from mica_lake.explore import pictures
 from mica_lake.explore.question import MOST_ROWS, Question, fields
 from mica_lake.lake import Lake, message
+from mica_lake.output import printable
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec, utc
 from mica_lake.vv import get_arch_vv
@@ -44,7 +47,31 @@ def caught() -> Iterator[list[Any]]:
 
 
 def _callout(text: str) -> Any:
-    return mo.callout(mo.plain_text(text), kind="danger")
+    return mo.callout(plain(text), kind="danger")
+
+
+def plain(text: str) -> Any:
+    """
+    A text as it is, in whatever lines it has: neither Markdown nor HTML, without control characters.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    marimo.Html
+        It.
+    """
+    return mo.plain_text(printable(text, lines=True))
+
+
+def _code(language: str, text: str) -> str:
+    """A block of code in Markdown, that nothing in the text ends."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{printable(text, lines=True)}\n{fence}"
 
 
 def tables(lake: Lake) -> list[str]:
@@ -111,8 +138,8 @@ def _lines(lines: list[dict[str, str]], right: set[str]) -> Any:
     )
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _escaped(text: object) -> str:
+    return html.escape(printable(str(text)))
 
 
 def coverage(lake: Lake, table: str | None) -> Any:
@@ -221,14 +248,15 @@ def answer(lake: Lake, table: str, start: str, stop: str, columns: list[str], sl
         note = f"The first {MOST_ROWS:,} rows; the SQL below gives all:" if asked.count > MOST_ROWS else "The rows:"
         shown += [mo.md(note), _first_rows(asked.rows())]
     shown += [
-        mo.md(f"The same in SQL:\n```sql\n{asked.sql}\n```"),
-        mo.md(f"and in Python:\n```python\n{asked.python}\n```"),
+        mo.md(f"The same in SQL:\n{_code('sql', asked.sql)}"),
+        mo.md(f"and in Python:\n{_code('python', asked.python)}"),
     ]
     return shown
 
 
 def _first_rows(rows: pl.DataFrame) -> Any:
     # No download: who takes these rows away would take them for all.
+    rows = rows.with_columns(pl.col(pl.String).map_elements(printable, pl.String))
     short: dict[str, str | Callable[..., Any]] = {
         name: _seven_digits for name, type_ in rows.schema.items() if type_ == pl.Float32
     }
@@ -413,8 +441,11 @@ def vv(lake: Lake, obsid: str, revision: str) -> list[Any]:
         lines.append(line)
     info = obi.info()
     shown = [
-        mo.md(f"**obsid {info['obsid']}**, revision {info['revision']}, {info['instrument']}; arcsec and magnitudes"),
+        mo.Html(
+            f"<div><b>obsid {_escaped(info['obsid'])}</b>, revision {_escaped(info['revision'])}, "
+            f"{_escaped(info['instrument'])}; arcsec and magnitudes</div>"
+        ),
         _lines(lines, right={"samples", *_VV_HEADS}),
         mo.md("✗ outside the limit, ? to look at" if outside else "All values are inside the limits."),
     ]
-    return shown + [mo.plain_text(text) for text in [*outside, *obi.errors]]
+    return shown + [plain(text) for text in [*outside, *obi.errors]]

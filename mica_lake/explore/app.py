@@ -18,9 +18,9 @@ def _():
 
 
 @app.cell
-def _(lake, mo):
+def _(answers, lake, mo):
     tabs = mo.ui.tabs(dict.fromkeys(("What is in it", "Ask", "Star images", "V&V"), ""))
-    mo.vstack([mo.md(f"### mica-lake: {lake.root}"), tabs])
+    mo.vstack([mo.hstack([mo.md("### mica-lake"), answers.plain(str(lake.root))], justify="start"), tabs])
     return (tabs,)
 
 

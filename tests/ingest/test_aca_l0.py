@@ -8,8 +8,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -692,26 +691,11 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
     return calls
 
 
-@contextmanager
-def somebody_without_rights(folder: Path) -> Iterator[None]:
-    """Run as a user who is not root, and who owns what is in the folder."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, 65534, 65534)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-def test_a_file_that_may_not_be_read_is_set_aside_until_it_may() -> None:
+def test_a_file_that_may_not_be_read_is_set_aside_until_it_may(without_rights: Any) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         secret, good = file_of(folder / "files"), file_of(folder / "files", slot=4)
-        with somebody_without_rights(folder):
+        with without_rights(folder, lambda: take(folder / "before", folder / "files")):
             secret.chmod(0)
             report = take(folder / "lake", folder / "files")
             assert (report.taken, list(report.set_aside)) == ([good.name], [secret.name])

@@ -9,8 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -664,28 +663,13 @@ def test_a_file_that_was_set_aside_is_not_read_again_while_it_is_the_same(top: P
     assert take(top, lake).taken == both(A)
 
 
-@contextmanager
-def somebody_without_rights(folder: Path) -> Iterator[None]:
-    """Run as a user who is not root, and who owns what is in the folder."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, 65534, 65534)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.mark.parametrize("filename", ["image.fits", "properties.json"])
-def test_a_file_that_may_not_be_read_is_set_aside_until_it_may(filename: str) -> None:
+def test_a_file_that_may_not_be_read_is_set_aside_until_it_may(filename: str, without_rights: Any) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for dark_id in (A, B):
             write(folder / "files", dark_id)
-        with somebody_without_rights(folder):
+        with without_rights(folder, lambda: take(folder / "files", folder / "before")):
             secret = folder / "files" / A / filename
             secret.chmod(0)
             report = take(folder / "files", folder / "lake")
@@ -695,12 +679,12 @@ def test_a_file_that_may_not_be_read_is_set_aside_until_it_may(filename: str) ->
             assert take(folder / "files", folder / "lake").taken == both(A)
 
 
-def test_a_folder_that_may_not_be_looked_into_is_set_aside_until_it_may() -> None:
+def test_a_folder_that_may_not_be_looked_into_is_set_aside_until_it_may(without_rights: Any) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for dark_id in (A, B):
             write(folder / "files", dark_id)
-        with somebody_without_rights(folder):
+        with without_rights(folder, lambda: take(folder / "files", folder / "before")):
             (folder / "files" / A).chmod(0)
             try:
                 report = take(folder / "files", folder / "lake")

@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,13 +16,16 @@ import pytest
 
 from mica_lake import LakeError
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.lock import writer_lock
+from mica_lake.lock import MOST_BYTES, writer_alive, writer_lock
+from mica_lake.s3 import s3_path
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
+from mica_lake.simulate.object_store import ObjectStore
 
 HOLD = """
 import sys
 from pathlib import Path
-from mica_lake.lock import writer_lock
+from mica_lake.lock import MOST_BYTES, writer_alive, writer_lock
+from mica_lake.s3 import s3_path
 with writer_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -102,11 +106,104 @@ def test_what_another_host_left_is_refused_and_the_file_to_remove_is_named(lake:
     assert ingest([file], lake, jobs=1).taken == [file.name]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '{"host": "another"}', "not json", "\x00\x00"])
-def test_a_text_that_names_nobody_is_taken_over(text: str, tmp_path: Path) -> None:
-    (tmp_path / "lock").write_text(text)
+NAMES_NOBODY = {
+    "empty": b"",
+    "no JSON": b"not json",
+    "half of it": b'{"host": "anot',
+    "no object": b"[]",
+    "null": b"null",
+    "a number": b"7",
+    "lacks the process": b'{"host": "another", "since": "2015"}',
+    "null bytes": bytes(200),
+    "no UTF-8": b'{"host": "\xff\xfe", "pid": 1, "since": ""}',
+    "deeply nested": b"[" * 200_000,
+    "numbers for texts": b'{"host": 7, "pid": 1, "since": 8}',
+    "a text for a number": b'{"host": "another", "pid": "1", "since": "2015"}',
+    "no number of a process": b'{"host": "another", "pid": -1, "since": "2015"}',
+    "a number beyond any": b'{"host": "another", "pid": %s, "since": "2015"}' % (b"9" * 5000),
+    "too much": b" " * MOST_BYTES + b'{"host": "another", "pid": 1, "since": "2015"}',
+}
+
+
+@pytest.mark.parametrize("content", NAMES_NOBODY.values(), ids=NAMES_NOBODY)
+def test_a_content_that_names_nobody_is_taken_over(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "lock").write_bytes(content)
+    assert not writer_alive(tmp_path)
     with writer_lock(tmp_path):
         assert json.loads((tmp_path / "lock").read_text())["host"] == socket.gethostname()
+        assert writer_alive(tmp_path)
+    assert (tmp_path / "lock").read_bytes() == b""
+
+
+@pytest.mark.parametrize("content", NAMES_NOBODY.values(), ids=NAMES_NOBODY)
+def test_a_lock_that_is_held_is_so_whatever_it_says(content: bytes, tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with held_by_another_process(tmp_path):
+        lock.write_bytes(content)
+        with pytest.raises(LakeError, match=re.escape(f"written by another process ({lock} does not say which): wait")):
+            writer_lock(tmp_path).__enter__()
+        assert lock.read_bytes() == content
+
+
+def test_of_a_huge_lock_no_more_is_read_than_a_lock_has(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("wb") as lock:
+        lock.truncate(1 << 40)
+    assert not writer_alive(tmp_path)
+    with writer_lock(tmp_path):
+        assert (tmp_path / "lock").stat().st_size < MOST_BYTES
+
+
+def a_socket(lock: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(lock.name)  # a path of a socket may not be long
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda lock: lock.mkdir(), "is a directory, the lock is a file"),
+        (os.mkfifo, "is no regular file, the lock is one"),
+        (lambda lock: lock.symlink_to("nowhere"), "is a link to nowhere, which is not there"),
+        (lambda lock: lock.symlink_to(lock), "is a link to .*lock, which is not there"),
+        (lambda lock: lock.symlink_to("/dev/null"), "is no regular file, the lock is one"),
+        (a_socket, "is no regular file, the lock is one"),
+    ],
+    ids=["directory", "FIFO", "dangling link", "loop of links", "device", "socket"],
+)
+def test_what_cannot_be_a_lock_is_refused_and_named(
+    make: Callable[[Path], object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "lock")
+    assert not writer_alive(tmp_path)
+    with pytest.raises(LakeError, match=f"^{tmp_path}/lock {said}: if no ingest is running, remove it"):
+        writer_lock(tmp_path).__enter__()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock"]
+
+
+def test_a_link_to_a_file_is_a_lock(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").touch()
+    (tmp_path / "lock").symlink_to("elsewhere")
+    with writer_lock(tmp_path):
+        assert writer_alive(tmp_path)
+    assert (tmp_path / "lock").is_symlink()
+
+
+@pytest.mark.parametrize("content", NAMES_NOBODY.values(), ids=NAMES_NOBODY)
+def test_an_object_that_names_nobody_is_taken_over_when_its_time_is_up(
+    content: bytes, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("s3fs")
+    catalog = s3_path("s3://bucket/nobody/_catalog")
+    (catalog / "lock").put(content)
+    said = rf"is being written by another process \({catalog}/lock does not say which\), whose last sign of life is"
+    with pytest.raises(LakeError, match=said):
+        writer_lock(catalog).__enter__()
+    assert (catalog / "lock").read_bytes() == content
+    monkeypatch.setattr("mica_lake.lock.LEASE", 0.0)
+    with writer_lock(catalog):
+        assert json.loads((catalog / "lock").read_bytes())["host"] == socket.gethostname()
+    assert not (catalog / "lock").exists()
 
 
 def test_the_lock_is_free_again_afterwards_also_after_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""
+Forked processes, which have none of the threads of the process that they come from.
+
+What has threads of its own and was used before the fork waits for them forever: of what a lake is asked with, Polars.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+_begun = _lost = False
+
+
+def without_polars() -> bool:
+    """
+    Whether Polars had begun its threads before this process was forked, so that it cannot work here.
+
+    Returns
+    -------
+    bool
+        False also where it cannot be told, as on systems without ``/proc``.
+    """
+    return _lost
+
+
+def _before() -> None:
+    global _begun
+    _begun = "polars" in sys.modules and any(_name(task).startswith("polars-0") for task in _TASKS.glob("*/comm"))
+
+
+def _name(task: Path) -> str:
+    try:
+        return task.read_text()
+    except OSError:  # the thread has ended
+        return ""
+
+
+def _in_child() -> None:
+    global _lost
+    _lost |= _begun
+
+
+os.register_at_fork(before=_before, after_in_child=_in_child)

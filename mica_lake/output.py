@@ -1,0 +1,201 @@
+"""
+What reaches the terminal.
+
+File names, header values and messages come from files that others wrote: what a terminal would obey in them is escaped
+here, once, for all that is printed.
+"""
+
+import codecs
+import os
+import shutil
+import sys
+import unicodedata
+from typing import IO, Any, TextIO
+
+from rich import markup
+from rich.console import Console
+from rich.text import Text
+
+# Control characters, invisible ones such as changes of the writing direction, halves of a character, ends of lines.
+_ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# Rules of tables, and what our own texts have.
+_ASCII = dict.fromkeys(map(chr, range(0x2500, 0x2580)), "+") | dict.fromkeys("─━═╌╍┄┅┈┉╴╶╸╺", "-")
+_ASCII |= dict.fromkeys("│┃║╎╏┆┇┊┋", "|") | {"…": "...", "°": "deg ", "·": "."}
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""
+    A text as it may be printed: what a terminal would obey, or not show, is escaped as Python writes it.
+
+    Parameters
+    ----------
+    text : str
+        The text. A byte of a file's name that is not UTF-8, which Python keeps as a lone surrogate, is shown as byte.
+    lines : bool
+        Whether its line breaks are meant.
+
+    Returns
+    -------
+    str
+        The same without control characters, changes of the writing direction and lone surrogates.
+
+    Examples
+    --------
+    >>> print(printable("acaf1\x1b[2J\n.fits"))
+    acaf1\x1b[2J\n.fits
+    >>> print(printable("acaf\udcff.fits, \u202egnp"))
+    acaf\xff.fits, \u202egnp
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if (lines and c == "\n") or unicodedata.category(c) not in _ESCAPED else _code(c) for c in text)
+
+
+def _code(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def escape(text: object) -> str:
+    r"""
+    A value to be put into what `rich` prints: `printable`, and no markup.
+
+    Parameters
+    ----------
+    text : object
+        The value; its `str` is taken.
+
+    Returns
+    -------
+    str
+        It.
+
+    Examples
+    --------
+    >>> print(escape("[red]a\nb"))
+    \[red]a\nb
+    """
+    return markup.escape(printable(str(text)))
+
+
+class Terminal(Console):
+    """
+    The console of the command line.
+
+    Of what is printed without `escape`, control characters other than line breaks are escaped all the same.
+
+    Parameters
+    ----------
+    stderr : bool
+        Whether to print to standard error.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Give a text without control characters, in the style of its markup."""
+        return super().render_str(printable(text, lines=True), **options)
+
+
+class Output:
+    """
+    A standard stream that takes everything: what can be written nowhere is dropped.
+
+    That the reader of a pipe has gone, or that the disk of a log is full, must not stop what is being done.
+
+    Parameters
+    ----------
+    stream : text file
+        The stream.
+
+    Attributes
+    ----------
+    lost : OSError or None
+        Why something was dropped.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            self._stream.write(text)
+        except OSError as error:
+            self.drop(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self.drop(error)
+
+    def drop(self, error: OSError) -> None:
+        """Let everything from now on, and what is held back, go nowhere."""
+        self.lost = error
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+
+def _nearest_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    unknown = error.object[error.start : error.end]
+    return "".join(_ASCII.get(c) or _code(c) for c in unknown), error.end
+
+
+def copy(file: IO[bytes]) -> None:
+    """
+    Copy a file to standard output, as far as that can be written.
+
+    Parameters
+    ----------
+    file : binary file
+        The file.
+    """
+    try:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        if not isinstance(sys.stdout, Output):
+            raise
+        sys.stdout.drop(error)
+
+
+def standard_streams() -> tuple[Output, Output]:
+    """
+    Make standard output and standard error such that printing never fails.
+
+    A terminal that lacks a character gets the nearest that it has, or its code. A stream that is closed leads nowhere;
+    its number is taken, so that no file that is opened later is written to by whoever prints.
+
+    Returns
+    -------
+    Output, Output
+        Standard output and standard error.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    codecs.register_error("mica_lake", _nearest_ascii)
+    outputs = Output(_lenient(sys.stdout, 1)), Output(_lenient(sys.stderr, 2))
+    sys.stdout, sys.stderr = outputs
+    return outputs
+
+
+def _lenient(stream: Any, number: int) -> TextIO:
+    if stream is None:
+        stream = os.fdopen(number, "w", encoding="utf-8", closefd=False)
+    stream.reconfigure(errors="mica_lake")
+    return stream  # type: ignore[no-any-return]

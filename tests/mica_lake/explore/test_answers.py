@@ -1,0 +1,70 @@
+"""What the page shows of texts that others wrote: text, neither HTML nor Markdown, without control characters."""
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+pytest.importorskip("marimo")
+pytest.importorskip("matplotlib")
+
+import marimo as mo
+
+from mica_lake.explore import answers
+from mica_lake.output import printable
+
+HOSTILE = "<img src=x onerror=alert(1)>**b** `c` ``` $d$ \x1b[2J\x9b\u202e\x07\"'&amp;"
+
+
+class Tags(HTMLParser):
+    """The tags and the text of some HTML."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_text_is_shown_as_text() -> None:
+    shown = Tags(answers.plain(HOSTILE).text)
+    assert shown.tags == ["pre"]
+    assert shown.text == printable(HOSTILE)
+
+
+def test_an_error_is_shown_as_text() -> None:
+    with answers.caught() as shown:
+        raise ValueError(HOSTILE)
+    (callout,) = shown
+    assert "img" not in Tags(callout.text).tags
+    ((_, content),) = re.findall("data-html=(['\"])(.*?)\\1", callout.text)
+    shown_text = Tags(json.loads(html.unescape(content)))
+    assert (shown_text.tags, shown_text.text) == (["pre"], printable(HOSTILE))
+
+
+def test_cells_are_text() -> None:
+    shown = Tags(answers._lines([{"file": HOSTILE}], right=set()).text)
+    assert set(shown.tags) == {"div", "table", "thead", "tbody", "tr", "th", "td"}
+    assert printable(HOSTILE) in shown.text
+
+
+def test_code_ends_where_it_ends() -> None:
+    shown = Tags(mo.md(answers._code("sql", f"SELECT 1 -- {HOSTILE}\n```\n<script>alert(1)</script>")).text)
+    assert not {"img", "script"} & set(shown.tags)
+    assert "<script>" in shown.text
+
+
+def test_rows_are_without_control_characters() -> None:
+    rows = pl.DataFrame({"name": [HOSTILE, None], "n": [1, 2]})
+    table = answers._first_rows(rows)
+    assert table.data["name"].to_list() == [printable(HOSTILE), None]
+    assert table.data["n"].to_list() == [1, 2]
