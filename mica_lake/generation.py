@@ -435,12 +435,12 @@ def write_generation(root: LakePath, name: str, partition: pa.Table, source_file
     if not target.exists() or target.read_bytes() != text:
         write(target, text)
     current = root / "_catalog" / "current"
-    content = f"{name} {hashlib.sha256(lines).hexdigest()}\n".encode()
+    named = f"{name} {hashlib.sha256(lines).hexdigest()}\n".encode()
     if isinstance(current, Path):
-        write(current, content)
+        write(current, named)
         return
     try:
-        current.put(content, etag=etag, new=etag is None)
+        current.put(named, etag=etag, new=etag is None)
     except (BlockingIOError, FileNotFoundError):
         # The name is nobody else's, so where it is there the answer to our PUT was lost, and s3fs asked again.
         if current_generation(root) != name:

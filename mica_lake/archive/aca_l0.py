@@ -40,7 +40,7 @@ _DTYPES: dict[pa.DataType, Any] = {
     pa.list_(pa.float32()): (np.float32, (64,)),
 }
 # Narrower than in the lake, as mica has them.
-_NAMED = {"FILENAME": "U128", "IMGSCALE": np.int16, "BGDAVG": np.int16, "BGDRMS": np.int16}
+_NAMED: dict[str, Any] = {"FILENAME": "U128", "IMGSCALE": np.int16, "BGDAVG": np.int16, "BGDRMS": np.int16}
 
 
 def _field(name: str, type_: pa.DataType) -> tuple[Any, ...]:
