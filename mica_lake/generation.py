@@ -191,7 +191,7 @@ def listed(root: LakePath, found: Pointer) -> dict[str, str] | None:
     return {line[2]: line[1] for line in lines if line is not None}
 
 
-def check(root: LakePath) -> tuple[str, dict[str, bytes]]:
+def check(root: LakePath) -> tuple[str, dict[str, bytes]] | None:
     """
     Check the small files of the generation that holds, which every answer depends on.
 
@@ -202,18 +202,18 @@ def check(root: LakePath) -> tuple[str, dict[str, bytes]]:
 
     Returns
     -------
-    str, dict of bytes
+    (str, dict of bytes) or None
         The generation; the content of each file checked, by its path relative to the lake. None are checked in a lake
-        written by a mica-lake that made no list.
+        written by a mica-lake that made no list. None where there is no catalog.
 
     Raises
     ------
     LakeError
-        If there is no catalog, or a file is lost or not what was written.
+        If a file is lost or not what was written.
     """
     found = pointer(root)
     if found is None:
-        raise LakeError(f"{root} has no catalog: 'mica-lake reindex --lake {root}' derives it")
+        return None
     names = listed(root, found) or {}
     content = _read(root, found.generation, {name: sha for name, sha in names.items() if name != _LARGE})
     return found.generation, {f"_catalog/{found.generation}/{name}": part for name, part in content.items()}

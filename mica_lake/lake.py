@@ -159,7 +159,11 @@ class Lake:
         return self._connected(("times.sql", "catalog.sql", "lake.sql"))
 
     def _connected(self, sql_files: Iterable[str]) -> duckdb.DuckDBPyConnection:
-        generation, checked = check(self.root)
+        found = check(self.root)
+        if found is None:
+            catalog.existing(self.root)  # says what is there instead
+            raise LakeError(f"{self.root} was just made anew: ask again")
+        generation, checked = found
         connection = duckdb.connect(":memory:")
         connection.execute("SET enable_progress_bar = false")
         # DuckDB makes it when a query has no room in memory, and removes it with the connection; by default it would

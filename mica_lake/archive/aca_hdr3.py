@@ -15,7 +15,7 @@ from mica_lake.errors import MissingDataError, near
 from mica_lake.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
 from mica_lake.lake import open_lake
 from mica_lake.tables import ACA_L0
-from mica_lake.times import cxcsec, utc
+from mica_lake.times import interval, utc
 
 __all__ = ["HDR3_DEF", "MSID", "MSID_ALIASES", "MSIDset", "Msid", "msids"]
 
@@ -70,13 +70,6 @@ def _find(msid: str) -> PseudoMsid:
             hint += f"; aca_l0.MSID({str(msid).upper()!r}, slot, start, stop) has that column of the readouts"
         raise MissingDataError(f"there is no header-3 MSID {msid!r}{hint}. aca_hdr3.msids() lists them all")
     return found
-
-
-def _interval(start: Any, stop: Any) -> tuple[float, float]:
-    tstart, tstop = cxcsec(start), cxcsec(stop)
-    if tstart > tstop:
-        raise ValueError(f"stop {stop!r} is before start {start!r}")
-    return tstart, tstop
 
 
 def _read(
@@ -159,7 +152,7 @@ class MSID:
         found = _find(msid)
         self.msid, self.hdr3_msid, self.unit = found.name, found.id, found.unit
         self.desc, self.longdesc = _short(found), found.description
-        self.tstart, self.tstop = _interval(start, stop)
+        self.tstart, self.tstop = interval(start, stop)
         if msid_data is None:
             self.times, values = _read([found], self.tstart, self.tstop, data_root)
             self.vals: Any = values[found.name]
@@ -270,7 +263,7 @@ class MSIDset(dict[str, MSID]):
         asked = [str(msid) for msid in msids]
         found = [_find(msid) for msid in asked]
         super().__init__()
-        self.tstart, self.tstop = _interval(start, stop)
+        self.tstart, self.tstop = interval(start, stop)
         self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
         self.times, values = _read(found, self.tstart, self.tstop, data_root)
         for name, msid in zip(asked, found, strict=True):

@@ -154,7 +154,7 @@ def get_atts(
     if obsid is None and (start is None or stop is None):
         raise TypeError("give an obsid, or both start and stop")
     condition, params = revisions.chosen_one(revision)
-    first, last = revisions.in_order(start, stop)
+    first, last = revisions.open_interval(start, stop)
     lake = open_lake(data_root)
     values: dict[str, Any] = {
         **params,

@@ -69,17 +69,14 @@ def chosen(version: Any) -> tuple[str, dict[str, int]]:
         return "islast", {}
     if version == "all":
         return "true", {}
-    if isinstance(version, float | np.floating) and version % 1 == 0:
-        version = int(version)
     try:
-        # A number out of a table of floats is one, too.
         whole = isinstance(version, float | np.floating) and float(version).is_integer()
         return "revision = $revision", {"revision": int(version) if whole else operator.index(version)}
     except TypeError:
         raise ValueError(f"revision {version!r} is none of 'default', 'last', 'all', or a whole number") from None
 
 
-def in_order(start: Any, stop: Any) -> tuple[float | None, float | None]:
+def open_interval(start: Any, stop: Any) -> tuple[float | None, float | None]:
     """
     A time range in CXC seconds.
 
@@ -98,10 +95,9 @@ def in_order(start: Any, stop: Any) -> tuple[float | None, float | None]:
     ValueError
         If one is no time, or stop is before start.
     """
-    first, last = (None if at is None else cxcsec(at) for at in (start, stop))
-    if first is not None and last is not None and last < first:
-        raise ValueError(f"stop {stop!r} is before start {start!r}")
-    return first, last
+    if start is not None and stop is not None:
+        return interval(start, stop)
+    return None if start is None else cxcsec(start), None if stop is None else cxcsec(stop)
 
 
 def chosen_one(version: Any) -> tuple[str, dict[str, int]]:
@@ -169,15 +165,13 @@ def get_files(
             SELECT coalesce(max(revision) FILTER (islast AND NOT isdefault), max(revision)) FROM "{table}" AS other
             WHERE other.obsid = it.obsid
         )"""
-    if start is not None and stop is not None:
-        start, stop = interval(start, stop)
     conditions: list[str] = [condition]
     values: dict[str, Any] = dict(params)
     if obsid is not None:
         conditions.append("obsid = $obsid")
         values["obsid"] = int(obsid)
     for name, at, rule in zip(
-        ("start", "stop"), in_order(start, stop), ("tstop > $start", "tstart < $stop"), strict=True
+        ("start", "stop"), open_interval(start, stop), ("tstop > $start", "tstart < $stop"), strict=True
     ):
         if at is not None:
             conditions.append(rule)

@@ -47,7 +47,8 @@ def test_fields_of_get_slot_data_have_the_types_of_the_reference_in_native_byte_
 def test_the_lake_has_the_types_of_the_files() -> None:
     lake = {"i2": pa.int16(), "i4": pa.int32(), "u1": pa.uint8(), "f4": pa.float32(), "f8": pa.float64()}
     lake |= {"U4": pa.string(), "U128": pa.string(), "(64,)f4": pa.list_(pa.float32())}
-    unsigned = dict.fromkeys(("IMGSCALE", "BGDAVG", "BGDRMS"), pa.uint16())
+    # Unsigned in the files; signed with room for it here, so that a difference does not wrap.
+    unsigned = dict.fromkeys(("IMGSCALE", "BGDAVG", "BGDRMS"), pa.int32())
     assert dict(zip(ACA_L0.schema.names, ACA_L0.schema.types, strict=True)) == {
         name: unsigned.get(name, lake[form]) for name, form in FIELDS
     }
