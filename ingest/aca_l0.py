@@ -666,6 +666,10 @@ class _Batch:
         # Rows of source_file to put in the place of those of the same file; set aside files are known by their path.
         self.changed: dict[tuple[str, str], dict[str, Any]] = {}
         self.found = len(found)
+        named = sorted({name for f in [*found, *(r.found for r in refused)] for name in _names(f.filename)})
+        rows = _rows(self.known, named)
+        self._aside = {(r["directory"], r["filename"]): r for r in rows if r["status"] == "set aside"}
+        self._taken = {_names(r["filename"])[0]: r for r in rows if r["status"] in PLANNED}
         self.new = self._sort_out(found)
         for r in refused:
             self._set_aside(r.found, r.reason)
@@ -673,14 +677,11 @@ class _Batch:
 
     def _sort_out(self, found: Sequence[Found]) -> list[Found]:
         """Those files that are not known yet; what is known of the others goes to the report."""
-        rows = _rows(self.known, sorted({name for f in found for name in _names(f.filename)}))
-        aside = {(r["directory"], r["filename"]): r for r in rows if r["status"] == "set aside"}
-        taken = {_names(r["filename"])[0]: r for r in rows if r["status"] in PLANNED}
         new: list[Found] = []
         for f in found:
             f = looked_at(f)  # what is wrong with one that cannot be looked at is said when it is read
-            seen = aside.get((f.directory, f.filename))
-            before = taken.get(_names(f.filename)[0])
+            seen = self._aside.get((f.directory, f.filename))
+            before = self._taken.get(_names(f.filename)[0])
             same = seen is not None and (seen["size"], seen["mtime_ns"]) == (f.size, f.mtime_ns) != (-1, -1)
             if seen is not None and same and not self._reread:
                 self.report.set_aside[f.filename] = seen["reason"]
@@ -734,7 +735,9 @@ class _Batch:
         self.report.set_aside[f.filename] = reason
         row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
         row |= {"product": "aca_l0", "filename": f.filename, "status": "set aside", "reason": reason}
-        self._change(row | {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns})
+        row |= {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
+        if row != self._aside.get((f.directory, f.filename)):
+            self._change(row)
 
     def _change(self, row: dict[str, Any]) -> None:
         directory = row["directory"] if row["status"] == "set aside" else ""

@@ -103,7 +103,7 @@ def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
         first = seen.setdefault(os.path.realpath(entry.path), entry.name)
         if not named:
             if len(missing) < 2 and first == entry.name:
-                reason = f"it has {' and '.join({_IMAGE, _PROPERTIES} & names)}, but its name is not YYYYDOY"
+                reason = f"it has {' and '.join(sorted({_IMAGE, _PROPERTIES} & names))}, but its name is not YYYYDOY"
                 refused.append(Rejected(place(entry.path), reason))
         elif first != entry.name and NAME.fullmatch(first):
             refused.append(Rejected(place(entry.path), f"it leads to the folder {first}"))

@@ -116,7 +116,7 @@ def get_files(
     revision : {None, 'last', 'all'} or int
         Which; the default by default.
     content : str or iterable of str, optional
-        Kinds of product.
+        Kinds of product; all but ASPSOLOBI by default.
 
     Returns
     -------
@@ -147,6 +147,8 @@ def get_files(
     if content is not None:
         conditions.append("list_contains($content, content)")
         values["content"] = [content] if isinstance(content, str) else list(content)
+    elif table == "asp_l1_file":
+        conditions.append("content <> 'ASPSOLOBI'")
     query = f"""
         SELECT directory, filename
         FROM "{table}"

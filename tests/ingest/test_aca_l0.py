@@ -405,7 +405,7 @@ def test_files_are_discovered_oldest_first(tmp_path: Path) -> None:
     earlier = file_of(tmp_path / "b")
     other = tmp_path / "b" / "other.fits"
     other.write_bytes(b"")
-    assert [f.path for f in discover([tmp_path])] == [other, earlier, later]
+    assert [f.path for f in discover([tmp_path])[0]] == [other, earlier, later]
 
 
 def test_nothing_given_makes_an_empty_lake(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +24,18 @@ import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
+from rich.console import Console
 
 from mica_lake import catalog
 from mica_lake.ingest import everything
 from mica_lake.ingest.aca_l0 import ingest as ingest_aca_l0
+from mica_lake.ingest.compare import compare
 from mica_lake.ingest.report import Report
 from mica_lake.simulate import aca_l0, dark_cal, obspar, stats
 from mica_lake.simulate.observations import observations
 from mica_lake.stat_columns import row_dtype
 from mica_lake.times import cxcsec
+from mica_lake.verify import Verified
 
 # Production does not turn warnings into errors.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -39,6 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 NOON = cxcsec("2015:100:12:00:00")
 SECONDS = 20
 ARCHIVE = "data/mica/archive"
+L0 = f"acaf{int(NOON)}N001"
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +86,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ska = tmp_path_factory.mktemp("good")
     (ska / ARCHIVE / "aca0").mkdir(parents=True)
     columns = aca_l0.readouts(3, 4, aca_l0.times(NOON, NOON + 60, 4))
-    aca_l0.write_file(ska / ARCHIVE / "aca0", 3, columns)
+    path = aca_l0.write_file(ska / ARCHIVE / "aca0", 3, columns)
+    path.rename(path.with_name(f"{L0}_3_img0.fits.gz"))
     dark_cal.write_calibration(ska, "2015100")
     observed = observations(NOON, NOON + 86400)
     stats.archive(ska, observed)
@@ -131,10 +137,11 @@ class Place:
     def content(self, ska: Path) -> bytes:
         """What would be good here."""
         content = (ska / self.good).read_bytes()
-        return content.replace(b"10000", b"10001") if self.product in ("obspar", "vv") else content
+        if self.product in ("obspar", "vv") and not self.table:
+            content = content.replace(b"10000", b"10001")
+        return content.replace(b"2015:100", b"2015:101") if self.path.endswith(".json") else content
 
 
-L0 = f"acaf{int(NOON)}N001"
 PLACES = [
     Place("aca_l0", f"{ARCHIVE}/aca0/{L0}_4_img0.fits.gz", f"{ARCHIVE}/aca0/{L0}_3_img0.fits.gz"),
     Place("dark_cal", f"{ARCHIVE}/aca_dark/2015101/image.fits", f"{ARCHIVE}/aca_dark/2015100/image.fits"),
@@ -178,7 +185,7 @@ def a_socket(path: Path, _: bytes) -> None:
 
 
 def link(target: bytes) -> Callable[[Path, bytes], None]:
-    return lambda path, _: os.symlink(target, os.fsencode(path))
+    return lambda path, _: path.symlink_to(os.fsdecode(target))
 
 
 def itself(path: Path, _: bytes) -> None:
@@ -220,7 +227,8 @@ def card(name: str, value: str) -> Callable[[bytes], bytes]:
 def cards(content: bytes) -> bytes:
     """A file whose header goes on for 64 MB."""
     data = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    return data[:2880] + data[2880:5680] + b"TTYPE1  = 'X'".ljust(80) * 800_000
+    end = data.index(b"END".ljust(80), 2880)
+    return data[:end] + b"TTYPE1  = 'X'".ljust(80) * 800_000
 
 
 def half_a_character(content: bytes) -> bytes:
@@ -234,9 +242,7 @@ def deep(_: bytes) -> bytes:
 
 
 def huge_number(content: bytes) -> bytes:
-    return content.replace(b'"revision": 1', b'"revision": 1' + b"0" * 400).replace(
-        b'"ccd_temp": ', b'"ccd_temp": 1' + b"0" * 400
-    )
+    return re.sub(rb'("revision"|"ccd_temp"): [-.0-9]+', rb"\1: 1" + b"0" * 400, content)
 
 
 def parameters(_: bytes) -> bytes:
@@ -287,13 +293,15 @@ def half_written(file: h5py.File, node: str, rows: Any, path: Path) -> None:
     file.create_dataset(node, shape=(len(rows) * 3,), dtype=rows.dtype, chunks=(len(rows),))[: len(rows)] = rows
 
 
+# What the archive lacks, and is told at each run.
+ALWAYS = {"obspar/archfiles.db3", "asp1/archfiles.db3"}
 HOSTILE: dict[str, tuple[Callable[[Path, bytes], Any], list[Place], str]] = {
     "a named pipe": (fifo, PLACES, "a named pipe, not a file"),
     "a socket": (a_socket, PLACES, "a socket, not a file"),
     "a link to /dev/zero": (link(b"/dev/zero"), PLACES, "a device, not a file"),
     "a link onto itself": (itself, PLACES, "Too many levels of symbolic links|cannot be looked at"),
     "a link to nowhere": (link(b"nowhere"), PLACES, "No such file|not there"),
-    "a link to what is no UTF-8": (link(b"no\xffwhere"), PLACES, r"No such file|leads to no\\xffwhere, which is not there"),
+    "a link to what is no UTF-8": (link(b"no\xffwhere"), PLACES, r"No such file|no\\xffwhere, which is not"),
     "a folder": (folder, PLACES[1:], "a folder, not a file"),
     "30 GB": (sparse, PLACES, "larger than .* bytes: it has 32,212,254,720"),
     "nothing": (written(lambda _: b""), PLACES, "empty|no JSON|no whole HDF5 file|no interval"),
@@ -330,6 +338,18 @@ def aside(lake: Path) -> dict[str, str]:
     return {row["filename"]: row["reason"] for row in rows if row["status"] == "set aside"}
 
 
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: Path(place.path).name)
+def test_what_is_not_hostile_goes_in(place: Place, ska: Path, tmp_path: Path) -> None:
+    """Else the tests below could not fail."""
+    content = place.content(ska)
+    place.of(ska).write_bytes(content)
+    if place.product == "aca_l0":
+        # Of the slot that its name says, and so of another.
+        assert "IMGNUM1 says 3" in str(ingest(place.product, ska, tmp_path / "lake").set_aside)
+    else:
+        assert ingest(place.product, ska, tmp_path / "lake").set_aside.keys() <= ALWAYS
+
+
 @pytest.mark.parametrize(("name", "place"), CASES, ids=[f"{name}-{Path(p.path).name}" for name, p in CASES])
 def test_a_hostile_file_is_set_aside_and_the_good_one_goes_in(
     name: str, place: Place, ska: Path, tmp_path: Path
@@ -363,3 +383,76 @@ def catalog_rows(lake: Path) -> list[tuple[str, str, int]]:
     """Partitions, by their content."""
     rows = catalog.read_table(lake, "partition").to_pylist()
     return sorted((row["table_name"], row["path"], row["rows"]) for row in rows)
+
+
+@pytest.mark.parametrize("product", ["aca_l0", "dark_cal", "obspar", "asp_l1", "vv"])
+def test_names_that_are_not_utf8_are_known_again_the_next_night(product: str, good: Path, tmp_path: Path) -> None:
+    """The whole archive below a folder of such a name, and a file of such a name in it."""
+    ska = Path(shutil.copytree(good, tmp_path / os.fsdecode(b"night \xff\n")))
+    place = next(p for p in PLACES if p.product == product)
+    odd = os.fsdecode(b"pcad axaf acaf \xfe\x1b.fits.par")
+    odd_place = (ska / place.good).parent / odd
+    if product in ("dark_cal", "vv"):
+        odd_place = (ska / place.good).parent.with_name(odd)
+        shutil.copytree((ska / place.good).parent, odd_place)
+    else:
+        odd_place.write_bytes(b"something")
+    lake = tmp_path / "lake"
+    first, second = ingest(product, ska, lake), ingest(product, ska, lake)
+    assert len(first.taken) >= 1
+    escaped = r"pcad axaf acaf \xfe\x1b.fits.par"
+    assert [name.split("/")[-1] for name in first.set_aside.keys() - ALWAYS] == [escaped]
+    assert (second.taken, second.unchanged) == ([], len(first.taken))
+    assert second.set_aside == first.set_aside
+    rows = catalog.read_table(lake, "source_file").to_pylist()
+    assert all(r"night \xff\x0a" in row["directory"] for row in rows)
+    # Nothing is compared with another file than it was.
+    verified = Verified()
+    with ThreadPoolExecutor(1) as threads:
+        compare(ska, lake, verified, pool=lambda tasks: threads)
+    ours = [finding for finding in verified.findings if finding.what != "it is not in the lake"]
+    assert (ours, sum(n for n, _ in verified.files.values()) >= 1) == ([], True)
+
+
+def test_one_file_of_each_product_at_once_and_again(
+    soak: bool, good: Path, tmp_path: Path, record_property: Any
+) -> None:
+    """Random hostile files in random products, several at a time."""
+    seed = random.SystemRandom().getrandbits(32) if soak else 0
+    rng = random.Random(seed)
+    count = hostile = 0
+    while hostile < (400 if soak else 12):
+        ska, lake = tmp_path / f"ska{count}", tmp_path / f"lake{count}"
+        shutil.copytree(good, ska)
+        console = Console(quiet=True)
+        with within(10 * SECONDS):
+            assert everything.ingest(ska, lake, jobs=1, console=console) == 3  # there is no archfiles.db3
+        expected = catalog_rows(lake)
+        contents = {place: place.content(ska) for place in PLACES}
+        made = []
+        for place in rng.sample(PLACES, rng.randint(1, 6)):
+            name = rng.choice([name for name, (_, places, _) in HOSTILE.items() if place in places])
+            if place.path.endswith("properties.json") and (ska / place.path).parent.exists():
+                continue
+            if place.path.endswith("image.fits") and (ska / place.path).parent.exists():
+                continue
+            HOSTILE[name][0](place.of(ska), contents[place])
+            made.append((name, place))
+        where = f"seed {seed}, {[(name, place.path) for name, place in made]}"
+        for _ in range(2):
+            with within(10 * SECONDS):
+                assert everything.ingest(ska, lake, jobs=1, console=console) == 3, where
+            reasons = aside(lake)
+            for name, place in made:
+                assert re.search(HOSTILE[name][2], reasons[Path(place.path).name]), where
+            assert catalog_rows(lake) == expected, where
+        verified = Verified()
+        with within(10 * SECONDS), ThreadPoolExecutor(1) as threads:
+            compare([ska], lake, verified, pool=lambda tasks: threads)
+        # Of a table that was good, the lake has the rows; its file is another now.
+        assert all(Path(f.where).name in reasons for f in verified.findings), where
+        shutil.rmtree(ska)
+        shutil.rmtree(lake)
+        hostile += len(made)
+        count += 1
+    record_property("hostile source files, of all products", f"{hostile} in {count} archives")
