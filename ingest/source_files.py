@@ -211,7 +211,8 @@ def place(path: str | os.PathLike[str]) -> Found:
     Found
         It.
     """
-    return Found(*map(escaped, os.path.split(path)))
+    directory, filename = os.path.split(path)
+    return Found(escaped(directory), escaped(filename))
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:

@@ -5,13 +5,14 @@ import os
 import sys
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from mica_lake.errors import LakeError, MissingDataError, ObjectStoreError, said_of
+from mica_lake.on_disk import printable
 
 app = typer.Typer(
     name="mica-lake",
@@ -124,7 +125,7 @@ def ingest(
                 sources, root, jobs=jobs, cluster=cluster, dry_run=dry_run, reread=reread, console=console
             )
         )
-    options = {"jobs": jobs, "dry_run": dry_run, "reread": reread, "console": console}
+    options: dict[str, Any] = {"jobs": jobs, "dry_run": dry_run, "reread": reread, "console": console}
     if product is Product.aca_l0:
         reports = [aca_l0.ingest(sources, root, cluster=cluster, **options)]
     else:
@@ -346,7 +347,7 @@ def demo(
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]mica-lake:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    Console(stderr=True).print(f"[bold red]mica-lake:[/] {escape(printable(message))}", soft_wrap=True, highlight=False)
     sys.exit(1)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mica_lake.lake import Lake
+from mica_lake.on_disk import unescaped
 from mica_lake.times import cxcsec
 
 
@@ -34,6 +35,7 @@ def get_obs_dirs(lake: Lake, table: str, obsid: int) -> dict[Any, Any] | None:
         return None
     dirs: dict[Any, Any] = {}
     for revision, directory, isdefault, islast, link in rows:
+        directory, link = unescaped(directory), link and unescaped(link)
         dirs[revision] = directory
         if isdefault:
             dirs["default"] = link or directory
@@ -155,4 +157,4 @@ def get_files(
         WHERE {" AND ".join(conditions)}
         ORDER BY min(tstart) OVER (PARTITION BY obsid), obsid, revision, filename
     """
-    return [str(Path(directory, filename)) for directory, filename in lake.sql(query, values).fetchall()]
+    return [unescaped(str(Path(directory, filename))) for directory, filename in lake.sql(query, values).fetchall()]

@@ -16,6 +16,7 @@ from mica_lake.aca_image import ACAImage
 from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError
 from mica_lake.lake import Lake, open_lake
+from mica_lake.on_disk import unescaped
 from mica_lake.times import cxcsec, day_start, utc
 
 __all__ = [
@@ -159,7 +160,8 @@ def get_dark_cal_dirs(data_root: Root = None) -> dict[str, str]:
     mica_lake.LakeError
         If there is no lake.
     """
-    return dict(open_lake(data_root).sql("SELECT dark_id, directory FROM dark_cal ORDER BY dark_id").fetchall())
+    rows = open_lake(data_root).sql("SELECT dark_id, directory FROM dark_cal ORDER BY dark_id").fetchall()
+    return {dark_id: unescaped(directory) for dark_id, directory in rows}
 
 
 def get_dark_cal_ids(data_root: Root = None) -> dict[str, str]:
