@@ -7,7 +7,7 @@ against it.
 
 import csv
 from collections.abc import Iterable, Sequence
-from io import BytesIO, StringIO
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 from mica_lake.aca_image import ACAImage
 from mica_lake.archive.aca_l0 import ACA_DTYPE
 from mica_lake.gunzip import MAX_BYTES, decompress
-from mica_lake.on_disk import read
+from mica_lake.on_disk import check, read
+
+
+def _opened(path: Path) -> fits.HDUList:
+    check(path.stat(), MAX_BYTES)
+    return fits.open(path)
 
 
 def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any
     """
     found: dict[str, list[Any]] = {name: [] for name in columns}
     for path in paths:
-        with fits.open(BytesIO(read(path, MAX_BYTES))) as hdus:
+        with _opened(path) as hdus:
             data = hdus[1].data
             for name in columns:
                 found[name].append(np.array(data[name]))
@@ -83,7 +88,7 @@ def get_slot_data(
     dtype = np.dtype([(name, ACA_DTYPE[name]) for name in names])
     chunks = [np.ma.zeros(0, dtype)]
     for path in paths:
-        with fits.open(BytesIO(read(path, MAX_BYTES))) as hdus:
+        with _opened(path) as hdus:
             data = hdus[1].data
             inside = (data["TIME"] >= start) & (data["TIME"] <= stop)
             if not inside.any():
@@ -135,7 +140,7 @@ def get_l0_images(paths: Iterable[Path], start: float, stop: float) -> list[ACAI
     meta = ("TIME", "BGDAVG", "IMGSTAT", "IMGFUNC1", "IMGSCALE", "INTEG", "IMGROW0", "IMGCOL0")
     images = []
     for path in paths:
-        with fits.open(BytesIO(read(path, MAX_BYTES))) as hdus:
+        with _opened(path) as hdus:
             data = hdus[1].data
             data = data[(data["TIME"] >= start) & (data["TIME"] <= stop) & (data["QUALITY"] == 0)]
             for row in data:
@@ -202,7 +207,7 @@ def dark_image(path: Path) -> NDArray[np.float32]:
     numpy.ndarray of float32, shape (1024, 1024)
         The image, e-/s.
     """
-    with fits.open(BytesIO(read(path, MAX_BYTES))) as hdus:
+    with _opened(path) as hdus:
         return np.array(hdus[0].data, np.float32)
 
 
