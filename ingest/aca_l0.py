@@ -7,7 +7,6 @@ of the partitions concerned, commit. Nothing is committed before everything of a
 
 import os
 import re
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,13 +27,25 @@ from rich.progress import Progress
 from mica_lake import catalog
 from mica_lake.catalog import Key, source_row
 from mica_lake.errors import BadFile, LakeError
-from mica_lake.gunzip import decompress
+from mica_lake.gunzip import MAX_BYTES, decompress
 from mica_lake.ingest import fits_table, hdr3
 from mica_lake.ingest.fits_table import BinTable
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revisions import Verdict, judge
-from mica_lake.ingest.source_files import Found, Rejected, archive_folder, read_database, unreadable
+from mica_lake.ingest.source_files import (
+    CANNOT_BE_READ,
+    Found,
+    Rejected,
+    archive_folder,
+    leads_nowhere,
+    looked_at,
+    place,
+    read_database,
+    rejected,
+    walk,
+)
+from mica_lake.on_disk import escaped, one_or_several, read, storable
 from mica_lake.partition_file import Source, checksum, read_partition, read_sources
 from mica_lake.s3 import LakePath
 from mica_lake.tables import ACA_L0, HDR3, SAME_READOUT, SOURCE_FILE
@@ -141,13 +152,13 @@ class Built:
     wanted: dict[str, str]
 
 
-def discover(sources: Iterable[str | os.PathLike[str]]) -> list[Found]:
+def discover(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[list[Found], list[Rejected]]:
     """
     The source files below some paths, oldest first.
 
     Parameters
     ----------
-    sources : iterable of path
+    sources : path or iterable of path
         Files, folders (looked through to any depth), or ``$SKA`` roots (then ``data/mica/archive/aca0`` in it).
         Where a folder has an ``archfiles.db3``, the files that it lists are taken, and only those.
 
@@ -155,33 +166,39 @@ def discover(sources: Iterable[str | os.PathLike[str]]) -> list[Found]:
     -------
     list of Found
         FITS files and files named ``acaf…``; of a file given by name, whatever it is.
+    list of Rejected
+        Folders that cannot be looked into, and links that lead nowhere.
 
     Raises
     ------
     FileNotFoundError
         If there is no such path.
+    OSError
+        If an ``archfiles.db3`` is being written or cannot be read now.
     ValueError
         If an ``archfiles.db3`` is none.
     """
     found: dict[tuple[str, str], Found] = {}
-    for top in map(_top, sources):
-        if top.is_dir():
-            listed = _listed(top / "archfiles.db3")
-            names = set(listed) if listed is not None else None
-            for directory, folders, files in os.walk(top, onerror=_raise):
-                folders.sort()
-                for name in files:
-                    if name in names if names is not None else name.startswith("acaf") or ".fits" in name:
-                        found[directory, name] = Found(directory, name)
-                        if names is not None:
-                            names.discard(name)
-            for name in names or ():
-                found[str(top), name] = Found(str(top), name)
-        elif top.exists():
-            found[str(top.parent), top.name] = Found(str(top.parent), top.name)
-        else:
-            raise FileNotFoundError(f"{top}: there is no such file or folder")
-    return sorted(found.values(), key=lambda f: (_seconds(f.filename), f.filename, f.directory))
+    refused: list[Rejected] = []
+    for top in map(_top, one_or_several(sources)):
+        if not top.is_dir():
+            if not os.path.lexists(top):
+                raise FileNotFoundError(f"{top}: there is no such file or folder")
+            found[str(top.parent), top.name] = place(top)
+            continue
+        names = _listed(top / "archfiles.db3")
+        missing = set(names or ())
+        for directory, files in walk(top, refused):
+            kept = escaped(directory)
+            for name in files:
+                if name in names if names is not None else name.startswith("acaf") or ".fits" in name:
+                    found[directory, name] = Found(kept, escaped(name))
+                    missing.discard(name)
+                elif reason := leads_nowhere(os.path.join(directory, name)):  # noqa: PTH118 - there are many
+                    refused.append(Rejected(Found(kept, escaped(name)), reason))
+        for name in missing:
+            found[str(top), name] = Found(escaped(top), escaped(name))
+    return sorted(found.values(), key=lambda f: (_seconds(f.filename), f.filename, f.directory)), refused
 
 
 def _top(source: str | os.PathLike[str]) -> Path:
@@ -190,18 +207,13 @@ def _top(source: str | os.PathLike[str]) -> Path:
     return archive_folder(path, "aca0") if path.is_dir() else path
 
 
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _listed(database: Path) -> list[str] | None:
+def _listed(database: Path) -> set[str] | None:
     """File names of the archive's index, None where there is none."""
-    if not database.exists():
-        return None
     try:
-        return [str(row[0]) for row in read_database(database, "SELECT filename FROM archfiles")]
-    except sqlite3.Error as error:
+        rows = read_database(database, "SELECT filename FROM archfiles")
+    except BadFile as error:
         raise ValueError(f"{database}: {error}; it should have a table archfiles with a column filename") from error
+    return None if rows is None else {str(row[0]) for row in rows}
 
 
 def _seconds(filename: str) -> int:
@@ -233,16 +245,19 @@ def scan(found: Found) -> Scanned | Rejected:
         match = NAME.fullmatch(found.filename)
         if match is None:
             raise BadFile("its name is not acaf<seconds>N<revision>_<slot>_img0.fits[.gz]")
-        content = found.path.read_bytes()
+        content = read(found.path, MAX_BYTES)
         table = fits_table.read(content, _KEYWORDS, header_only=True)
         return Scanned(found, _describe(found.filename, match, table, content))
-    except FileNotFoundError:
-        # Without size and date, as another host may see it late.
-        return Rejected(Found(found.directory, found.filename), "archfiles.db3 lists it, but it is not there")
-    except BadFile as error:
-        return Rejected(found, str(error))
-    except OSError as error:
-        return unreadable(found, error)
+    except Exception as error:  # whatever one file raises, the others go in
+        return _rejected(found, error)
+
+
+def _rejected(found: Found, error: Exception) -> Rejected:
+    if not isinstance(error, FileNotFoundError):
+        return rejected(found, error)
+    # Without size and date, as another host may see it late.
+    reason = leads_nowhere(found.path) or "archfiles.db3 lists it, but it is not there"
+    return Rejected(Found(found.directory, found.filename), reason)
 
 
 def _describe(filename: str, match: re.Match[str], table: BinTable, content: bytes) -> Source:
@@ -335,14 +350,20 @@ def read_rows(directory: str, source: Source) -> pa.Table:
     BadFile
         If they cannot be taken; the message is the reason.
     """
-    path = Path(directory, source.filename)
+    found = Found(directory, source.filename)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadFile(f"it cannot be read: {error.strerror}") from None
-    if checksum(content) != source.checksum:
-        raise BadFile("it was changed while ingest was running; run ingest again")
-    table = fits_table.read(content, ())
+        content = read(found.path, MAX_BYTES)
+        if checksum(content) != source.checksum:
+            raise BadFile("it was changed while ingest was running; run ingest again")
+        return _table(fits_table.read(content, ()), source)
+    except BadFile:
+        raise
+    except Exception as error:  # whatever one file raises, the others go in
+        raise BadFile(rejected(found, error).reason) from None
+
+
+def _table(table: BinTable, source: Source) -> pa.Table:
+    """All rows of a source file."""
     rows = table.rows
     assert rows is not None
     _check_times(rows["TIME"].astype(float), source)
@@ -496,12 +517,13 @@ def _merge(tables: Sequence[pa.Table], sources: Mapping[str, Source]) -> tuple[p
 
 
 def ingest(
-    sources: Iterable[str | os.PathLike[str]],
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     lake: str | os.PathLike[str],
     *,
     jobs: int | None = None,
     cluster: str | None = None,
     dry_run: bool = False,
+    reread: bool = False,
     console: Console | None = None,
 ) -> Report:
     """
@@ -512,7 +534,7 @@ def ingest(
 
     Parameters
     ----------
-    sources : iterable of path
+    sources : path or iterable of path
         As of `discover`.
     lake : path
         The lake.
@@ -522,6 +544,8 @@ def ingest(
         Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
         Plan only: headers are read, the lake is left alone.
+    reread : bool
+        Whether files are read again that have the same size and date as when they were last read.
     console : rich.console.Console, optional
         Where to show a progress bar, if it is a terminal.
 
@@ -547,13 +571,14 @@ def ingest(
     >>> ingest([tmp / "files"], tmp / "lake", jobs=1).rows
     293
     """
-    root, sources = catalog.absolute(lake), list(sources)
-    found = discover(sources)
+    root, sources = catalog.absolute(lake), one_or_several(sources)
+    found, refused = discover(sources)
     with ExitStack() as stack:
         stack.enter_context(catalog.writing(root, dry_run))
-        pool = executor(stack, jobs, cluster, None if dry_run else root, [_top(source) for source in sources])
+        tops = [_top(source) for source in sources]
+        pool = executor(stack, jobs, cluster, None if dry_run else root, tops)
         progress = stack.enter_context(progress_bar(console))
-        report = _ingest(root, [_top(source) for source in sources], found, pool, progress, dry_run)
+        report = _ingest(root, found, refused, tops, pool, progress, dry_run, reread)
         if report.derived is not None:
             hdr3.bring_up_to_date(root, pool, report.derived)
     return report
@@ -561,20 +586,22 @@ def ingest(
 
 def _ingest(
     root: LakePath,
-    tops: Sequence[Path],
     found: Sequence[Found],
+    refused: Sequence[Rejected],
+    tops: Sequence[Path],
     pool: Callable[[int], Executor],
     progress: Progress,
     dry_run: bool,
+    reread: bool,
 ) -> Report:
     began = time.perf_counter()
     report = Report(ACA_L0.name, dry_run=dry_run, derived=None if dry_run else Report(HDR3.name))
     known = catalog.read_table(root, "source_file")
     if not dry_run:
-        known = _forget(root, _settle(root, known), tops, found)
+        known = _settle(root, _without_those_gone(root, known, tops, [*found, *(r.found for r in refused)]))
     task = progress.add_task(ACA_L0.name, total=len(found))
-    for first in range(0, len(found), BATCH_FILES):
-        batch = _Batch(root, report, known, found[first : first + BATCH_FILES])
+    for first in range(0, max(len(found), 1), BATCH_FILES):
+        batch = _Batch(root, report, known, found[first : first + BATCH_FILES], reread, refused if not first else ())
         known = batch.run(pool, lambda files: progress.advance(task, files))
     if not dry_run:
         _bring_over(root, known, pool, report, progress)
@@ -609,6 +636,24 @@ def _bring_over(
         catalog.commit(root, written | hdr3.derive_stale(root, listed, pools, report.derived), known)
 
 
+def _without_those_gone(root: LakePath, known: pa.Table, tops: Sequence[Path], found: Iterable[Found]) -> pa.Table:
+    """Known source files, but for those set aside that the folders looked through have no more."""
+    aside = pc.and_(pc.equal(known.column("product"), ACA_L0.name), pc.equal(known.column("status"), "set aside"))
+    below = [Path(escaped(top)) for top in tops if top.is_dir()]
+    here = {(f.directory, f.filename) for f in found}
+    gone = {
+        (row["directory"], row["filename"])
+        for row in known.filter(aside).select(["directory", "filename"]).to_pylist()
+        if (row["directory"], row["filename"]) not in here
+        and any(Path(row["directory"] or "").is_relative_to(top) for top in below)
+    }
+    if gone:
+        places = zip(known.column("directory").to_pylist(), known.column("filename").to_pylist(), strict=True)
+        known = known.filter(pc.invert(pc.and_(aside, pa.array([place in gone for place in places]))))
+        catalog.commit(root, {}, known)
+    return known
+
+
 def _settle(root: LakePath, known: pa.Table) -> pa.Table:
     """Known source files; of the wanted ones, those that have given way to newer ones are wanted no more."""
     settled: dict[str, Verdict] = {}
@@ -634,26 +679,20 @@ def _settle(root: LakePath, known: pa.Table) -> pa.Table:
     return known
 
 
-def _forget(root: LakePath, known: pa.Table, tops: Sequence[Path], found: Sequence[Found]) -> pa.Table:
-    """Known source files without those set aside that have gone from the folders that are looked through."""
-    here = {(f.directory, f.filename) for f in found}
-    ours = pc.and_(pc.equal(known.column("product"), ACA_L0.name), pc.equal(known.column("status"), "set aside"))
-    aside = known.filter(ours)
-    stays = [
-        (directory, filename) in here or not any(Path(directory).is_relative_to(top) for top in tops)
-        for directory, filename in zip(*(aside.column(n).to_pylist() for n in ("directory", "filename")), strict=True)
-    ]
-    if not all(stays):
-        known = pa.concat_tables([known.filter(pc.invert(ours)), aside.filter(pa.array(stays))])
-        catalog.commit(root, {}, known)
-    return known
-
-
 class _Batch:
     """Some files on their way into the lake."""
 
-    def __init__(self, root: LakePath, report: Report, known: pa.Table, found: Sequence[Found]) -> None:
+    def __init__(
+        self,
+        root: LakePath,
+        report: Report,
+        known: pa.Table,
+        found: Sequence[Found],
+        reread: bool,
+        refused: Sequence[Rejected],
+    ) -> None:
         self.root = root
+        self._reread = reread
         self.report = report
         self.known = known
         # Rows of source_file to put in the place of those of the same file; set aside files are known by their path.
@@ -662,24 +701,24 @@ class _Batch:
         self.renamed: dict[str, dict[str, Any]] = {}
         self.forgotten: set[str] = set()
         self.found = len(found)
+        named = sorted({name for f in [*found, *(r.found for r in refused)] for name in _names(f.filename)})
+        rows = _rows(self.known, named)
+        self._aside = {(r["directory"], r["filename"]): r for r in rows if r["status"] == "set aside"}
+        self._taken = {_names(r["filename"])[0]: r for r in rows if r["status"] in PLANNED}
         self.new = self._sort_out(found)
+        for r in refused:
+            self._set_aside(r.found, r.reason)
         self.known = self._known_now()
 
     def _sort_out(self, found: Sequence[Found]) -> list[Found]:
         """Those files that are not known yet; what is known of the others goes to the report."""
-        rows = _rows(self.known, sorted({name for f in found for name in _names(f.filename)}))
-        aside = {(r["directory"], r["filename"]): r for r in rows if r["status"] == "set aside"}
-        taken = {_names(r["filename"])[0]: r for r in rows if r["status"] in PLANNED}
         new: list[Found] = []
         for f in found:
-            try:
-                stat = f.path.stat()
-                f = replace(f, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
-            except OSError:
-                pass  # scan says what is wrong with it
-            seen = aside.get((f.directory, f.filename))
-            before = taken.get(_names(f.filename)[0])
-            if seen is not None and (seen["size"], seen["mtime_ns"]) == (f.size, f.mtime_ns):
+            f = looked_at(f)  # what is wrong with one that cannot be looked at is said when it is read
+            seen = self._aside.get((f.directory, f.filename))
+            before = self._taken.get(_names(f.filename)[0])
+            same = seen is not None and (seen["size"], seen["mtime_ns"]) == (f.size, f.mtime_ns) != (-1, -1)
+            if seen is not None and same and not self._reread:
                 self.report.set_aside[f.filename] = seen["reason"]
             elif before is None or (before["status"] == "incomplete" and self._checksum(f) == before["checksum"]):
                 new.append(f)
@@ -692,26 +731,34 @@ class _Batch:
 
     def _takes_its_place(self, f: Found, before: dict[str, Any]) -> bool:
         """Whether a file is that one of another name which is known and has gone, or is not gzipped as this one is."""
-        old = Path(before["directory"] or "", before["filename"])
-        if not old.exists():
-            return True
+        old = Found(before["directory"] or "", before["filename"])
+        try:
+            if not old.path.exists():
+                return True
+        except OSError:  # one that cannot be looked at has not gone
+            return False
         content = self._content(f) if f.filename.endswith(".gz") else None
-        return content is not None and content == self._content(Found(str(old.parent), old.name))
+        return content is not None and content == self._content(old)
 
     def _again(self, f: Found, before: dict[str, Any], seen: dict[str, Any] | None) -> None:
         """A file of a name that is known."""
-        place = {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
+        where = {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
         same_name = f.filename == before["filename"]
-        if seen is not None or not (same_name and all(before[name] == value for name, value in place.items())):
+        unmoved = same_name and all(before[name] == value for name, value in where.items())
+        if self._reread or seen is not None or not unmoved:
+            try:
+                content = read(f.path, MAX_BYTES)
+            except (OSError, BadFile) as error:
+                r = _rejected(f, error)
+                self._set_aside(r.found, r.reason)
+                return
             old = Found(before["directory"] or "", before["filename"])
-            if same_name and self._checksum(f) == before["checksum"]:
+            if same_name and checksum(content) == before["checksum"]:
                 if f.directory == old.directory or not old.path.exists():
-                    self._change(before | place)
-            else:
-                content = self._content(f)
-                if same_name or content is None or content != self._content(old):
-                    self._set_aside(f, f"a file {before['filename']} with other content is in the lake")
-                    return
+                    self._change(before | where)
+            elif same_name or self._content(f) is None or self._content(f) != self._content(old):
+                self._set_aside(f, f"a file {before['filename']} with other content is in the lake")
+                return
         if before["status"] == "refused":
             self.report.set_aside[f.filename] = before["reason"]
         else:
@@ -720,22 +767,27 @@ class _Batch:
     @staticmethod
     def _checksum(f: Found) -> str | None:
         try:
-            return checksum(f.path.read_bytes())
-        except OSError:
+            return checksum(read(f.path, MAX_BYTES))
+        except (OSError, BadFile):
             return None
 
     @staticmethod
     def _content(f: Found) -> bytes | None:
         try:
-            return decompress(f.path.read_bytes())
+            return decompress(read(f.path, MAX_BYTES))
         except (OSError, BadFile):
             return None
 
     def _set_aside(self, f: Found, reason: str) -> None:
+        reason = storable(reason)
+        if reason.startswith(CANNOT_BE_READ):
+            f = Found(f.directory, f.filename)
         self.report.set_aside[f.filename] = reason
         row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
         row |= {"product": "aca_l0", "filename": f.filename, "status": "set aside", "reason": reason}
-        self._change(row | {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns})
+        row |= {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
+        if row != self._aside.get((f.directory, f.filename)):
+            self._change(row)
 
     def _change(self, row: dict[str, Any]) -> None:
         directory = row["directory"] if row["status"] == "set aside" else ""

@@ -15,6 +15,7 @@ def ingest(
     *,
     jobs: int | None = None,
     dry_run: bool = False,
+    reread: bool = False,
     console: Console | None = None,
 ) -> Report:
     """
@@ -24,7 +25,7 @@ def ingest(
     ----------
     source : path
         A ``$SKA`` root, the folder ``acq_stats``, or the HDF5 file.
-    lake, jobs, dry_run, console
+    lake, jobs, dry_run, reread, console
         As of `mica_lake.ingest.stat_table.ingest`.
 
     Returns
@@ -47,4 +48,4 @@ def ingest(
     >>> report.taken, report.rows
     (['acq_stats/acq_stats.h5'], 32)
     """
-    return stat_table.ingest(ACQ_STATS, source, lake, jobs=jobs, dry_run=dry_run, console=console)
+    return stat_table.ingest(ACQ_STATS, source, lake, jobs=jobs, dry_run=dry_run, reread=reread, console=console)

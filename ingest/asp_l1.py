@@ -38,15 +38,22 @@ from mica_lake.ingest.source_files import (
     archive_folder,
     derived_from,
     found_in,
+    leads_nowhere,
     partitions,
-    unreadable,
+    place,
+    rejected,
 )
+from mica_lake.on_disk import read as read_file
+from mica_lake.on_disk import unescaped
 from mica_lake.partition_file import checksum, read_partition
 from mica_lake.s3 import LakePath
 from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_L1_PROC, ASP_SOL, Table
 from mica_lake.times import day_start, utc_day
 
-NAME = re.compile(r"(?P<interval>pcad[a-z]?\d{8,10}N\d{3})_[a-z0-9]+\.fits(\.gz)?", re.ASCII)
+# Of an aspect interval, or of a whole OBI (CONTENT ASPSOLOBI), which has no interval.
+NAME = re.compile(
+    r"((?P<interval>pcad[a-z]?\d{8,10}N\d{3})|pcad[a-z]?\d{1,5}_\d{3}N\d{3})_[a-z0-9]+\.fits(\.gz)?", re.ASCII
+)
 SOLUTION, QUALITY, CENTROIDS, CALIBRATION = "ASPSOL", "ASPQUAL", "ACACENT", "ACACAL"
 # A solution is no better than the quality samples this long before and after it: their spacing.
 QUALITY_SPACING = 1.025
@@ -77,19 +84,33 @@ def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
     list of Rejected
         What is wrong with the database, links and folders.
     """
-    revisions, rejected = revision_folders.discover(top)
+    revisions, refused = revision_folders.discover(top)
+    listed = revision_folders.listed_in(top)
     found = []
     for revision in revisions:
-        names = sorted(name for name in os.listdir(revision.directory) if NAME.fullmatch(name))  # noqa: PTH208 - faster
+        folder = unescaped(revision.directory)
+        try:
+            ours = revision_folders.names_in(revision, listed, _of_asp_l1)
+        except OSError as error:
+            reason = leads_nowhere(folder) or rejected(place(folder), error).reason
+            refused.append(Rejected(place(folder), reason))
+            continue
+        names = [name for name in ours if NAME.fullmatch(name)]
+        for name in (name for name in ours if name not in names):
+            reason = "its name is not pcad[f]<seconds or obsid_obi>N<revision>_<kind>.fits[.gz]"
+            refused.append(Rejected(found_in(folder, name), reason))
         for name in [name for name in names if f"{name}.gz" in names]:
             names.remove(name)
             # Without size and date, so that it is looked at again when the other has gone.
-            rejected.append(Rejected(Found(revision.directory, name), "it is there gzipped, too"))
-        found += [found_in(revision.directory, name) for name in names]
+            refused.append(Rejected(place(Path(folder, name)), "it is there gzipped, too"))
+        found += [found_in(folder, name) for name in names]
         if not names:
-            folder = Path(revision.directory)
-            rejected.append(Rejected(Found(str(folder.parent), folder.name), "it has no aspect products"))
-    return revisions, found, rejected
+            refused.append(Rejected(place(folder), "it has no aspect products"))
+    return revisions, found, refused
+
+
+def _of_asp_l1(name: str) -> bool:
+    return name.startswith("pcad") or name.endswith((".fits", ".fits.gz"))
 
 
 def describe(found: Found, content: bytes) -> dict[str, Any]:
@@ -276,12 +297,10 @@ def status_of(times: NDArray[np.float64], sampled: NDArray[np.float64], status: 
 
 def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
     try:
-        content = found.path.read_bytes()
+        content = read_file(found.path, LARGEST)
         row = describe(found, content)
-    except BadFile as error:
-        return Rejected(found, str(error))
-    except OSError as error:
-        return unreadable(found, error)
+    except Exception as error:  # whatever one file raises, the others go in
+        return rejected(found, error)
     row["checksum"] = checksum(content)
     facts = {name: row[name] for name in ("tstart", "tstop", "rows")}
     facts["revision"] = int(Path(found.directory).name.partition("_v")[2])
@@ -377,7 +396,7 @@ def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
     before = job.table.schema.empty_table()
     if job.existing is not None:
         before = read_partition(job.root / job.existing, schema=job.table.schema)
-    parts, rejected, done = [], [], []
+    parts, refused, done = [], [], []
     for product in job.products:
         # What the lake has of this very file.
         kept = before.slice(0, 0) if product.fresh else _of(before, product)
@@ -385,29 +404,29 @@ def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
         if product.quality is not None and product.quality_checksum is not None:
             try:
                 samples = quality(_read(product.quality, product.quality_checksum))
-            except (OSError, BadFile) as error:
+            except Exception as error:  # whatever one file raises, the others go in
                 if len(kept):
                     parts.append(kept)
                     done.append(product)
                     continue
-                rejected.append(Rejected(product.quality, str(error)))
+                refused.append(rejected(product.quality, error))
                 product = replace(product, quality=None, quality_checksum=None)
         try:
             part = _rows(job.table, product, samples)
             times = part.column("time")
             parts.append(part.filter(pc.and_(pc.greater_equal(times, start), pc.less(times, stop))))
-        except (OSError, BadFile) as error:
-            if product.fresh:
+        except Exception as error:
+            if product.fresh and isinstance(error, OSError | BadFile):
                 raise BadFile(f"{product.found.path} was changed while ingest was running; run it again") from error
             if not len(kept):
-                rejected.append(Rejected(product.found, str(error)))
+                refused.append(rejected(product.found, error))
                 continue
             parts.append(kept)
         done.append(product)
     rows = pa.concat_tables(parts) if parts else before.slice(0, 0)
     facts = replace(job, products=tuple(done)).derived_from
     # A day without rows, at the edge of a header's interval, is kept as it is made: so it is not looked at every time.
-    return catalog.pin(job.root, job.table, Key(job.day), rows, [], facts), rejected
+    return catalog.pin(job.root, job.table, Key(job.day), rows, [], facts), refused
 
 
 def _of(rows: pa.Table, product: Product) -> pa.Table:
@@ -449,7 +468,7 @@ def _rows(table: Table, product: Product, samples: tuple[NDArray[np.float64], ND
 
 
 def _read(found: Found, digest: str) -> bytes:
-    content = found.path.read_bytes()
+    content = read_file(found.path, LARGEST)
     if checksum(content) != digest:
         raise BadFile("its rows are to be read again, but it is another file now")
     return decompress(content)
@@ -462,6 +481,7 @@ def ingest(
     jobs: int | None = None,
     cluster: str | None = None,
     dry_run: bool = False,
+    reread: bool = False,
     console: Console | None = None,
 ) -> Report:
     """
@@ -479,6 +499,8 @@ def ingest(
         Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
         Plan only: files are read, the lake is left alone.
+    reread : bool
+        Whether files are read again that have the same size and date as when they were last read.
     console : rich.console.Console, optional
         Where to show a progress bar, if it is a terminal.
 
@@ -510,14 +532,14 @@ def ingest(
         stack.enter_context(catalog.writing(root, dry_run))
         pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
         progress = stack.enter_context(progress_bar(console))
-        files = SourceFiles(root, ASP_L1_FILE.name, top, report)
+        files = SourceFiles(root, ASP_L1_FILE.name, top, report, reread)
         here = partitions(root, [ASP_L1_FILE.name, ASP_L1_PROC.name, ASP_SOL.name, ACA_CENT.name])
         index = {Found(row["directory"], row["filename"]).name: row for row in _known(root, here)}
         files.adopt(index.values())
-        revisions, found, rejected = discover(top)
+        revisions, found, refused = discover(top)
         new = files.sort_out(found, index)
         proc = asp_l1_proc.read(top)
-        files.note([*rejected, proc] if isinstance(proc, Rejected) else rejected)
+        files.note([*refused, proc] if isinstance(proc, Rejected) else refused)
         task = progress.add_task(ASP_L1_FILE.name, total=len(new))
         for result in pools(len(new)).map(_judge, new, chunksize=4):
             if isinstance(result, Rejected):
@@ -571,9 +593,9 @@ def _build(
         products = _products(files, index, of_folder)
         jobs = list(_stale_days(root, days, products))
         lost: list[Rejected] = []
-        for job, (made, rejected) in zip(jobs, pools(2 * len(jobs)).map(build_day, jobs), strict=True):
+        for job, (made, refused) in zip(jobs, pools(2 * len(jobs)).map(build_day, jobs), strict=True):
             written[job.table.name, Key(job.day)] = days[job.table.name, Key(job.day).day_number] = made
-            lost += rejected
+            lost += refused
         for r in lost:
             files.lose(r)
         # The other days of a file that is lost are not what they should be any more.

@@ -4,7 +4,6 @@ The aspect processing table: from ``processing_asp_l1.db3`` to table `asp_l1_pro
 It says which revision of an observation's aspect products is released, and which processing made them.
 """
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import pyarrow as pa
 
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
-from mica_lake.ingest.source_files import Found, Rejected, derived_from, partitions, read_database
+from mica_lake.errors import BadFile
+from mica_lake.ingest.source_files import Rejected, derived_from, partitions, place, read_database
 from mica_lake.partition_file import read_partition
 from mica_lake.s3 import LakePath
 from mica_lake.tables import ASP_L1_FILE, ASP_L1_PROC
@@ -40,11 +40,11 @@ def read(top: Path) -> pa.Table | Rejected | None:
         Rows of `asp_l1_proc`, by observation and revision; the reason if the database is damaged; None if there is
         none.
     """
-    path = top / DATABASE
-    if not path.exists():
-        return None
     query = "SELECT obsid, obi, revision, isdefault, aspect_1_id, ap_date, obspar_version FROM aspect_1_proc"
     try:
+        listed = read_database(top / DATABASE, query)
+        if listed is None:
+            return None
         rows = [
             {
                 "obsid": int(obsid),
@@ -56,12 +56,12 @@ def read(top: Path) -> pa.Table | Rejected | None:
                 "obspar_version": None if obspar_version is None else int(obspar_version),
                 "time": _time(ap_date),
             }
-            for obsid, obi, revision, isdefault, aspect_1_id, ap_date, obspar_version in read_database(path, query)
+            for obsid, obi, revision, isdefault, aspect_1_id, ap_date, obspar_version in listed
         ]
         rows.sort(key=lambda row: (row["obsid"], row["revision"], row["aspect_1_id"]))
         return pa.Table.from_pylist(rows, schema=ASP_L1_PROC.schema)
-    except (sqlite3.Error, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
-        return Rejected(Found(str(top), DATABASE), f"{error}; what the lake has of it stays")
+    except (BadFile, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+        return Rejected(place(top / DATABASE), f"{error}; what the lake has of it stays")
 
 
 def _time(ap_date: object) -> float | None:

@@ -6,6 +6,7 @@ The files are read here by other means than ingest reads them (astropy, csv, jso
 
 import csv
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -25,10 +26,11 @@ from numpy.typing import NDArray
 
 from mica_lake.catalog import EPOCH, Key, path_of
 from mica_lake.errors import BadFile
-from mica_lake.gunzip import decompress
+from mica_lake.gunzip import MAX_BYTES, decompress
 from mica_lake.ingest import aca_l0, asp_l1, asp_l1_proc, dark_cal, hdr3, obspar, stat_table, vv
 from mica_lake.ingest.revision_folders import Revision
-from mica_lake.ingest.source_files import Found, archive_folder, partitions
+from mica_lake.ingest.source_files import Found, archive_folder, partitions, place, rejected
+from mica_lake.on_disk import one_or_several, read
 from mica_lake.partition_file import checksum, read_partition
 from mica_lake.s3 import LakePath
 from mica_lake.tables import (
@@ -59,6 +61,11 @@ from mica_lake.verify import Finding, Verified, chosen, ingesting, read_state, r
 _MARGIN = 10.0
 # Readouts that files share may be as far apart as a chain of some files makes them; the next one is 1.025 s away.
 _SHARED = 5 * SAME_READOUT
+_LARGEST = {
+    ACA_L0.name: MAX_BYTES, DARK_CAL.name: dark_cal.LARGEST, OBSPAR.name: obspar.LARGEST,
+    ASP_L1_FILE.name: asp_l1.LARGEST, ACQ_STATS.name: stat_table.LARGEST, GUIDE_STATS.name: stat_table.LARGEST,
+    VV_REPORT.name: vv.LARGEST, VV_RMS.name: stat_table.LARGEST,
+}  # fmt: skip
 _COMPARED = ("current", "incomplete", "wanted")
 _Row = Mapping[str, Any]
 
@@ -122,7 +129,7 @@ def stale(root: LakePath) -> list[Finding]:
 
 
 def compare(
-    sources: Sequence[Path],
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     root: LakePath,
     verified: Verified,
     *,
@@ -136,7 +143,7 @@ def compare(
 
     Parameters
     ----------
-    sources : sequence of Path
+    sources : path or iterable of path
         ``$SKA`` roots, folders of a product, or files.
     root : Path or S3Path
         The lake.
@@ -172,7 +179,7 @@ def compare(
     index = {(row["table_name"], row["slot"], row["day_number"]): row for row in state.partition.values()}
     of_reports = _of_reports(root, index.values())
     jobs: list[_Job] = []
-    for source in sources:
+    for source in one_or_several(sources):
         files = list(_files(source))
         if not files:
             raise FileNotFoundError(f"{source}: there is no source file of any product")
@@ -205,7 +212,8 @@ def compare(
             latest.partition.get(path, {}).get("path") != version for path, version in paths.items()
         ):
             continue
-        mend = ingesting(root, TABLES[job.table], state.source_file, [job.found.directory])
+        # Its size and date may be as they were.
+        mend = ingesting(root, TABLES[job.table], state.source_file, [job.found.directory], reread=not of_rows)
         if of_rows:
             mend = f"{removing(root / path for pair in paths.items() for path in pair)}; {reindexing(root)}; {mend}"
         verified.findings.append(Finding(job.table, str(job.found.path), reason, mend))
@@ -256,7 +264,8 @@ def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
         except FileNotFoundError:
             return ()
 
-    for found in below("aca0", lambda _: aca_l0.discover([source])) if source.is_dir() else aca_l0.discover([source]):
+    of_l0 = below("aca0", lambda _: aca_l0.discover(source)[0]) if source.is_dir() else aca_l0.discover(source)[0]
+    for found in of_l0:
         if aca_l0.NAME.fullmatch(found.filename):
             yield ACA_L0.name, found, None
     for found in below("aca_dark", lambda top: dark_cal.discover(top)[0]):
@@ -268,7 +277,7 @@ def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
             yield table.name, found, of_folder[found.directory]
     for found in below("vv", lambda top: vv.discover(top)[0]):
         yield VV_REPORT.name, found, None
-    for found in below("vv", lambda top: [Found(str(top), vv.TABLE)] if (top / vv.TABLE).exists() else []):
+    for found in below("vv", lambda top: [place(top / vv.TABLE)] if os.path.lexists(top / vv.TABLE) else []):
         yield VV_RMS.name, found, None
     for table in (ACQ_STATS, GUIDE_STATS):
         try:
@@ -276,7 +285,7 @@ def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
         except FileNotFoundError:
             continue
         if path.name == f"{table.name}.h5":
-            yield table.name, Found(str(path.parent), path.name), None
+            yield table.name, place(path), None
 
 
 def _of_reports(root: LakePath, partitions: Iterable[_Row]) -> dict[str, _Row]:
@@ -332,9 +341,9 @@ def _partitions(
 def _compare(root: LakePath, job: _Job) -> tuple[str, bool]:
     """How a file differs from its rows in the lake; and whether it is the rows that are wrong."""
     try:
-        content = job.found.path.read_bytes()
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}", False
+        content = read(job.found.path, _LARGEST[job.table])
+    except (OSError, BadFile) as error:
+        return rejected(job.found, error).reason, False
     # A file that is there gzipped and not is one file.
     if checksum(content) != job.known["checksum"] and job.found.filename == job.known["filename"]:
         return "it is not what was taken into the lake: it was changed since", False
@@ -348,6 +357,8 @@ def _compare(root: LakePath, job: _Job) -> tuple[str, bool]:
         return str(error), False
     except (pa.ArrowException, OSError, LookupError) as error:
         return f"its rows in the lake cannot be read: {error}", True
+    except Exception as error:  # whatever one file raises, the others are compared
+        return rejected(job.found, error).reason, False
 
 
 @lru_cache(maxsize=4)
@@ -594,7 +605,7 @@ def _status(job: _Job, folder: Sequence[_Row], row: _Row, times: NDArray[Any]) -
     if not quality:
         return np.full(len(times), None)
     try:
-        content = Path(job.found.directory, quality[0]["filename"]).read_bytes()
+        content = read(Found(job.found.directory, quality[0]["filename"]).path, asp_l1.LARGEST)
     except OSError as error:
         raise BadFile(f"{quality[0]['filename']}, which has its status, cannot be read: {error.strerror}") from None
     _, columns = _table(content)
@@ -616,7 +627,7 @@ def _hdf5(content: bytes, table: str) -> NDArray[Any]:
     import h5py
 
     with h5py.File(BytesIO(content), "r") as file:
-        rows: NDArray[Any] = file[stat_table.NODES[table]][()]
+        rows: NDArray[Any] = stat_table.node_of(file, table)[()]
     return rows
 
 

@@ -29,6 +29,7 @@ from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
 from mica_lake.errors import BadFile
 from mica_lake.gunzip import decompress
+from mica_lake.ingest import fits_table
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
@@ -38,11 +39,16 @@ from mica_lake.ingest.source_files import (
     Taken,
     archive_folder,
     derived_from,
+    entries_of,
     found_in,
+    is_folder,
+    leads_nowhere,
     partitions,
-    unreadable,
+    place,
+    rejected,
 )
 from mica_lake.ingest.wide import table_of, widest
+from mica_lake.on_disk import read as read_file
 from mica_lake.partition_file import checksum, read_partition
 from mica_lake.s3 import LakePath
 from mica_lake.tables import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
@@ -51,6 +57,8 @@ from mica_lake.times import cxcsec, utc
 NAME = re.compile(r"\d{7}", re.ASCII)
 SIDE = 1024
 LARGEST = 1 << 26
+# Properties are some 20, in 1 kB; each that is one value is a column of `dark_cal`.
+LARGEST_PROPERTIES, MOST_PROPERTIES = 1 << 20, 1000
 _IMAGE, _PROPERTIES = "image.fits", "properties.json"
 # Close enough that a query finds a level of each calibration a little below any threshold; see sql/dark_cal.sql.
 GRID = np.exp2(np.arange(-80, 161) / 8).astype(np.float32)
@@ -71,21 +79,39 @@ def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
     list of Found
         ``image.fits`` and ``properties.json`` of each calibration that has both.
     list of Rejected
-        Calibrations that lack one.
+        Calibrations that lack one, and folders that look like one and are not named like one.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be looked into.
     """
-    found, rejected = [], []
-    for folder in sorted(entry for entry in top.iterdir() if NAME.fullmatch(entry.name) and entry.is_dir()):
+    found, refused = [], []
+    seen: dict[str, str] = {}
+    for entry in entries_of(top):
+        named = NAME.fullmatch(entry.name)
+        if not is_folder(entry):
+            if named:
+                refused.append(Rejected(place(entry.path), leads_nowhere(entry.path) or "it should be a folder"))
+            continue
         try:
-            names = os.listdir(folder)  # noqa: PTH208 - faster
+            names = {below.name for below in entries_of(entry)}
         except OSError as error:
-            rejected.append(Rejected(Found(str(top), folder.name), f"it cannot be read: {error.strerror}"))
+            refused.append(rejected(place(entry.path), error))
             continue
         missing = [name for name in (_IMAGE, _PROPERTIES) if name not in names]
-        if missing:
-            rejected.append(Rejected(Found(str(top), folder.name), f"it has no {' and no '.join(missing)}"))
+        first = seen.setdefault(os.path.realpath(entry.path), entry.name)
+        if not named:
+            if len(missing) < 2 and first == entry.name:
+                reason = f"it has {' and '.join(sorted({_IMAGE, _PROPERTIES} & names))}, but its name is not YYYYDOY"
+                refused.append(Rejected(place(entry.path), reason))
+        elif first != entry.name and NAME.fullmatch(first):
+            refused.append(Rejected(place(entry.path), f"it leads to the folder {first}"))
+        elif missing:
+            refused.append(Rejected(place(entry.path), f"it has no {' and no '.join(missing)}"))
         else:
-            found += [found_in(folder, name) for name in (_PROPERTIES, _IMAGE)]
-    return found, rejected
+            found += [found_in(entry.path, name) for name in (_PROPERTIES, _IMAGE)]
+    return sorted(found, key=lambda f: (f.directory, f.filename == _IMAGE)), refused
 
 
 def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
@@ -118,6 +144,8 @@ def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
         raise BadFile(f"it is no JSON: {error}") from None
     if not isinstance(properties, dict):
         raise BadFile(f"it holds {type(properties).__name__}, not an object with properties")
+    if len(properties) > MOST_PROPERTIES:
+        raise BadFile(f"it has more than {MOST_PROPERTIES} properties")
     try:
         cxcsec(f"{dark_id[:4]}:{dark_id[4:]}")
     except ValueError as error:
@@ -206,6 +234,7 @@ def read_image(content: bytes) -> NDArray[np.float32]:
         content = decompress(content, LARGEST)
         if not content.startswith(b"SIMPLE  ="):
             raise BadFile("it is no FITS image")
+        fits_table.header_end(content)
         # Looked at first, as astropy makes room for whatever is announced.
         announced = fits.Header.fromstring(content[: 36 * 2880])
         axes = [announced[f"NAXIS{n}"] for n in range(min(announced["NAXIS"], 9), 0, -1)]
@@ -226,17 +255,15 @@ def read_image(content: bytes) -> NDArray[np.float32]:
 
 def _judge(found: Found) -> Taken | Rejected:
     try:
-        content = found.path.read_bytes()
+        content = read_file(found.path, LARGEST if found.filename == _IMAGE else LARGEST_PROPERTIES)
         if found.filename == _IMAGE:
             read_image(content)
             return Taken(found, checksum(content), {"rows": SIDE * SIDE})
         dark_id = Path(found.directory).name
         start = start_of(read_properties(content, dark_id), dark_id)
         return Taken(found, checksum(content), {"tstart": start, "rows": 1})
-    except BadFile as error:
-        return Rejected(found, str(error))
-    except OSError as error:
-        return unreadable(found, error)
+    except Exception as error:  # whatever one file raises, the others go in
+        return rejected(found, error)
 
 
 @dataclass(frozen=True)
@@ -252,7 +279,7 @@ class ImageJob:
         The calibration.
     time : float
         Its start, CXC seconds.
-    path : Path
+    found : Found
         Its file.
     checksum : str
         SHA-256 of the file.
@@ -265,7 +292,7 @@ class ImageJob:
     root: LakePath
     dark_id: str
     time: float
-    path: Path
+    found: Found
     checksum: str
     derived_from: str
     existing: Path | None = None
@@ -286,13 +313,13 @@ def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
         Its row in the catalog; or the file, if it is not what it was when it was looked at.
     """
     try:
-        content = job.path.read_bytes()
+        content = read_file(job.found.path, LARGEST)
         if checksum(content) != job.checksum:
             raise BadFile("its rows are to be read again, but it is another file now")
         values = read_image(content).ravel()
-    except (OSError, BadFile) as error:
+    except Exception as error:  # whatever one file raises, the others go in
         if job.existing is None:
-            return Rejected(Found(str(job.path.parent), _IMAGE), str(error))
+            return rejected(job.found, error)
         values = read_partition(job.existing, columns=["value"]).column("value").to_numpy()
     axis = np.arange(-SIDE // 2, SIDE // 2, dtype=np.int16)
     rows = pa.Table.from_arrays(
@@ -344,6 +371,7 @@ def ingest(
     jobs: int | None = None,
     cluster: str | None = None,
     dry_run: bool = False,
+    reread: bool = False,
     console: Console | None = None,
 ) -> Report:
     """
@@ -361,6 +389,8 @@ def ingest(
         Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
         Plan only: files are read, the lake is left alone.
+    reread : bool
+        Whether files are read again that have the same size and date as when they were last read.
     console : rich.console.Console, optional
         Where to show a progress bar, if it is a terminal.
 
@@ -391,9 +421,9 @@ def ingest(
         stack.enter_context(catalog.writing(root, dry_run))
         pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
         progress = stack.enter_context(progress_bar(console))
-        files = SourceFiles(root, DARK_CAL.name, top, report)
+        files = SourceFiles(root, DARK_CAL.name, top, report, reread)
         here = partitions(root, [DARK_CAL.name, DARK_CAL_IMAGE.name, DARK_CAL_DISTRIBUTION.name])
-        found, rejected = discover(top)
+        found, refused = discover(top)
         files.adopt(_adopted(root, here))
         new = files.sort_out(found, _present(root, here))
         task = progress.add_task(DARK_CAL.name, total=len(new))
@@ -401,8 +431,8 @@ def ingest(
         for result in pools(len(new)).map(_judge, new):
             judged.append(result)
             progress.advance(task)
-        files.note([*rejected, *_whole(judged, files)])
-        _withdraw(files, top, {Path(f.directory).name for f in found}, {r.found.filename for r in rejected})
+        files.note([*refused, *_whole(judged, files)])
+        _withdraw(files, top, {Path(f.directory).name for f in found}, {r.found.filename for r in refused})
         if not dry_run:
             written = _build(root, files, here, pools(len(new)))
             files.commit(root, written)
@@ -471,10 +501,10 @@ def _build(
         facts = derived_from([dark_id, properties["tstart"], image["checksum"]])
         known = here.get((DARK_CAL_IMAGE.name, _image_key(dark_id).day_number))
         if known is None or known["derived_from"] != facts:
-            path = Path(image["directory"], _IMAGE)
+            found = Found(image["directory"], _IMAGE)
             same = known is not None and f"{dark_id}/{_IMAGE}" not in files.fresh
             existing = root / known["path"] if known is not None and same else None
-            jobs.append(ImageJob(root, dark_id, properties["tstart"], path, image["checksum"], facts, existing))
+            jobs.append(ImageJob(root, dark_id, properties["tstart"], found, image["checksum"], facts, existing))
     for job, row in zip(jobs, pool.map(build_image, jobs), strict=True):
         if isinstance(row, Rejected):
             files.lose(row)
@@ -493,12 +523,12 @@ def _build(
             texts[dark_id] = so_far[dark_id]["properties"]
             continue
         try:
-            content = Path(row["directory"], _PROPERTIES).read_bytes()
+            content = read_file(Found(row["directory"], _PROPERTIES).path, LARGEST_PROPERTIES)
             if checksum(content) != row["checksum"]:
                 raise BadFile("it is to be read again, but it is another file now")
             texts[dark_id] = _text(content)
-        except (OSError, BadFile) as error:
-            files.lose(Rejected(Found(row["directory"], _PROPERTIES), str(error)))
+        except Exception as error:  # whatever one file raises, the others go in
+            files.lose(rejected(Found(row["directory"], _PROPERTIES), error))
     listed = [(dark_id, files.rows[f"{dark_id}/{_PROPERTIES}"]) for dark_id in sorted(texts)]
     images = {dark_id: files.rows[f"{dark_id}/{_IMAGE}"]["checksum"] for dark_id, _ in listed}
     facts = derived_from([[dark_id, row["checksum"], images[dark_id], row["directory"]] for dark_id, row in listed])

@@ -15,6 +15,7 @@ from mica_lake.errors import LakeError, said_of
 from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar, vv
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
+from mica_lake.on_disk import one_or_several
 from mica_lake.output import escape
 
 #: Product -> its ingest from a $SKA root or from its folder.
@@ -50,12 +51,13 @@ FAILED = 1
 
 
 def ingest(
-    sources: Iterable[str | os.PathLike[str]],
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     lake: str | os.PathLike[str],
     *,
     jobs: int | None = None,
     cluster: str | None = None,
     dry_run: bool = False,
+    reread: bool = False,
     console: Console,
 ) -> int:
     """
@@ -65,7 +67,7 @@ def ingest(
 
     Parameters
     ----------
-    sources : iterable of path
+    sources : path or iterable of path
         ``$SKA`` roots.
     lake : path
         The lake.
@@ -75,6 +77,8 @@ def ingest(
         Address of a Dask scheduler: its workers do the work of the products in `ON_A_CLUSTER`.
     dry_run : bool
         Plan only.
+    reread : bool
+        Whether files are read again that have the same size and date as when they were last read.
     console : rich.console.Console
         Where to tell about it.
 
@@ -107,19 +111,21 @@ def ingest(
         rest = (f"{report.bytes_out / 1e6:,.1f}", f"{report.seconds:,.1f}")
         table.add_row(report.product, *(f"{count:,}" for count in counts), *rest)
 
-    for source in map(Path, sources):
+    for source in one_or_several(sources):
         if not (source / "data" / "mica" / "archive").is_dir():
             raise FileNotFoundError(f"{source} is no $SKA root: it has no data/mica/archive")
         for name, one in {"aca_l0": _aca_l0, **PRODUCTS}.items():
-            if not (source / _FOLDERS[name]).is_dir():
+            if not os.path.lexists(source / _FOLDERS[name]):
                 table.add_row(name, "not there")
                 continue
             try:
                 where = {"cluster": cluster} if name in ON_A_CLUSTER else {}
-                report = one(source, lake, jobs=jobs, dry_run=dry_run, console=console, **where)
-            except (LakeError, ValueError, OSError, ImportError, BrokenExecutor) as error:
+                report = one(source, lake, jobs=jobs, dry_run=dry_run, reread=reread, console=console, **where)
+            except Exception as error:  # whatever stops one product, the others are taken
                 table.add_row(name, "failed, see below")
-                failures.append(f"{name}: {said_of(error)}")
+                expected = isinstance(error, LakeError | ValueError | OSError | ImportError | BrokenExecutor)
+                kind = "" if expected else f"{type(error).__name__}: "
+                failures.append(f"{name}: {kind}{said_of(error)}")
             else:
                 reports.append(report)
                 line(report)

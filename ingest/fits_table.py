@@ -14,7 +14,10 @@ from mica_lake.errors import BadFile
 from mica_lake.gunzip import MAX_BYTES, decompress
 
 _BLOCK = 2880
+# Of the first two headers together, where only they are read; and of each. Those of the archive have 10 blocks.
 _HEADER_BYTES = 40 * _BLOCK
+# Rows, columns or bytes that no file has; astropy reads numbers of any size.
+_MOST = 1 << 40
 _END = b"END" + b" " * 77
 _OF_COLUMNS = np.array([b"TTYPE", b"TFORM", b"TDIM", b"TZERO", b"TSCAL"])
 _OF_TABLE = (b"TFIELDS", b"NAXIS1", b"NAXIS2")
@@ -174,10 +177,10 @@ def count_in(header: fits.Header, keyword: str) -> int:
     Raises
     ------
     BadFile
-        If there is no such number, or it is not whole or negative.
+        If there is no such number, or it is not whole, negative, or beyond any file.
     """
     value = header.get(keyword)
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= _MOST:
         raise BadFile(f"its header is damaged ({keyword} is {value!r})")
     return value
 
@@ -204,27 +207,29 @@ def check_whole(data: bytes, header: fits.Header) -> None:
         raise BadFile(f"it is truncated: {count} rows of {width} bytes are announced, {there} bytes are there")
 
 
-def _table_header(data: bytes) -> tuple[int, int]:
-    """Where the header of the first table starts and stops."""
-    if not data.startswith(b"SIMPLE  ="):
-        raise BadFile("it is no FITS file")
-    start = _header_end(data, 0)
-    if data[start : start + 20] != b"XTENSION= 'BINTABLE'":
-        raise BadFile("its first extension is no binary table")
-    return start, _header_end(data, start)
+def header_end(data: bytes, start: int = 0) -> int:
+    """
+    Where a header ends.
 
+    Parameters
+    ----------
+    data : bytes
+        The file, not gzipped.
+    start : int
+        Where it begins.
 
-def _text(cards: NDArray[np.bytes_]) -> bytes:
-    return b"".join(card.ljust(80) for card in cards.tolist())
+    Returns
+    -------
+    int
+        Its end, in whole blocks of 2880 bytes.
 
-
-def _header_end(data: bytes, start: int) -> int:
-    """Where the header that begins at `start` ends, in whole blocks."""
-    position = start
-    while position + 80 <= len(data):
-        position = data.find(_END, position)
-        if position < 0:
-            break
+    Raises
+    ------
+    BadFile
+        If it has no end within 40 blocks.
+    """
+    position, last = start, min(len(data), start + _HEADER_BYTES)
+    while (position := data.find(_END, position, last)) >= 0:
         if (position - start) % 80 == 0:
             stop = start + -(-(position + 80 - start) // _BLOCK) * _BLOCK
             if stop <= len(data):
@@ -232,6 +237,20 @@ def _header_end(data: bytes, start: int) -> int:
             break
         position += 1
     raise BadFile("its header has no end")
+
+
+def _table_header(data: bytes) -> tuple[int, int]:
+    """Where the header of the first table starts and stops."""
+    if not data.startswith(b"SIMPLE  ="):
+        raise BadFile("it is no FITS file")
+    start = header_end(data, 0)
+    if data[start : start + 20] != b"XTENSION= 'BINTABLE'":
+        raise BadFile("its first extension is no binary table")
+    return start, header_end(data, start)
+
+
+def _text(cards: NDArray[np.bytes_]) -> bytes:
+    return b"".join(card.ljust(80) for card in cards.tolist())
 
 
 @lru_cache(maxsize=256)

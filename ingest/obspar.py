@@ -38,16 +38,22 @@ from mica_lake.ingest.source_files import (
     archive_folder,
     derived_from,
     found_in,
+    leads_nowhere,
     partitions,
-    unreadable,
+    place,
+    rejected,
 )
 from mica_lake.ingest.wide import table_of, widest
+from mica_lake.on_disk import read as read_file
+from mica_lake.on_disk import unescaped
 from mica_lake.partition_file import checksum, read_partition
 from mica_lake.s3 import LakePath
 from mica_lake.tables import OBSPAR, OBSPAR_KV
 from mica_lake.times import utc_day
 
 NAME = re.compile(r"axaff(\d{5})_(?P<obi>\d{3})N(?P<number>\d{3})_obs0a\.par(\.gz)?", re.ASCII)
+# An obspar has some 300 parameters in 30 kB; each is a column of `obspar`.
+LARGEST, MOST_PARAMETERS = 1 << 22, 2000
 TYPES = {"s": pa.string(), "i": pa.int64(), "r": pa.float64()}
 # Name, type, mode and value, which say all; minimum, maximum and description may be missing.
 _NEEDED, _FIELDS = 4, 7
@@ -109,7 +115,7 @@ def read(content: bytes) -> list[Parameter]:
     'date_obs'
     """
     found = []
-    for number, row in enumerate(_csv(decompress(content).decode("utf-8-sig", "replace")), 1):
+    for number, row in enumerate(_csv(decompress(content, LARGEST).decode("utf-8-sig", "replace")), 1):
         if not row or row[0].startswith("#"):
             continue
         if not _NEEDED <= len(row) <= _FIELDS:
@@ -127,6 +133,8 @@ def read(content: bytes) -> list[Parameter]:
         except ValueError:
             raise BadFile(f"row {number}, {name}: {value!r} is no {'integer' if type_ == 'i' else 'real'}") from None
         found.append(parameter)
+        if len(found) > MOST_PARAMETERS:
+            raise BadFile(f"it has more than {MOST_PARAMETERS} parameters")
     return found
 
 
@@ -165,17 +173,15 @@ def _interval(parameters: Sequence[Parameter], obsid: int) -> tuple[float, float
 
 def _judge(found: Found) -> Taken | Rejected:
     try:
-        content = found.path.read_bytes()
+        content = read_file(found.path, LARGEST)
         obsid, _, revision = Path(found.directory).name.partition("_v")
         match = NAME.fullmatch(found.filename)
         if match is None or match[1] != obsid:
             raise BadFile(f"its folder contradicts its name: it is of observation {obsid}")
         parameters = read(content)
         tstart, tstop = _interval(parameters, int(obsid))
-    except BadFile as error:
-        return Rejected(found, str(error))
-    except OSError as error:
-        return unreadable(found, error)
+    except Exception as error:  # whatever one file raises, the others go in
+        return rejected(found, error)
     facts = {"tstart": tstart, "tstop": tstop, "revision": int(revision), "rows": len(parameters)}
     return Taken(found, checksum(content), facts)
 
@@ -198,22 +204,36 @@ def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
     list of Rejected
         What is wrong with the database, links and folders.
     """
-    revisions, rejected = revision_folders.discover(top)
+    revisions, refused = revision_folders.discover(top)
+    listed = revision_folders.listed_in(top)
     found = []
     for revision in revisions:
-        names = sorted(name for name in os.listdir(revision.directory) if NAME.fullmatch(name))  # noqa: PTH208 - faster
+        folder = unescaped(revision.directory)
+        try:
+            ours = revision_folders.names_in(revision, listed, _of_obspar)
+        except OSError as error:
+            reason = leads_nowhere(folder) or rejected(place(folder), error).reason
+            refused.append(Rejected(place(folder), reason))
+            continue
+        names = [name for name in ours if NAME.fullmatch(name)]
+        for name in (name for name in ours if name not in names):
+            reason = "its name is not axaff<obsid>_<obi>N<version>_obs0a.par[.gz]"
+            refused.append(Rejected(found_in(folder, name), reason))
         if not names:
-            folder = Path(revision.directory)
-            rejected.append(Rejected(Found(str(folder.parent), folder.name), "it has no obspar file"))
+            refused.append(Rejected(place(folder), "it has no obspar file"))
             continue
         chosen = max(names, key=_precedence)
-        found.append(found_in(revision.directory, chosen))
+        found.append(found_in(folder, chosen))
         for name in names:
             if name != chosen:
                 reason = "it is there gzipped, too" if f"{name}.gz" == chosen else f"{chosen} is that of its revision"
                 # Without size and date, so that it is looked at again when the other has gone.
-                rejected.append(Rejected(Found(revision.directory, name), reason))
-    return revisions, found, rejected
+                refused.append(Rejected(place(Path(folder, name)), reason))
+    return revisions, found, refused
+
+
+def _of_obspar(name: str) -> bool:
+    return name.startswith("axaf") or name.endswith((".par", ".par.gz"))
 
 
 def _precedence(name: str) -> tuple[int, int, bool]:
@@ -274,18 +294,18 @@ def build_year(job: Year) -> tuple[dict[str, Any] | None, list[Rejected]]:
     if job.existing is not None:
         before = read_partition(job.root / job.existing, schema=OBSPAR_KV.schema).combine_chunks()
     places = _places(before)
-    parts, rejected, done = [], [], []
+    parts, refused, done = [], [], []
     for item in job.revisions:
         revision, found, digest, tstart = item
         key = (revision.obsid, revision.revision)
         if key in job.read:
             try:
-                content = found.path.read_bytes()
+                content = read_file(found.path, LARGEST)
                 if checksum(content) != digest:
                     raise BadFile("its rows are to be read again, but it is another file now")
                 parts.append(_rows(revision, read(content), tstart))
-            except (OSError, BadFile) as error:
-                rejected.append(Rejected(found, str(error)))
+            except Exception as error:  # whatever one file raises, the others go in
+                refused.append(rejected(found, error))
                 continue
         else:
             first, last = places[key]
@@ -294,9 +314,9 @@ def build_year(job: Year) -> tuple[dict[str, Any] | None, list[Rejected]]:
             parts.append(part.set_column(index, part.schema.field(index), pa.repeat(revision.isdefault, len(part))))
         done.append(item)
     if not parts:
-        return None, rejected
+        return None, refused
     facts = replace(job, revisions=tuple(done)).derived_from
-    return catalog.pin(job.root, OBSPAR_KV, Key.of_year(job.year), pa.concat_tables(parts), [], facts), rejected
+    return catalog.pin(job.root, OBSPAR_KV, Key.of_year(job.year), pa.concat_tables(parts), [], facts), refused
 
 
 def _rows(revision: Revision, parameters: Sequence[Parameter], tstart: float) -> pa.Table:
@@ -348,6 +368,7 @@ def ingest(
     jobs: int | None = None,
     cluster: str | None = None,
     dry_run: bool = False,
+    reread: bool = False,
     console: Console | None = None,
 ) -> Report:
     """
@@ -365,6 +386,8 @@ def ingest(
         Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
         Plan only: files are read, the lake is left alone.
+    reread : bool
+        Whether files are read again that have the same size and date as when they were last read.
     console : rich.console.Console, optional
         Where to show a progress bar, if it is a terminal.
 
@@ -396,14 +419,14 @@ def ingest(
         stack.enter_context(catalog.writing(root, dry_run))
         pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
         progress = stack.enter_context(progress_bar(console))
-        files = SourceFiles(root, OBSPAR.name, top, report)
+        files = SourceFiles(root, OBSPAR.name, top, report, reread)
         here = partitions(root, [OBSPAR.name, OBSPAR_KV.name])
         known = _known(root, here)
         files.adopt(known)
-        revisions, found, rejected = discover(top)
+        revisions, found, refused = discover(top)
         new = files.sort_out(found, [f"{Path(row['directory']).name}/{row['filename']}" for row in known])
         task = progress.add_task(OBSPAR.name, total=len(new))
-        files.note(rejected)
+        files.note(refused)
         for result in pools(len(new)).map(_judge, new, chunksize=32):
             files.note([result])
             progress.advance(task)
@@ -454,9 +477,9 @@ def _build(
         if so_far is None or so_far["derived_from"] != job.derived_from:
             jobs.append(job)
     results = pools(sum(len(job.read) for job in jobs)).map(build_year, jobs)
-    for job, (row, rejected) in zip(jobs, results, strict=True):
+    for job, (row, refused) in zip(jobs, results, strict=True):
         written[OBSPAR_KV.name, Key.of_year(job.year)] = row
-        for r in rejected:
+        for r in refused:
             files.lose(r)
             years[job.year] = [
                 item for item in years[job.year] if Path(item[0].directory).name != r.found.name.split("/")[0]

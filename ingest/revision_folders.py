@@ -5,18 +5,28 @@ Which revision is the default is what ``archfiles.db3`` says, or the link ``OOOO
 does not know the observation. The last is where ``OOOOO_last`` leads; without it the default; without one the highest.
 """
 
+import os
 import re
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mica_lake.ingest.source_files import Found, Rejected, read_database
+from mica_lake.errors import BadFile
+from mica_lake.ingest.source_files import (
+    Rejected,
+    entries_of,
+    is_folder,
+    leads_nowhere,
+    place,
+    read_database,
+    rejected,
+)
+from mica_lake.on_disk import escaped, unescaped
 
 _GROUP = re.compile(r"\d{2}", re.ASCII)
-_FOLDER = re.compile(r"(\d{5})_v(\d{2,3})", re.ASCII)
-_LINK = re.compile(r"(\d{5})(_last)?", re.ASCII)
+FOLDER = re.compile(r"(\d{5})_v(\d{2,3})", re.ASCII)
+LINK = re.compile(r"(\d{5})(_last)?", re.ASCII)
 DATABASE = "archfiles.db3"
 ATTRIBUTES = ("obsid", "revision", "directory", "isdefault", "islast", "link")
 
@@ -31,7 +41,7 @@ class Revision:
     obsid, revision : int
         Which one.
     directory : str
-        Its folder.
+        Its folder, as of `mica_lake.on_disk.escaped`; so is `link`.
     isdefault, islast : bool
         Whether it is the default, and the last.
     link : str or None
@@ -60,63 +70,181 @@ def discover(top: Path) -> tuple[list[Revision], list[Rejected]]:
     list of Revision
         The revisions, by observation.
     list of Rejected
-        What is wrong with the database and the links.
+        What is wrong with the database, folders and links.
     """
-    rejected: list[Rejected] = []
+    refused: list[Rejected] = []
     folders: dict[int, dict[int, str]] = {}
-    links: dict[tuple[int, bool], tuple[Path, int]] = {}
-    for group in sorted(entry for entry in top.iterdir() if _GROUP.fullmatch(entry.name) and entry.is_dir()):
-        for entry in sorted(group.iterdir()):
-            if match := _FOLDER.fullmatch(entry.name):
-                if not entry.is_dir():
-                    continue
-                alike = folders.setdefault(int(match[1]), {})
-                if alike.setdefault(int(match[2]), str(entry)) != str(entry):
-                    reason = f"{alike[int(match[2])]} is the same revision"
-                    rejected.append(Rejected(Found(str(group), entry.name), reason))
-            elif match := _LINK.fullmatch(entry.name):
-                target = _FOLDER.fullmatch(entry.readlink().name) if entry.is_symlink() else None
-                here = entry.resolve().parent == group.resolve()
-                if not entry.is_symlink():
-                    rejected.append(Rejected(Found(str(group), entry.name), "it should be a link to a revision"))
-                elif not entry.is_dir():
-                    reason = f"it leads to {entry.readlink()}, which is not there"
-                    rejected.append(Rejected(Found(str(group), entry.name), reason))
-                elif target is None or target[1] != match[1] or not here:
-                    reason = f"it leads to {entry.readlink()}, which is no revision of {match[1]}"
-                    rejected.append(Rejected(Found(str(group), entry.name), reason))
+    links: dict[tuple[int, bool], tuple[str, int]] = {}
+    for entry in folders_in(top, refused):
+        match = FOLDER.fullmatch(entry.name)
+        assert match is not None
+        alike = folders.setdefault(int(match[1]), {})
+        if alike.setdefault(int(match[2]), entry.path) != entry.path:
+            reason = f"{escaped(alike[int(match[2])])} is the same revision"
+            refused.append(Rejected(place(entry.path), reason))
+    for group in _groups(top, []):
+        for entry in _entries(group, []):
+            if match := LINK.fullmatch(entry.name):
+                found = _link(entry, group, match[1])
+                if isinstance(found, Rejected):
+                    refused.append(found)
                 else:
-                    links[int(match[1]), match[2] is not None] = entry, int(target[2])
+                    links[int(match[1]), match[2] is not None] = entry.path, found
     defaults, trouble = _defaults(top)
-    rejected += [Rejected(Found(str(top), DATABASE), reason) for reason in trouble]
+    refused += [Rejected(place(top / DATABASE), reason) for reason in trouble]
     for obsid in sorted(defaults.keys() - folders.keys()):
-        rejected.append(Rejected(Found(str(top), f"{obsid:05d}"), f"{DATABASE} lists it, but it has no folder"))
+        refused.append(Rejected(place(top / f"{obsid:05d}"), f"{DATABASE} lists it, but it has no folder"))
     revisions: list[Revision] = []
     for obsid, by_revision in sorted(folders.items()):
         ours, reasons = _judge(obsid, by_revision, links, defaults)
         revisions += ours
-        rejected += reasons
-    return revisions, rejected
+        refused += reasons
+    return revisions, refused
+
+
+def folders_in(top: Path, refused: list[Rejected]) -> Iterator[os.DirEntry[str]]:
+    """
+    Folders of revisions in an archive, each real one once.
+
+    Parameters
+    ----------
+    top : Path
+        Its folder.
+    refused : list of Rejected
+        Is appended what cannot be looked into, and what is neither a revision's folder nor a link to one.
+
+    Yields
+    ------
+    os.DirEntry
+        A folder ``OOOOO_vRR``, or a link to one that may be anywhere.
+
+    Raises
+    ------
+    OSError
+        If `top` cannot be looked into.
+    """
+    seen: dict[str, str] = {}
+    for group in _groups(top, refused):
+        real_group = os.path.realpath(group.path)
+        for entry in _entries(group, refused):
+            # A link that leads nowhere now is a revision all the same: its disk may be back tomorrow.
+            if FOLDER.fullmatch(entry.name) and (entry.is_symlink() or is_folder(entry)):
+                real = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(real_group, entry.name)  # noqa: PTH118
+                first = seen.setdefault(real, entry.path)
+                if first == entry.path:
+                    yield entry
+                else:
+                    refused.append(Rejected(place(entry.path), f"it leads to the folder of {escaped(first)}"))
+            elif not LINK.fullmatch(entry.name):
+                reason = leads_nowhere(entry.path) or "it is no folder OOOOO_vRR of a revision, nor a link OOOOO to one"
+                refused.append(Rejected(place(entry.path), reason))
+
+
+def _groups(top: Path, refused: list[Rejected]) -> Iterator[os.DirEntry[str]]:
+    """Folders OO, each real one once."""
+    seen: set[str] = set()
+    for entry in entries_of(top):
+        if not is_folder(entry):
+            if _GROUP.fullmatch(entry.name):
+                reason = leads_nowhere(entry.path) or "it should be a folder"
+                refused.append(Rejected(place(entry.path), reason))
+        elif not _GROUP.fullmatch(entry.name):
+            if any(FOLDER.fullmatch(below.name) for below in _entries(entry, refused)):
+                refused.append(Rejected(place(entry.path), "it has folders of revisions, but its name is not OO"))
+        elif (real := os.path.realpath(entry.path)) not in seen:
+            seen.add(real)
+            yield entry
+
+
+def _entries(folder: os.DirEntry[str], refused: list[Rejected]) -> list[os.DirEntry[str]]:
+    try:
+        return entries_of(folder)
+    except OSError as error:
+        refused.append(rejected(place(folder.path), error))
+        return []
+
+
+def _link(entry: os.DirEntry[str], group: os.DirEntry[str], obsid: str) -> int | Rejected:
+    """Revision that a link leads to."""
+    if not entry.is_symlink():
+        return Rejected(place(entry.path), "it should be a link to a revision")
+    try:
+        target = os.readlink(entry.path)  # noqa: PTH115 - a str, as the rest
+    except OSError as error:
+        return rejected(place(entry.path), error)
+    path = Path(group.path, target)
+    if not os.path.lexists(path):
+        return Rejected(place(entry.path), f"it leads to {escaped(target)}, which is not there")
+    match = FOLDER.fullmatch(path.name)
+    if match is None or match[1] != obsid or os.path.realpath(path.parent) != os.path.realpath(group.path):
+        return Rejected(place(entry.path), f"it leads to {escaped(target)}, which is no revision of {obsid}")
+    return int(match[2])
+
+
+def names_in(revision: Revision, listed: Container[str], wanted: Callable[[str], bool]) -> list[str]:
+    """
+    Names of the files of a revision.
+
+    Parameters
+    ----------
+    revision : Revision
+        The revision.
+    listed : container of str
+        Names that the archive's database has.
+    wanted : callable
+        Whether a name is of the product, although it may not be as it should.
+
+    Returns
+    -------
+    list of str
+        The names that may be files of the product: listed, or wanted.
+
+    Raises
+    ------
+    OSError
+        If its folder cannot be looked into.
+    """
+    names = [entry.name for entry in entries_of(unescaped(revision.directory))]
+    return sorted(name for name in names if name in listed or wanted(name))
+
+
+def listed_in(top: Path) -> frozenset[str]:
+    """
+    Names of all files that an archive's database has.
+
+    Parameters
+    ----------
+    top : Path
+        The archive's folder.
+
+    Returns
+    -------
+    frozenset of str
+        The names; none if there is no database, or it is damaged.
+    """
+    try:
+        return frozenset(str(name) for (name,) in read_database(top / DATABASE, "SELECT filename FROM archfiles") or ())
+    except BadFile:
+        return frozenset()
 
 
 def _judge(
     obsid: int,
     folders: Mapping[int, str],
-    links: Mapping[tuple[int, bool], tuple[Path, int]],
+    links: Mapping[tuple[int, bool], tuple[str, int]],
     defaults: Mapping[int, int | None],
 ) -> tuple[list[Revision], list[Rejected]]:
     """Revisions of one observation."""
-    rejected = []
+    refused = []
     link, linked = links.get((obsid, False), (None, None))
     last_link, last = links.get((obsid, True), (None, None))
     default = defaults.get(obsid, linked)
     if default is not None and default not in folders:
         reason = f"{DATABASE} says that revision {default} is the default, but it has no folder"
-        rejected.append(Rejected(Found(str(Path(next(iter(folders.values()))).parent), f"{obsid:05d}"), reason))
+        refused.append(Rejected(place(Path(next(iter(folders.values()))).with_name(f"{obsid:05d}")), reason))
     elif link is not None and linked != default:
         says = f"revision {default} is the default" if default is not None else "there is no default"
-        reason = f"it leads to revision {linked}, but {DATABASE} says that {says}"
-        rejected.append(Rejected(Found(str(link.parent), link.name), reason))
+        refused.append(Rejected(place(link), f"it leads to revision {linked}, but {DATABASE} says that {says}"))
         link = None
     if last is None:
         last = default if default in folders else max(folders)
@@ -124,20 +252,22 @@ def _judge(
     for number, folder in sorted(folders.items()):
         leads = link if number == default else last_link if number == last else None
         revisions.append(
-            Revision(obsid, number, folder, number == default, number == last, str(leads) if leads else None)
+            Revision(
+                obsid, number, escaped(folder), number == default, number == last, escaped(leads) if leads else None
+            )
         )
-    return revisions, rejected
+    return revisions, refused
 
 
 def _defaults(top: Path) -> tuple[dict[int, int | None], list[str]]:
     """Default revision of each observation that the archive's database knows, and what is wrong with the database."""
-    path = top / DATABASE
-    if not path.exists():
-        return {}, ["it is not there; the links say which revision is the default"]
     query = "SELECT obsid, max(CASE WHEN isdefault = 1 THEN revision END) FROM archfiles GROUP BY obsid"
     try:
-        return {int(obsid): default for obsid, default in read_database(path, query)}, []
-    except (sqlite3.Error, TypeError, ValueError, OverflowError) as error:
+        rows = read_database(top / DATABASE, query)
+        if rows is None:
+            return {}, ["it is not there; the links say which revision is the default"]
+        return {int(obsid): default for obsid, default in rows}, []
+    except (BadFile, TypeError, ValueError, OverflowError) as error:
         return {}, [f"{error}; the links say which revision is the default"]
 
 

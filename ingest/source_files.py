@@ -1,10 +1,13 @@
 """The source files of a product: which are new, which were seen before, which cannot be taken."""
 
+import errno
 import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mica_lake import catalog
+from mica_lake.errors import BadFile
 from mica_lake.ingest.report import Report
+from mica_lake.on_disk import check, escaped, storable, unescaped
 from mica_lake.s3 import LakePath
 from mica_lake.tables import SOURCE_FILE, TABLES
+
+# How the reason begins of a file that may be readable the next time, although it does not change.
+CANNOT_BE_READ = "it cannot be read: "
+LARGEST_DATABASE = 1 << 32
+# Of an archive's database: rows, bytes of a value, and how long it may take (s).
+_MOST_ROWS, _LONGEST_VALUE, _LONGEST_QUERY = 10_000_000, 1 << 16, 120.0
+# SQLite's codes of a database that is being written, or that the system does not let us read.
+_BUSY = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_AUTH,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,7 +43,7 @@ class Found:
     Attributes
     ----------
     directory, filename : str
-        Where it is.
+        Where it is, as of `mica_lake.on_disk.escaped`.
     size, mtime_ns : int
         Its size in bytes and when it was changed.
     """
@@ -40,7 +56,7 @@ class Found:
     @property
     def path(self) -> Path:
         """Its path."""
-        return Path(self.directory, self.filename)
+        return Path(unescaped(self.directory), unescaped(self.filename))
 
     @property
     def name(self) -> str:
@@ -65,23 +81,28 @@ class Rejected:
     reason: str
 
 
-def unreadable(found: Found, error: OSError) -> Rejected:
+def rejected(found: Found, error: Exception) -> Rejected:
     """
-    A file that the system does not let us read.
+    A file that raised an error when it was read.
 
     Parameters
     ----------
     found : Found
         The file.
-    error : OSError
-        What the system said.
+    error : Exception
+        What was raised.
 
     Returns
     -------
     Rejected
-        The file without its size and date, as nothing of it changes when it becomes readable.
+        The file with the reason; without its size and date if nothing of it need change until it can be read.
     """
-    return Rejected(Found(found.directory, found.filename), f"it cannot be read: {error.strerror}")
+    if isinstance(error, BadFile):
+        return Rejected(found, str(error))
+    if isinstance(error, OSError):
+        return Rejected(Found(found.directory, found.filename), f"{CANNOT_BE_READ}{error.strerror or error}")
+    reason = f"it cannot be read ({type(error).__name__}: {error})"
+    return Rejected(Found(found.directory, found.filename) if isinstance(error, MemoryError) else found, reason)
 
 
 @dataclass(frozen=True)
@@ -152,11 +173,172 @@ def found_in(directory: str | os.PathLike[str], filename: str) -> Found:
     Found
         The file; without size and date if it cannot be looked at.
     """
+    return looked_at(Found(escaped(directory), escaped(filename)))
+
+
+def looked_at(found: Found) -> Found:
+    """
+    A file with its size and date.
+
+    Parameters
+    ----------
+    found : Found
+        The file.
+
+    Returns
+    -------
+    Found
+        The file; without size and date if it cannot be looked at.
+    """
     try:
-        stat = Path(directory, filename).stat()
-    except OSError:
-        return Found(str(directory), filename)
-    return Found(str(directory), filename, stat.st_size, stat.st_mtime_ns)
+        stat = found.path.stat()
+    except (OSError, ValueError):  # a name with a zero byte is a ValueError
+        return Found(found.directory, found.filename)
+    return Found(found.directory, found.filename, stat.st_size, stat.st_mtime_ns)
+
+
+def place(path: str | os.PathLike[str]) -> Found:
+    """
+    A folder or link, without size and date, as these do not tell whether what is wrong with it was mended.
+
+    Parameters
+    ----------
+    path : path
+        Where it is.
+
+    Returns
+    -------
+    Found
+        It.
+    """
+    directory, filename = os.path.split(path)
+    return Found(escaped(directory), escaped(filename))
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """
+    Whether something is a folder, or a link to one; a link to what cannot be looked at may be one.
+
+    Parameters
+    ----------
+    entry : os.DirEntry
+        What was found.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        return error.errno != errno.ELOOP
+
+
+def entries_of(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    """
+    What is in a folder, by name; links after what they may lead to.
+
+    Parameters
+    ----------
+    directory : path
+        The folder.
+
+    Returns
+    -------
+    list of os.DirEntry
+        Its entries, but for those whose names begin with a dot.
+
+    Raises
+    ------
+    OSError
+        If it cannot be looked into.
+    """
+    with os.scandir(directory) as found:
+        return sorted(
+            (entry for entry in found if not entry.name.startswith(".")), key=lambda e: (e.is_symlink(), e.name)
+        )
+
+
+def walk(top: Path, refused: list[Rejected]) -> Iterator[tuple[str, list[str]]]:
+    """
+    The folders below one, to any depth, each real one once however many links lead to it.
+
+    Parameters
+    ----------
+    top : Path
+        The folder.
+    refused : list of Rejected
+        Is appended what cannot be looked into or leads nowhere.
+
+    Yields
+    ------
+    str, list of str
+        A folder, and the names in it that are no folders.
+
+    Raises
+    ------
+    OSError
+        If `top` cannot be looked into.
+    """
+    seen: set[tuple[int, int]] = set()
+    real_top = os.path.realpath(top)
+    # What is below a link comes after all that is there without one, so that it is known by its own path.
+    waiting = deque([str(top)])
+    while waiting:
+        stack = [waiting.popleft()]
+        while stack:
+            directory = stack.pop()
+            try:
+                stat = os.stat(directory)  # noqa: PTH116 - a str, of which there are many
+                if (stat.st_dev, stat.st_ino) in seen:
+                    continue
+                seen.add((stat.st_dev, stat.st_ino))
+                entries = entries_of(directory)
+            except OSError as error:
+                if directory == str(top):
+                    raise
+                refused.append(rejected(place(directory), error))
+                continue
+            names, below = [], []
+            for entry in entries:
+                if not is_folder(entry):
+                    names.append(entry.name)
+                elif not entry.is_symlink():
+                    below.append(entry.path)
+                elif os.path.commonpath([real_top, real := os.path.realpath(entry.path)]) == real != real_top:
+                    refused.append(Rejected(place(entry.path), f"it leads to {real}, which the archive itself is in"))
+                else:
+                    waiting.append(entry.path)
+            yield directory, names
+            stack += reversed(below)
+
+
+def leads_nowhere(path: str | os.PathLike[str]) -> str:
+    """
+    Where a link leads to that leads nowhere.
+
+    Parameters
+    ----------
+    path : path
+        What may be such a link.
+
+    Returns
+    -------
+    str
+        The reason why it cannot be taken; empty if it is no such link.
+    """
+    try:
+        target = os.readlink(path)  # noqa: PTH115 - a str, of which there are many
+    except (OSError, ValueError):
+        return ""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return f"it leads to {escaped(target)}, which is not there"
+    except OSError as error:
+        return f"it leads to {escaped(target)}, which cannot be looked at: {error.strerror}"
+    return ""
 
 
 def derived_from(facts: object) -> str:
@@ -176,7 +358,7 @@ def derived_from(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def read_database(path: Path, query: str) -> list[tuple[Any, ...]]:
+def read_database(path: Path, query: str) -> list[tuple[Any, ...]] | None:
     """
     Rows of an archive's SQLite database, which is not written to.
 
@@ -189,16 +371,44 @@ def read_database(path: Path, query: str) -> list[tuple[Any, ...]]:
 
     Returns
     -------
-    list of tuple
-        The answer.
+    list of tuple or None
+        The answer; None if there is no such file. Texts that are not UTF-8 are as names of files are.
 
     Raises
     ------
-    sqlite3.Error
-        If it is damaged or has no such table.
+    BadFile
+        If it is damaged, has no such table, or is no database.
+    OSError
+        If it is being written, or cannot be read now, so that nothing is known of what it says.
     """
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        return connection.execute(query).fetchall()
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return None
+    if reason := leads_nowhere(path):
+        raise OSError(f"{path}: {reason}. Nothing of this product was changed")
+    check(path.stat(), LARGEST_DATABASE)
+    until = time.monotonic() + _LONGEST_QUERY
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.text_factory = os.fsdecode
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+            # A view in the place of the table could have rows without end.
+            connection.set_progress_handler(lambda: time.monotonic() > until, 100_000)
+            rows = connection.execute(query).fetchmany(_MOST_ROWS + 1)
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        if code == sqlite3.SQLITE_INTERRUPT:
+            raise BadFile(f"it does not answer in {_LONGEST_QUERY:.0f} s") from None
+        if code & 0xFF in _BUSY:
+            raise OSError(
+                f"{path} is being written, or cannot be read now ({error}). Nothing of this product was changed: run "
+                "it again. If it goes on: a database in WAL mode can only be read where its folder can be written"
+            ) from None
+        raise BadFile(str(error)) from None
+    if len(rows) > _MOST_ROWS:
+        raise BadFile(f"it has more than {_MOST_ROWS:,} rows")
+    return rows
 
 
 class SourceFiles:
@@ -215,6 +425,8 @@ class SourceFiles:
         The folder that is looked through.
     report : Report
         Where to tell what becomes of the files.
+    reread : bool
+        Whether files are read again that have the same size and date as when they were last read.
 
     Attributes
     ----------
@@ -226,8 +438,8 @@ class SourceFiles:
         Names of all files that this ingest has found.
     """
 
-    def __init__(self, root: LakePath, product: str, top: Path, report: Report) -> None:
-        self.product, self.report = product, report
+    def __init__(self, root: LakePath, product: str, top: Path, report: Report, reread: bool = False) -> None:
+        self.product, self.report, self._reread = product, report, reread
         known = catalog.read_table(root, "source_file")
         ours = pc.equal(known.column("product"), product)
         self._before, self._others = known.filter(ours), known.filter(pc.invert(ours))
@@ -240,7 +452,7 @@ class SourceFiles:
         for row in self._before.to_pylist():
             if row["status"] != "set aside":
                 self.rows[_name(row)] = row
-            elif Path(row["directory"]).is_relative_to(top):
+            elif Path(row["directory"]).is_relative_to(escaped(top)):
                 self._aside_before[os.path.join(row["directory"], row["filename"])] = row  # noqa: PTH118 - a str
             else:
                 self._elsewhere.append(row)
@@ -281,7 +493,11 @@ class SourceFiles:
         new = []
         for f in found:
             self.seen.add(f.name)
-            before, aside = self.rows.get(f.name), self._aside_before.get(str(f.path))
+            if self._reread:
+                new.append(f)
+                continue
+            before = self.rows.get(f.name)
+            aside = self._aside_before.get(os.path.join(f.directory, f.filename))  # noqa: PTH118 - a str
             if aside is not None and (aside["size"], aside["mtime_ns"]) == (f.size, f.mtime_ns) != (-1, -1):
                 self.set_aside(f, aside["reason"])
             elif (
@@ -332,6 +548,7 @@ class SourceFiles:
         reason : str
             Why.
         """
+        reason = storable(reason)
         before = self.report.set_aside.get(found.name)
         self.report.set_aside[found.name] = reason if before is None else f"{before}; {reason}"
         row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)

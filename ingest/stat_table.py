@@ -34,8 +34,10 @@ from mica_lake.ingest.source_files import (
     derived_from,
     found_in,
     partitions,
-    unreadable,
+    rejected,
 )
+from mica_lake.on_disk import escaped
+from mica_lake.on_disk import read as read_file
 from mica_lake.partition_file import checksum
 from mica_lake.s3 import LakePath
 from mica_lake.stat_columns import columns_of, row_dtype
@@ -83,9 +85,10 @@ def source_file(source: str | os.PathLike[str], product: str) -> Path:
     """
     top = Path(os.path.abspath(source))  # noqa: PTH100 - links in it are the user's
     filename = f"{product}.h5"
-    places = (top, top / "data" / product / filename, top / filename)
-    for place in places:
-        if place.is_file():
+    if not top.is_dir() and os.path.lexists(top):
+        return top
+    for place in (top / "data" / product / filename, top / filename):
+        if os.path.lexists(place):
             return place
     if not top.exists():
         raise FileNotFoundError(f"{top}: there is no such file or folder")
@@ -116,11 +119,7 @@ def read(content: bytes, table: Table) -> Rows:
     h5py = _h5py()
     try:
         with h5py.File(h5py.h5f.open_file_image(content), "r") as file:
-            node = file.get(NODES[table.name])
-            if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
-                raise BadFile(f"it has no table /{NODES[table.name]}")
-            if node.size * node.dtype.itemsize > LARGEST:
-                raise BadFile(f"its {node.size} rows expand to more than {LARGEST} bytes")
+            node = node_of(file, table.name)
             _check_columns(h5py, node, table)
             rows = _declared(node[()], table)
     except BadFile:
@@ -132,6 +131,50 @@ def read(content: bytes, table: Table) -> Rows:
     if len(odd):
         raise BadFile(f"{table.time} of row {odd[0]} is {times[odd[0]]}, which is no time")
     return rows
+
+
+def node_of(file: Any, table: str) -> Any:
+    """
+    Node of a table in its file, with all its rows in this very file.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The file.
+    table : str
+        The table of the lake.
+
+    Returns
+    -------
+    h5py.Dataset
+        The node.
+
+    Raises
+    ------
+    BadFile
+        If there is none, or its rows are elsewhere, were never written, or are too many.
+    """
+    h5py, name = _h5py(), NODES[table]
+    # HDF5 reads as zeros whatever another file should have, and does not.
+    link = file.get(name, getlink=True)
+    if link is not None and not isinstance(link, h5py.HardLink):
+        raise BadFile(f"its table /{name} is a link to elsewhere ({type(link).__name__})")
+    node = file.get(name)
+    if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
+        raise BadFile(f"it has no table /{name}")
+    if node.is_virtual:
+        raise BadFile(f"its table /{name} is virtual: its rows are in other files")
+    if node.external:
+        raise BadFile(f"the rows of its table /{name} are in another file, {escaped(node.external[0][0])}")
+    if node.size * node.dtype.itemsize > LARGEST:
+        raise BadFile(f"its {node.size} rows expand to more than {LARGEST} bytes")
+    if node.chunks is not None:
+        chunks, there = -(-node.size // node.chunks[0]), node.id.get_num_chunks()
+        if there != chunks:
+            raise BadFile(f"of the {chunks} chunks of its table /{name}, {there} were written")
+    elif node.size and not node.id.get_storage_size():
+        raise BadFile(f"the rows of its table /{name} were never written")
+    return node
 
 
 def _check_columns(h5py: ModuleType, node: Any, table: Table) -> None:
@@ -205,6 +248,7 @@ def ingest(
     *,
     jobs: int | None = None,
     dry_run: bool = False,
+    reread: bool = False,
     console: Console | None = None,
 ) -> Report:
     """
@@ -222,6 +266,8 @@ def ingest(
         How many threads; as many as there are cores by default.
     dry_run : bool
         Plan only: the file is read, the lake is left alone.
+    reread : bool
+        Whether the file is read again although it has the same size and date as when it was last read.
     console : rich.console.Console, optional
         Where to show a progress bar, if it is a terminal.
 
@@ -245,7 +291,7 @@ def ingest(
     with ExitStack() as stack:
         stack.enter_context(catalog.writing(root, dry_run))
         progress = stack.enter_context(progress_bar(console))
-        files = SourceFiles(root, table.name, path.parent, report)
+        files = SourceFiles(root, table.name, path.parent, report, reread)
         here = {row["year"]: row for row in partitions(root, [table.name]).values()}
         new = files.sort_out([found_in(path.parent, path.name)], _present(files, here))
         written: dict[tuple[str, Key], dict[str, Any] | None] = {}
@@ -292,12 +338,12 @@ def judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
         The file and its rows, as of `read`; or why it cannot be taken.
     """
     try:
-        content = found.path.read_bytes()
+        content = read_file(found.path, LARGEST)
         rows = read(content, table)
-    except BadFile as error:
-        return Rejected(found, str(error))
-    except OSError as error:
-        return unreadable(found, error)
+    except ImportError:
+        raise
+    except Exception as error:  # what the lake has stays
+        return rejected(found, error)
     facts: dict[str, Any] = {"rows": len(rows)}
     known = rows[table.time][~np.isnan(rows[table.time])]
     if len(known):

@@ -24,7 +24,7 @@ from rich.console import Console
 from mica_lake import catalog
 from mica_lake.catalog import EPOCH, Key
 from mica_lake.errors import BadFile
-from mica_lake.ingest import stat_table
+from mica_lake.ingest import revision_folders, stat_table
 from mica_lake.ingest.asp_l1_proc import Released, released_in
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
@@ -35,17 +35,20 @@ from mica_lake.ingest.source_files import (
     archive_folder,
     derived_from,
     found_in,
+    leads_nowhere,
     partitions,
-    unreadable,
+    place,
+    rejected,
 )
+from mica_lake.on_disk import read, storable
 from mica_lake.partition_file import checksum, read_partition
 from mica_lake.s3 import LakePath
 from mica_lake.tables import VV_REPORT, VV_RMS
 from mica_lake.times import utc_day
 
 REPORT, TABLE = "vv_report.json", "vv.h5"
-_GROUP = re.compile(r"\d{2}", re.ASCII)
-_FOLDER = re.compile(r"(\d{5})_v(\d{2,3})", re.ASCII)
+# A report has 40 kB.
+LARGEST = 1 << 24
 # What is long; the other columns say what a year is made from.
 _CONTENT = ("slots", "report")
 _SLOT: pa.StructType = VV_REPORT.by_name["slots"].type.value_type
@@ -134,6 +137,8 @@ def _typed(value: Any, type_: pa.DataType, what: str) -> Any:
     if value is None:
         return None
     if pa.types.is_string(type_) and isinstance(value, str):
+        if storable(value) != value:
+            raise BadFile(f"its {what} is {value!r}, which has half a character or is very long")
         return value
     if pa.types.is_floating(type_) and number:
         return float(value)
@@ -144,15 +149,13 @@ def _typed(value: Any, type_: pa.DataType, what: str) -> Any:
 
 def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
     try:
-        content = found.path.read_bytes()
+        content = read(found.path, LARGEST)
         row = read_report(content)
         obsid, _, revision = Path(found.directory).name.partition("_v")
         if (row["obsid"], row["revision"]) != (int(obsid), int(revision)):
             raise BadFile(f"its folder contradicts it: it is of obsid {row['obsid']} revision {row['revision']}")
-    except BadFile as error:
-        return Rejected(found, str(error))
-    except OSError as error:
-        return unreadable(found, error)
+    except Exception as error:  # whatever one file raises, the others go in
+        return rejected(found, error)
     facts = {name: row[name] for name in ("tstart", "tstop", "revision")} | {"rows": 1}
     # Slots are taken from the report again when its year is made: those of a whole archive would fill the memory.
     del row["slots"]
@@ -173,14 +176,26 @@ def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
     list of Found
         The reports.
     list of Rejected
-        The folders that lack one.
+        The folders that lack one, and what is wrong with folders.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be looked into.
     """
-    groups = sorted(entry for entry in top.iterdir() if _GROUP.fullmatch(entry.name) and entry.is_dir())
-    folders = [f for group in groups for f in sorted(group.iterdir()) if _FOLDER.fullmatch(f.name) and f.is_dir()]
-    rejected = [
-        Rejected(Found(str(f.parent), f.name), f"it has no {REPORT}") for f in folders if not (f / REPORT).exists()
-    ]
-    return [found_in(folder, REPORT) for folder in folders if (folder / REPORT).exists()], rejected
+    found: list[Found] = []
+    refused: list[Rejected] = []
+    for folder in revision_folders.folders_in(top, refused):
+        try:
+            os.lstat(os.path.join(folder.path, REPORT))  # noqa: PTH118 - a str
+        except FileNotFoundError:
+            reason = leads_nowhere(folder.path) or f"it has no {REPORT}"
+            refused.append(Rejected(place(folder.path), reason))
+        except OSError as error:
+            refused.append(rejected(place(folder.path), error))
+        else:
+            found.append(found_in(folder.path, REPORT))
+    return found, refused
 
 
 def ingest(
@@ -189,6 +204,7 @@ def ingest(
     *,
     jobs: int | None = None,
     dry_run: bool = False,
+    reread: bool = False,
     console: Console | None = None,
 ) -> Report:
     """
@@ -204,6 +220,8 @@ def ingest(
         Has no effect: one process reads some thousand reports a second.
     dry_run : bool
         Plan only: files are read, the lake is left alone.
+    reread : bool
+        Whether files are read again that have the same size and date as when they were last read.
     console : rich.console.Console, optional
         Where to show a progress bar, if it is a terminal.
 
@@ -236,12 +254,12 @@ def ingest(
         here = partitions(root, [VV_RMS.name, VV_REPORT.name])
         released = released_in(root)
 
-        files = SourceFiles(root, VV_REPORT.name, top, report)
+        files = SourceFiles(root, VV_REPORT.name, top, report, reread)
         reports = _known(root, here)
         in_archive = [row for row in reports.values() if row["directory"] is not None]
         files.adopt({**row, "filename": REPORT} for row in in_archive)
-        in_folders, rejected = discover(top)
-        files.note(rejected)
+        in_folders, refused = discover(top)
+        files.note(refused)
         new = files.sort_out(in_folders, [f"{Path(row['directory']).name}/{REPORT}" for row in in_archive])
         task = progress.add_task(VV_REPORT.name, total=len(new))
         for found in new:
@@ -255,12 +273,13 @@ def ingest(
         if not dry_run:
             files.commit(root, _build_reports(root, here, reports, released))
 
-        files = SourceFiles(root, VV_RMS.name, top, report)
+        files = SourceFiles(root, VV_RMS.name, top, report, reread)
         rows, computed = _rms_so_far(root, here)
         table = top / TABLE
-        if not table.exists():
-            files.set_aside(Found(str(top), TABLE), "it is not there; vv_rms keeps the rows that it has")
-        for found in files.sort_out([found_in(top, TABLE)] if table.exists() else [], []):
+        there = os.path.lexists(table)
+        if not there:
+            files.set_aside(place(table), "it is not there; vv_rms keeps the rows that it has")
+        for found in files.sort_out([found_in(top, TABLE)] if there else [], []):
             judged = stat_table.judge(found, VV_RMS)
             if isinstance(judged, Rejected):
                 files.note([judged])

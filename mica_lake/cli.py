@@ -96,6 +96,9 @@ def ingest(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, change nothing.")] = False,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read files again, too, that have the size and date that they had.")
+    ] = False,
 ) -> None:
     """
     Take files into the lake; it is made where there is none.
@@ -111,20 +114,25 @@ def ingest(
     console = Terminal()
     root = lake or default_root()
     if product is Product.hdr3:
-        if sources or dry_run:
-            raise ValueError("hdr3 is derived from table aca_l0: it takes neither --from nor --dry-run")
+        if sources or dry_run or reread:
+            raise ValueError("hdr3 is derived from table aca_l0: it takes neither --from, --dry-run nor --reread")
         hdr3.ingest(root, jobs=jobs, cluster=cluster).show_derived(console)
         return
     if not sources:
         raise ValueError("which files? Say --from with a folder, a file, or a $SKA root")
     if product is Product.all:
-        raise typer.Exit(everything.ingest(sources, root, jobs=jobs, cluster=cluster, dry_run=dry_run, console=console))
+        raise typer.Exit(
+            everything.ingest(
+                sources, root, jobs=jobs, cluster=cluster, dry_run=dry_run, reread=reread, console=console
+            )
+        )
+    options: dict[str, Any] = {"jobs": jobs, "dry_run": dry_run, "reread": reread, "console": console}
     if product is Product.aca_l0:
-        reports = [aca_l0.ingest(sources, root, jobs=jobs, cluster=cluster, dry_run=dry_run, console=console)]
+        reports = [aca_l0.ingest(sources, root, cluster=cluster, **options)]
     else:
         one = everything.PRODUCTS[product.value]
         more = {"cluster": cluster} if product.value in everything.ON_A_CLUSTER else {}
-        reports = [one(source, root, jobs=jobs, dry_run=dry_run, console=console, **more) for source in sources]
+        reports = [one(source, root, **options, **more) for source in sources]
     if all(report.found_none for report in reports):
         where = ", ".join(map(str, sources))
         raise ValueError(

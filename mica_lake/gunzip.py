@@ -1,5 +1,6 @@
 """What is in a file that may be gzipped, by isal, with a bound on how much that is."""
 
+import re
 from typing import cast
 
 from isal import isal_zlib
@@ -7,6 +8,10 @@ from isal import isal_zlib
 from mica_lake.errors import BadFile
 
 MAX_BYTES = 1 << 28
+# A file has one member, or some thousand if it was gzipped in blocks.
+MAX_MEMBERS = 10_000
+_PADDING = re.compile(rb"\0*")
+_FIRST_CHUNK = 1 << 12
 # The stubs of isal declare an instance, it is a class.
 _DAMAGED = cast("type[Exception]", isal_zlib.error)
 
@@ -32,7 +37,7 @@ def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = Fal
     Raises
     ------
     BadFile
-        If it is empty, damaged, truncated or larger than `limit`.
+        If it is empty, damaged, truncated, larger than `limit`, or has more than 10,000 gzip members.
     """
     if not content:
         raise BadFile("the file is empty")
@@ -41,20 +46,31 @@ def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = Fal
             raise BadFile(f"it is larger than {limit} bytes")
         return content
     parts: list[bytes] = []
-    left = limit
-    while content:
+    left, start, members = limit, 0, 0
+    view = memoryview(content)
+    while start < len(content):
+        members += 1
+        if members > MAX_MEMBERS:
+            raise BadFile(f"it has more than {MAX_MEMBERS} gzip members")
         stream = isal_zlib.decompressobj(31)
-        try:
-            part = stream.decompress(content, left + 1)
-        except _DAMAGED as error:
-            raise BadFile(f"the gzip data are damaged ({error})") from None
-        parts.append(part)
-        left -= len(part)
-        if left < 0:
-            if start_only:
-                break
-            raise BadFile(f"it expands to more than {limit} bytes")
-        if not stream.eof:
-            raise BadFile("the gzip data are truncated")
-        content = stream.unused_data.lstrip(b"\0")
+        # What a chunk has after the member's end is copied: so each member's chunks begin small, but for the first.
+        size = len(content) if members == 1 else _FIRST_CHUNK
+        while not stream.eof:
+            chunk = view[start : start + size]
+            if not chunk:
+                raise BadFile("the gzip data are truncated")
+            try:
+                part = stream.decompress(chunk, left + 1)
+            except _DAMAGED as error:
+                raise BadFile(f"the gzip data are damaged ({error})") from None
+            parts.append(part)
+            left -= len(part)
+            if left < 0:
+                if start_only:
+                    return b"".join(parts)
+                raise BadFile(f"it expands to more than {limit} bytes")
+            start += len(chunk) - len(stream.unused_data)
+            size *= 2
+        padding = _PADDING.match(content, start)
+        start = padding.end() if padding else start
     return b"".join(parts)

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from mica_lake.aca_image import ACAImage
 from mica_lake.archive.aca_l0 import ACA_DTYPE, ACA_DTYPE_NAMES
-from mica_lake.gunzip import decompress
+from mica_lake.gunzip import MAX_BYTES, decompress
+from mica_lake.on_disk import check, read
+
+
+def _opened(path: Path) -> fits.HDUList:
+    check(path.stat(), MAX_BYTES)
+    return fits.open(path)
 
 
 def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any
     """
     found: dict[str, list[Any]] = {name: [] for name in columns}
     for path in paths:
-        with fits.open(path) as hdus:
+        with _opened(path) as hdus:
             data = hdus[1].data
             for name in columns:
                 found[name].append(np.array(data[name]))
@@ -82,7 +88,7 @@ def get_slot_data(
     dtype = np.dtype([field for field in ACA_DTYPE if field[0] in names])
     chunks = [np.ma.zeros(0, dtype)]
     for path in paths:
-        with fits.open(path) as hdus:
+        with _opened(path) as hdus:
             data = hdus[1].data
             inside = (data["TIME"] >= start) & (data["TIME"] <= stop)
             if not inside.any():
@@ -134,7 +140,7 @@ def get_l0_images(paths: Iterable[Path], start: float, stop: float) -> list[ACAI
     meta = ("TIME", "BGDAVG", "IMGSTAT", "IMGFUNC1", "IMGSCALE", "INTEG", "IMGROW0", "IMGCOL0")
     images = []
     for path in paths:
-        with fits.open(path) as hdus:
+        with _opened(path) as hdus:
             data = hdus[1].data
             data = data[(data["TIME"] >= start) & (data["TIME"] <= stop) & (data["QUALITY"] == 0)]
             for row in data:
@@ -201,7 +207,7 @@ def dark_image(path: Path) -> NDArray[np.float32]:
     numpy.ndarray of float32, shape (1024, 1024)
         The image, e-/s.
     """
-    with fits.open(path) as hdus:
+    with _opened(path) as hdus:
         return np.array(hdus[0].data, np.float32)
 
 
@@ -240,7 +246,7 @@ def obspar(path: Path) -> dict[str, Any]:
     """
     kinds: dict[str, Any] = {"s": str, "i": int, "r": float}
     found: dict[str, Any] = {}
-    for name, kind, _, value, *_ in csv.reader(StringIO(decompress(path.read_bytes()).decode(), newline="")):
+    for name, kind, _, value, *_ in csv.reader(StringIO(decompress(read(path, MAX_BYTES)).decode(), newline="")):
         found[name.replace("-", "_")] = kinds[kind](value) if value or kind == "s" else None
     found["num_ccd_on"] = sum(value == "Y" for name, value in found.items() if name[:3] == "ccd" and name[5:] == "_on")
     return found

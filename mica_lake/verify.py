@@ -438,7 +438,9 @@ def removing(paths: Iterable[LakePath]) -> str:
     return "rm -f " + " ".join(shlex.quote(str(path)) for path in listed)
 
 
-def ingesting(root: LakePath, table: Table, source_file: pa.Table, folders: Iterable[str] | None = None) -> str:
+def ingesting(
+    root: LakePath, table: Table, source_file: pa.Table, folders: Iterable[str] | None = None, *, reread: bool = False
+) -> str:
     """
     The command that reads the source files of a table again.
 
@@ -452,6 +454,8 @@ def ingesting(root: LakePath, table: Table, source_file: pa.Table, folders: Iter
         What is known of source files, to name their folder.
     folders : iterable of str, optional
         Where the files are, if that is known better.
+    reread : bool
+        Whether they may have the size and date that they had.
 
     Returns
     -------
@@ -469,7 +473,7 @@ def ingesting(root: LakePath, table: Table, source_file: pa.Table, folders: Iter
     tops = {str(_top(Path(folder))) if product != "aca_l0" else folder for folder in folders}
     common = os.path.commonpath(tops) if tops else ""
     source = shlex.quote(common) if len(Path(common).parts) > 1 else "SOURCE"
-    commands = [f"mica-lake ingest {product} --from {source} {options}"]
+    commands = [f"mica-lake ingest {product} --from {source} {'--reread ' if reread else ''}{options}"]
     if product == "vv":
         by_revision: dict[int, list[str]] = {}
         for obsid, revision in sorted(_computed(root)):

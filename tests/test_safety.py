@@ -65,10 +65,11 @@ def test_a_file_with_a_strange_name_is_set_aside_and_told_of(name: str, tmp_path
         app, ["ingest", "aca_l0", "--from", str(tmp_path / "files"), "--lake", str(tmp_path / "lake")]
     )
     assert done.exit_code == 3
-    assert "acaf" + name.partition("\n")[0] in done.output
+    kept = name.replace("\n", r"\x0a")  # as what else would order a terminal about
+    assert f"acaf{kept}" in done.output
     rows = catalog.read_table(tmp_path / "lake", "source_file").to_pylist()
     assert sorted((r["filename"], r["status"]) for r in rows) == sorted(
-        [(good.name, "current"), (f"acaf{name}.fits.gz", "set aside")]
+        [(good.name, "current"), (f"acaf{kept}.fits.gz", "set aside")]
     )
     assert {path for path in everything_below(tmp_path) - before if not path.startswith("lake")} == set()
     for command in ("status", "verify"):
@@ -124,12 +125,13 @@ def test_a_folder_with_a_strange_name_is_left_alone(product: str, name: str, tmp
 
 
 @pytest.mark.parametrize("name", ["2024000", "2024999", "0000001", "202400\uff11", "2024001; drop"])
-def test_a_calibration_of_no_date_is_set_aside_or_left_alone(name: str, tmp_path: Path) -> None:
+def test_a_calibration_of_no_date_is_set_aside(name: str, tmp_path: Path) -> None:
     good = simulated_dark_cal.write_calibration(tmp_path / "ska", "2024001")
     shutil.copytree(good, good.with_name(name))
     report = dark_cal_ingest.ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
     assert sorted(report.taken) == ["2024001/image.fits", "2024001/properties.json"]
-    assert all(aside.startswith(f"{name}/") for aside in report.set_aside)
+    assert report.set_aside
+    assert all(name in aside.split("/") for aside in report.set_aside)
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------

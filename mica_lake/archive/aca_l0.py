@@ -14,6 +14,7 @@ from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_a
 from mica_lake.common import MICA_ARCHIVE
 from mica_lake.errors import MissingDataError, near
 from mica_lake.lake import open_lake
+from mica_lake.on_disk import unescaped
 from mica_lake.tables import ACA_L0
 from mica_lake.times import interval, utc
 
@@ -359,7 +360,8 @@ def get_files(
         "WHERE list_contains($slots, slot) AND list_contains($sizes, imgsize)",
         {**_interval(start, stop), "slots": wanted, "sizes": _sizes(imgsize)},
     )
-    return [os.path.join(row["directory"] or "", row["filename"]) for row in rows.to_pylist()]  # noqa: PTH118 - a str
+    places = [os.path.join(row["directory"] or "", row["filename"]) for row in rows.to_pylist()]  # noqa: PTH118 - a str
+    return [unescaped(place) for place in places]
 
 
 class MSID:

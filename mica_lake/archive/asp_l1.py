@@ -87,7 +87,8 @@ def get_files(
     revision : {None, 'last', 'all'} or int
         Which; the default by default.
     content : str or iterable of str, optional
-        Kinds of product, such as ``ASPSOL`` or ``ACACENT``; all by default.
+        Kinds of product, such as ``ASPSOL`` or ``ACACENT``. By default all but ``ASPSOLOBI``, the solutions of whole
+        OBIs, which are those of their aspect intervals once more.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` otherwise.
 

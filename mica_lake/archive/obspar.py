@@ -11,6 +11,7 @@ import numpy as np
 from mica_lake import catalog
 from mica_lake.archive import revisions
 from mica_lake.lake import open_lake
+from mica_lake.on_disk import unescaped
 from mica_lake.times import interval
 
 __all__ = ["get_dir", "get_files", "get_obs_dirs", "get_obsids", "get_obspar", "get_obspar_file"]
@@ -138,7 +139,7 @@ def get_obspar_file(obsid: int, version: Any = "default", data_root: Root = None
     if not rows:
         return None
     directory, link, filename = rows[0]
-    return str(Path(directory if params else link or directory, filename))
+    return unescaped(str(Path(directory if params else link or directory, filename)))
 
 
 def get_dir(obsid: int, data_root: Root = None) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mica_lake.lake import Lake
+from mica_lake.on_disk import unescaped
 from mica_lake.times import cxcsec, interval
 
 
@@ -36,6 +37,7 @@ def get_obs_dirs(lake: Lake, table: str, obsid: int) -> dict[Any, Any] | None:
         return None
     dirs: dict[Any, Any] = {}
     for revision, directory, isdefault, islast, link in rows:
+        directory, link = unescaped(directory), link and unescaped(link)
         dirs[revision] = directory
         if isdefault:
             dirs["default"] = link or directory
@@ -143,7 +145,7 @@ def get_files(
     revision : {None, 'last', 'all'} or int
         Which; the default by default. The last is that of the link for it, or the highest if there is none.
     content : str or iterable of str, optional
-        Kinds of product.
+        Kinds of product; all but ASPSOLOBI by default.
 
     Returns
     -------
@@ -179,10 +181,12 @@ def get_files(
     if content is not None:
         conditions.append("list_contains($content, content)")
         values["content"] = [content] if isinstance(content, str) else list(content)
+    elif table == "asp_l1_file":
+        conditions.append("content <> 'ASPSOLOBI'")
     query = f"""
         SELECT directory, filename
         FROM "{table}" AS it
         WHERE {" AND ".join(conditions)}
         ORDER BY min(tstart) OVER (PARTITION BY obsid), obsid, revision, filename
     """
-    return [str(Path(directory, filename)) for directory, filename in lake.sql(query, values).fetchall()]
+    return [unescaped(str(Path(directory, filename))) for directory, filename in lake.sql(query, values).fetchall()]

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -393,6 +394,88 @@ def test_folders_are_looked_through_to_any_depth_and_files_may_be_given(tmp_path
     assert report.exit_code == 0
 
 
+@pytest.mark.parametrize("index", [True, False], ids=["with an index", "without"])
+def test_folders_on_other_disks_are_followed_and_loops_are_harmless(
+    index: bool, ska: tuple[Path, Path, list[Path]], tmp_path: Path
+) -> None:
+    _, folder, files = ska
+    if not index:
+        (folder / "archfiles.db3").unlink()
+    (tmp_path / "disk2" / "deep").mkdir(parents=True)
+    for file in files[:2]:
+        shutil.move(file, tmp_path / "disk2" / "deep" / file.name)
+    # The first by name leads to where the others do.
+    for name, target in (("2013", "2014"), ("2014", tmp_path / "disk2"), ("loop", "."), ("also", "2014/deep")):
+        (folder / name).symlink_to(target)
+    (tmp_path / "disk2" / "back").symlink_to(folder)
+    report = take(tmp_path / "lake", folder)
+    assert sorted(report.taken) == sorted(f.name for f in files)
+    assert (report.exit_code, report.unchanged) == (0, 0)
+    again = take(tmp_path / "lake", folder)
+    assert (again.taken, again.unchanged, again.exit_code) == ([], len(files), 0)
+
+
+def test_a_link_to_above_the_archive_and_one_to_nowhere_are_set_aside(tmp_path: Path) -> None:
+    good = file_of(tmp_path / "archive" / "2015")
+    (tmp_path / "archive" / "up").symlink_to("/")
+    (tmp_path / "archive" / "2016").symlink_to("/nowhere/2016")
+    for _ in range(2):
+        report = take(tmp_path / "lake", tmp_path / "archive")
+        assert report.set_aside == {
+            "up": "it leads to /, which the archive itself is in",
+            "2016": "it leads to /nowhere/2016, which is not there",
+        }
+    assert [row["filename"] for row in known(tmp_path / "lake") if row["status"] == "current"] == [good.name]
+    for name in ("up", "2016"):
+        (tmp_path / "archive" / name).unlink()
+    assert take(tmp_path / "lake", tmp_path / "archive").exit_code == 0
+    assert [row["status"] for row in known(tmp_path / "lake")] == ["current"]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_set_aside_until_it_may(without_rights: Any) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        secret, good = file_of(folder / "files" / "2015"), file_of(folder / "files", slot=4)
+        with without_rights(folder, lambda: take(folder / "before", folder / "files")):
+            secret.parent.chmod(0)
+            report = take(folder / "lake", folder / "files")
+            assert report.taken == [good.name]
+            assert report.set_aside == {"2015": "it cannot be read: Permission denied"}
+            secret.parent.chmod(0o700)
+            report = take(folder / "lake", folder / "files")
+            assert (report.taken, report.set_aside) == ([secret.name], {})
+
+
+def test_an_index_that_is_being_written_changes_nothing(
+    ska: tuple[Path, Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, folder, _ = ska
+    take(tmp_path / "lake", root)
+    generation = catalog.current_generation(tmp_path / "lake")
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, **options, timeout=0.1))
+    with closing(connect(folder / "archfiles.db3", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OSError, match=r"archfiles\.db3 is being written, .*run it again"):
+            take(tmp_path / "lake", root)
+        writer.execute("ROLLBACK")
+    assert catalog.current_generation(tmp_path / "lake") == generation
+    assert take(tmp_path / "lake", root).exit_code == 0
+
+
+def test_a_file_in_the_lake_that_cannot_be_read_now_is_no_other_file(
+    ska: tuple[Path, Path, list[Path]], tmp_path: Path
+) -> None:
+    root, _, files = ska
+    take(tmp_path / "lake", root)
+    before = rows(tmp_path / "lake")
+    files[0].unlink()
+    assert take(tmp_path / "lake", root).set_aside == {files[0].name: "archfiles.db3 lists it, but it is not there"}
+    os.mkfifo(files[0])
+    assert take(tmp_path / "lake", root).set_aside == {files[0].name: "it is a named pipe, not a file"}
+    assert rows(tmp_path / "lake") == before
+
+
 def test_what_is_not_there_is_an_error_and_makes_no_lake(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no such file or folder"):
         take(tmp_path / "lake", tmp_path / "nothing")
@@ -404,7 +487,7 @@ def test_files_are_discovered_oldest_first(tmp_path: Path) -> None:
     earlier = file_of(tmp_path / "b")
     other = tmp_path / "b" / "other.fits"
     other.write_bytes(b"")
-    assert [f.path for f in discover([tmp_path])] == [other, earlier, later]
+    assert [f.path for f in discover([tmp_path])[0]] == [other, earlier, later]
 
 
 def test_nothing_given_makes_an_empty_lake(tmp_path: Path) -> None:

@@ -488,8 +488,8 @@ def test_both_are_products_of_an_archive_and_leave_each_other_alone(tmp_path: Pa
 
 
 def test_a_file_that_cannot_be_read_is_not_known_by_its_size_and_date(tmp_path: Path) -> None:
-    (tmp_path / "acq_stats.h5").mkdir()
+    (tmp_path / "acq_stats.h5").symlink_to("acq_stats.h5")
     result = stat_table.judge(Found(str(tmp_path), "acq_stats.h5", 5, 5), ACQ_STATS)
     assert isinstance(result, Rejected)
     assert (result.found.size, result.found.mtime_ns) == (-1, -1)
-    assert result.reason == "it cannot be read: Is a directory"
+    assert result.reason == "it cannot be read: Too many levels of symbolic links"

@@ -734,14 +734,43 @@ def test_a_year_has_the_files_that_start_in_it(flight_lake: Path) -> None:
 
 def test_files_of_other_names_are_left_alone(top: Path, lake: Path) -> None:
     path = observe(top)["asol"]
-    for name in ("pcadf545400000N001_asol1.fits.md5", "axaff20100_000N001_obs0a.par.gz", "notes.txt", ".hidden.fits"):
+    for name in ("axaff20100_000N001_obs0a.par.gz", "notes.txt", ".hidden.fits"):
         (path.parent / name).write_bytes(b"something")
     (path.parent / "plots").mkdir()
-    (top / "20" / "20100_v01.old").mkdir()
     report = take(release(top), lake)
     assert (report.exit_code, len(report.taken)) == (0, 6)
     assert len(file_rows(lake)) == 6
     assert [found.filename for found in discover(top)[1]] == sorted(p.name for p in path.parent.glob("*1.fits.gz"))
+
+
+def test_what_looks_like_a_product_or_is_in_the_index_and_is_not_named_like_one_is_set_aside(
+    top: Path, lake: Path
+) -> None:
+    folder = observe(top)["asol"].parent
+    names = ["pcadf545400000N001_asol1.fits.md5", "pcad.old", "asol1.fits", "other.dat"]
+    for name in names:
+        (folder / name).write_bytes(b"something")
+    release(top)
+    with closing(sqlite3.connect(top / "archfiles.db3")) as database, database:
+        database.execute("ALTER TABLE archfiles ADD COLUMN filename text")
+        database.execute("INSERT INTO archfiles (filename, obsid, revision) VALUES ('other.dat', 20100, NULL)")
+    report = take(top, lake)
+    reason = "its name is not pcad[f]<seconds or obsid_obi>N<revision>_<kind>.fits[.gz]"
+    assert report.set_aside == {f"{folder.name}/{name}": reason for name in names}
+    assert len(report.taken) == 6
+
+
+def test_the_solution_of_a_whole_obi_is_listed_where_it_is_asked_for(top: Path, lake: Path) -> None:
+    asol = observe(top)["asol"]
+    whole = put(top, "asol", name="pcadf20100_000N001_asol1.fits.gz", CONTENT="ASPSOLOBI")
+    assert take(release(top), lake).exit_code == 0
+    assert facade.get_files(20100, content="ASPSOLOBI", data_root=lake) == [str(whole)]
+    assert facade.get_files(20100, content="ASPSOL", data_root=lake) == [str(asol)]
+    assert str(whole) not in facade.get_files(20100, data_root=lake)
+    assert len(facade.get_files(20100, data_root=lake)) == 6
+    # It is no other solution of the same times.
+    assert len(rows(lake, ASP_SOL)) == 40
+    assert len(facade.get_atts(20100, filter=False, data_root=lake)[1]) == 40
 
 
 def test_the_same_product_gzipped_and_not_has_its_rows_once(top: Path, lake: Path) -> None:
@@ -1338,7 +1367,7 @@ CRASHES = {
     "NAXIS2 a text": ("gspr", {"change": lambda c: card_of(c, b"NAXIS2", b"NAXIS2  = 'abc'")}, "NAXIS2"),
     "REVISION infinite": ("gspr", {"change": lambda c: card_of(c, b"REVISION", b"REVISION=              1.0E999")}, ""),
     "NAXIS2 beyond 64 bits": (
-        "gspr", {"change": lambda c: card_of(c, b"NAXIS2", b"NAXIS2  = 1" + b"0" * 30)}, "truncated",
+        "gspr", {"change": lambda c: card_of(c, b"NAXIS2", b"NAXIS2  = 1" + b"0" * 30)}, "NAXIS2 is 1000",
     ),
     "NAXIS2 a fraction": (
         "gspr", {"change": lambda c: card_of(c, b"NAXIS2", b"NAXIS2  =                  1.5")}, "NAXIS2 is 1.5",
@@ -1393,8 +1422,11 @@ def test_what_cannot_be_read_is_set_aside(kind: str, top: Path, lake: Path) -> N
     else:
         path.symlink_to("nowhere")
     report = take(release(top), lake)
-    reason = {"a folder": "Is a directory", "a link to nowhere": "No such file or directory"}[kind]
-    assert report.set_aside == {f"20100_v01/{path.name}": f"it cannot be read: {reason}"}
+    reason = {
+        "a folder": "it is a folder, not a file",
+        "a link to nowhere": "it cannot be read: No such file or directory",
+    }[kind]
+    assert report.set_aside == {f"20100_v01/{path.name}": reason}
     assert len(report.taken) == 5
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -217,6 +218,81 @@ def test_a_file_that_was_changed_since_is_found_and_mended(
     ]
     mend(verified)
     assert against(lake, ska).findings == []
+
+
+Change = Callable[[bytes], bytes]
+
+
+def plainly(path: Path, change: Change = bytes) -> None:
+    """Change a file, and store it so that its size says nothing of its content."""
+    if path.suffix == ".h5":
+        with h5py.File(path, "r+") as file:
+            name = next(iter(file))
+            rows = file[name][()]
+            if change is bytes:
+                del file[name]
+                file[name] = rows
+            else:
+                rows["obsid"][-1] += 1
+                file[name][...] = rows
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes())), 0, mtime=0))
+    else:
+        path.write_bytes(change(path.read_bytes()))
+
+
+def replacing(old: bytes, new: bytes) -> Change:
+    def change(content: bytes) -> bytes:
+        assert old in content
+        return content.replace(old, new)
+
+    return change
+
+
+IN_SECRET: list[tuple[str, str, Change]] = [
+    ("aca_l0", "*_3_img0.fits.gz", replacing(b"TLMVER", b"TLMVFR")),
+    ("dark_cal", "data/mica/archive/aca_dark/2022069/properties.json", replacing(b'"ccd_temp": -', b'"ccd_temp":  ')),
+    ("obspar", "data/mica/archive/obspar/*/*_v*/*.par.gz", replacing(b"obs_mode", b"obs_mood")),
+    ("asp_l1", "data/mica/archive/asp1/*/*_v*/pcad*gspr1.fits.gz", replacing(b"GSPROPS", b"GSPROPT")),
+    ("acq_stats", "data/acq_stats/acq_stats.h5", replacing(b"", b"")),
+    ("guide_stats", "data/guide_stats/guide_stats.h5", replacing(b"", b"")),
+    ("vv", "data/mica/archive/vv/*/*_v*/vv_report.json", replacing(b'"dy_rms": 0.', b'"dy_rms": 1.')),
+]
+
+
+@pytest.mark.parametrize(
+    ("product", "pattern", "change"), IN_SECRET, ids=[f"{product}-{Path(p).name}" for product, p, _ in IN_SECRET]
+)
+def test_a_file_that_was_changed_in_secret_is_found_and_mended(
+    product: str, pattern: str, change: Change, demo_ska: Path, demo_files: Path, tmp_path: Path,
+    against: Callable[..., Verified],
+) -> None:  # fmt: skip
+    """Of the same size and date as when it was taken."""
+    source, lake = tmp_path / "source", tmp_path / "lake"
+    if product == "aca_l0":
+        source.mkdir()
+        shutil.copy(next(demo_files.glob("*_3_img0.fits.gz")), source)
+    else:
+        # The folder of the product alone.
+        top = Path(*Path(pattern).parts[: 2 if product.endswith("stats") else 4])
+        shutil.copytree(demo_ska / top, source / top, symlinks=True)
+    command = ["ingest", product, "--from", str(source), "--lake", str(lake)]
+    path = next(path for path in sorted(source.glob(pattern)) if not path.parent.is_symlink())
+    plainly(path)
+    assert CliRunner().invoke(app, command).exit_code in (0, 3)
+    before = path.stat()
+    plainly(path, change)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert CliRunner().invoke(app, command).exit_code in (0, 3)
+    verified = against(lake, source)
+    (finding,) = verified.findings
+    assert (finding.where, finding.what) == (
+        str(path), "it is not what was taken into the lake: it was changed since"
+    )  # fmt: skip
+    assert "--reread" in finding.mend
+    mend(verified)
+    assert against(lake, source).findings == []
 
 
 def test_a_file_that_cannot_be_read_is_found(

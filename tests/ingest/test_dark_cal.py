@@ -25,7 +25,7 @@ from mica_lake.errors import MissingDataError
 from mica_lake.ingest import aca_l0, obspar
 from mica_lake.ingest.dark_cal import ImageJob, build_image, discover, ingest
 from mica_lake.ingest.report import Report
-from mica_lake.ingest.source_files import Rejected
+from mica_lake.ingest.source_files import Rejected, found_in
 from mica_lake.lake import Lake
 from mica_lake.partition_file import checksum
 from mica_lake.simulate import dark_cal
@@ -231,18 +231,44 @@ def test_no_calibrations_make_an_empty_lake(tmp_path: Path, lake: Path) -> None:
     assert state(lake) == before
 
 
-def test_other_names_are_ignored(top: Path, lake: Path) -> None:
-    for name in (
+def test_what_looks_like_a_calibration_and_is_not_named_like_one_is_set_aside(top: Path, lake: Path) -> None:
+    names = (
         "201915",
         "20191555",
         "x019155",
         "2019155.bak",
         "2019-155",
         "\uff12\uff10\uff11\uff19\uff11\uff15\uff16",
-        ".2019155",
-    ):
+    )
+    for name in names:
         shutil.copytree(top / B, top / name)
     (top / "2018001").write_text("a file")
+    (top / "2018002").symlink_to("nowhere")
+    (top / "2018003").symlink_to(B)
+    report = take(top, lake)
+    assert report.taken == both(A) + both(B)
+    assert report.set_aside == {
+        **{f"{top.name}/{n}": "it has image.fits and properties.json, but its name is not YYYYDOY" for n in names},
+        f"{top.name}/2018001": "it should be a folder",
+        f"{top.name}/2018002": "it leads to nowhere, which is not there",
+        f"{top.name}/2018003": f"it leads to the folder {B}",
+    }
+
+
+def test_other_names_are_ignored(top: Path, lake: Path) -> None:
+    shutil.copytree(top / B, top / ".2019155")
+    (top / "plots").mkdir()
+    (top / "plots" / "a.png").write_text("a picture")
+    (top / "README").write_text("a file")
+    (top / A / "README").write_text("a file")
+    report = take(top, lake)
+    assert (report.taken, report.set_aside) == (both(A) + both(B), {})
+
+
+def test_a_calibration_on_another_disk_is_taken(top: Path, lake: Path, tmp_path: Path) -> None:
+    shutil.move(top / B, tmp_path / "elsewhere")
+    (top / B).symlink_to(tmp_path / "elsewhere")
+    (top / A / "loop").symlink_to("..")
     report = take(top, lake)
     assert (report.taken, report.set_aside) == (both(A) + both(B), {})
 
@@ -797,7 +823,7 @@ def test_a_calibration_without_a_temperature_has_an_image_that_cannot_be_scaled(
 
 def test_an_image_that_is_another_when_it_is_built_is_rejected(top: Path, lake: Path) -> None:
     path = top / A / "image.fits"
-    job = ImageJob(lake, A, 0.0, path, "0" * 64, "")
+    job = ImageJob(lake, A, 0.0, found_in(path.parent, path.name), "0" * 64, "")
     result = build_image(job)
     assert isinstance(result, Rejected)
     assert (result.found.name, result.reason) == (

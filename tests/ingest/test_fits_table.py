@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from mica_lake.errors import BadFile
-from mica_lake.gunzip import decompress
-from mica_lake.ingest.fits_table import read
+from mica_lake.gunzip import MAX_MEMBERS, decompress
+from mica_lake.ingest.fits_table import header_end, read
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 
 KEYWORDS = (
@@ -354,3 +354,18 @@ def test_any_table_that_can_be_written_is_read_as_it_lies_in_the_file_or_refused
                 continue
             assert table.rows.dtype[column.name.upper()].shape == hdus[1].data.dtype[column.name].shape
             assert table.layout.zeros.get(column.name.upper(), "") == (column.bzero or "")
+
+
+def test_a_file_may_have_many_gzip_members_and_not_any_number() -> None:
+    parts = [b"%d" % n * (n % 700) for n in range(3000)]
+    stored = b"".join(gzip.compress(part, mtime=0) + b"\0" * (n % 3) for n, part in enumerate(parts))
+    assert decompress(stored) == b"".join(parts)
+    with pytest.raises(BadFile, match=f"more than {MAX_MEMBERS} gzip members"):
+        decompress(gzip.compress(b"") * 1_000_000)
+
+
+def test_a_header_without_end_is_not_looked_through_to_the_end_of_the_file() -> None:
+    card = b"TTYPE1  = 'X'".ljust(80)
+    with pytest.raises(BadFile, match="its header has no end"):
+        header_end(card * 2000 + b"END".ljust(80) + b" " * 2880)
+    assert header_end(card * 35 + b"END".ljust(80)) == 2880

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -322,7 +323,10 @@ def test_a_folder_without_a_file_is_set_aside(files: list[str], reason: str, tmp
         a_file(ska, 2, name=name)
     for _ in range(2):
         report = take(ska, lake)
-        assert list(report.set_aside) == ["00/00002_v01"]
+        misnamed = {f"00002_v01/{name}" for name in files if ".par" in name and "no obspar file" in reason}
+        misnamed -= {"00002_v01/README"}
+        assert set(report.set_aside) == {"00/00002_v01"} | misnamed
+        assert all("its name is not axaff" in report.set_aside[name] for name in misnamed)
         assert re.fullmatch(reason, report.set_aside["00/00002_v01"])
         assert (report.exit_code, wide(lake, "obsid")) == (3, [(1,)])
     shutil.rmtree(folder_of(ska, 2))
@@ -354,6 +358,20 @@ def test_of_the_files_of_a_revision_one_is_taken(
     report = take(ska, lake)
     assert (report.exit_code, report.gone) == (0, [f"00002_v01/{named[chosen]}"])
     assert wide(lake, "filename", "which") == [(named[other], named[other])]
+
+
+def test_a_file_that_the_index_lists_and_is_not_named_like_an_obspar_is_set_aside(tmp_path: Path) -> None:
+    ska, lake = tmp_path / "ska", tmp_path / "lake"
+    listed(ska)
+    path = a_file(ska, 1)
+    for name in ("notes.txt", "obs0a.dat", ".axaff00001_000N001_obs0a.par.swp"):
+        (path.parent / name).write_text("something")
+    top = ska / "data/mica/archive/obspar"
+    with closing(sqlite3.connect(top / "archfiles.db3")) as database, database:
+        database.execute("INSERT INTO archfiles (filename, obsid, revision) VALUES ('obs0a.dat', 1, 1)")
+    report = take(ska, lake)
+    assert report.taken == [f"00001_v01/{path.name}"]
+    assert report.set_aside == {"00001_v01/obs0a.dat": "its name is not axaff<obsid>_<obi>N<version>_obs0a.par[.gz]"}
 
 
 def test_a_folder_that_loses_its_file_keeps_its_rows(tmp_path: Path) -> None:

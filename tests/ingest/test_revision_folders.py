@@ -1,6 +1,7 @@
 """Archives by observation: which revision is the default and the last, and what is wrong with links and database."""
 
 import math
+import os
 import sqlite3
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mica_lake.ingest import source_files
 from mica_lake.ingest.revision_folders import Revision, discover, with_those_gone
 from mica_lake.simulate.observations import link_revisions, observations
 
@@ -59,18 +61,27 @@ def test_folders_of_revisions_are_found_by_observation_and_nothing_else(tmp_path
     folders(tmp_path, 3, obsid=50001)
     folders(tmp_path, 7, obsid=12)
     group = folders(tmp_path, 1, obsid=2199)
-    for name in ("02121_v1", "02121_v1000", "2121_v04", "02121_v05.old", "x02121_v06", "02121_w07", "02121_v08_last"):
+    names = ["02121_v1", "02121_v1000", "2121_v04", "02121_v05.old", "x02121_v06", "02121_w07", "٠٢١٢١_v12"]
+    for name in names:
         (group / name).mkdir()
     (group / "02121_v11").write_text("no folder")
-    (group / "٠٢١٢١_v12").mkdir()
-    for name in ("2", "002", "ab", "0x", "٠٢"):
+    tops = ["2", "002", "ab", "0x", "٠٢"]
+    for name in tops:
         (tmp_path / name / "02121_v09").mkdir(parents=True)
     (tmp_path / "03").write_text("no folder")
+    for ignored in (".02121_v13", "../.snapshot", "../logs"):
+        (group / ignored).mkdir()
+    (tmp_path / "README").write_text("a file")
     database(tmp_path, [])
     revisions, rejected = discover(tmp_path)
     found = [(r.obsid, r.revision) for r in revisions]
     assert found == [(12, 7), (2121, 1), (2121, 2), (2121, 10), (2121, 100), (2199, 1), (50001, 3)]
-    assert rejected == []
+    no_revision = "it is no folder OOOOO_vRR of a revision, nor a link OOOOO to one"
+    assert {r.found.filename: r.reason for r in rejected} == {
+        **dict.fromkeys([*names, "02121_v11"], no_revision),
+        **dict.fromkeys(tops, "it has folders of revisions, but its name is not OO"),
+        "03": "it should be a folder",
+    }
     assert [r.directory for r in revisions if r.revision == 10] == [str(tmp_path / "02/02121_v10")]
 
 
@@ -321,6 +332,115 @@ def test_a_link_to_a_folder_outside_the_archive_does_not_count(tmp_path: Path) -
     assert told(top) == {1: (False, False, None), 2: (False, True, None)}
     assert set(wrong(top)) == {"02121", "02121_last"}
     assert "archfiles.db3 says" not in str(wrong(top))
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def test_folders_on_other_disks_are_followed_and_each_is_there_once(tmp_path: Path) -> None:
+    top, other = tmp_path / "archive", tmp_path / "other"
+    folders(other, 1, obsid=3000)
+    (other / "a_revision").mkdir()
+    group = folders(top, 1)
+    (top / "03").symlink_to(other / "03")
+    (top / "04").symlink_to("03")
+    (group / "02121_v02").symlink_to(other / "a_revision")
+    (group / "02121_v03").symlink_to("02121_v01")
+    (group / "02121").symlink_to("02121_v02")
+    (group / "02").symlink_to("..")
+    (group / "02121_v01" / "02").symlink_to("../..")
+    database(top, [(OBSID, 2, 1)])
+    revisions, rejected = discover(top)
+    assert [(r.obsid, r.revision, r.isdefault, r.link) for r in revisions] == [
+        (2121, 1, False, None), (2121, 2, True, str(group / "02121")), (3000, 1, False, None)
+    ]  # fmt: skip
+    assert {r.found.filename: r.reason for r in rejected} == {
+        "02121_v03": f"it leads to the folder of {group / '02121_v01'}",
+        "02": "it is no folder OOOOO_vRR of a revision, nor a link OOOOO to one",
+    }
+
+
+def test_a_revision_whose_disk_is_away_stays_the_default(tmp_path: Path) -> None:
+    group = folders(tmp_path, 1)
+    (group / "02121_v02").symlink_to("/nowhere/02121_v02")
+    (group / "02121").symlink_to("02121_v02")
+    assert told(tmp_path) == {1: (False, False, None), 2: (True, True, "02121")}
+
+
+def test_names_that_are_not_utf8_and_links_onto_themselves_stop_nothing(tmp_path: Path) -> None:
+    group = folders(tmp_path, 1)
+    (group / "02121").symlink_to("02121")
+    (group / "02121_last").symlink_to(os.fsdecode(b"02121_v0\xff"))
+    (group / os.fsdecode(b"02121_v\xff\n")).mkdir()
+    assert told(tmp_path) == {1: (False, True, None)}
+    assert wrong(tmp_path) == {
+        **NO_DATABASE,
+        "02121": "it leads to 02121, which is no revision of 02121",
+        "02121_last": r"it leads to 02121_v0\xff, which is not there",
+        r"02121_v\xff\x0a": "it is no folder OOOOO_vRR of a revision, nor a link OOOOO to one",
+    }
+
+
+# --- a database that cannot be read now -------------------------------------------------------------------------------
+
+
+def test_a_database_that_is_being_written_says_nothing_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = folders(tmp_path, 1, 2)
+    (group / "02121").symlink_to("02121_v02")
+    database(tmp_path, [(OBSID, 1, 1)])
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, **options, timeout=0.1))
+    with closing(connect(tmp_path / "archfiles.db3", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OSError, match=r"archfiles\.db3 is being written, .*database is locked.*run it again"):
+            discover(tmp_path)
+        writer.execute("ROLLBACK")
+    assert told(tmp_path) == {1: (True, True, None), 2: (False, False, None)}
+
+
+def test_a_database_in_wal_mode_where_nothing_can_be_written_says_nothing(without_rights: Any) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name)
+        folders(top, 1, 2)
+        database(top, [(OBSID, 1, 1)])
+        with closing(sqlite3.connect(top / "archfiles.db3")) as connection:
+            connection.execute("PRAGMA journal_mode = wal")
+        with without_rights(top, lambda: discover(top)):  # to root no folder is read-only
+            top.chmod(0o555)
+            with pytest.raises(OSError, match=r"archfiles\.db3 is being written, or cannot be read now.*WAL mode"):
+                discover(top)
+            top.chmod(0o755)
+
+
+def test_a_database_on_a_disk_that_is_away_says_nothing(tmp_path: Path) -> None:
+    folders(tmp_path, 1)
+    (tmp_path / "archfiles.db3").symlink_to("/nowhere/archfiles.db3")
+    with pytest.raises(OSError, match=r"it leads to /nowhere/archfiles\.db3, which is not there"):
+        discover(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(os.mkfifo, "a named pipe"), (lambda path: path.symlink_to("/dev/zero"), "a device")],
+    ids=["a named pipe", "a device"],
+)
+def test_a_database_that_is_no_file_is_not_opened(make: Any, reason: str, tmp_path: Path) -> None:
+    folders(tmp_path, 1)
+    make(tmp_path / "archfiles.db3")
+    assert reason in wrong(tmp_path)["archfiles.db3"]
+
+
+def test_a_view_without_end_in_a_database_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders(tmp_path, 1)
+    with closing(sqlite3.connect(tmp_path / "archfiles.db3")) as connection, connection:
+        connection.execute(
+            "CREATE VIEW archfiles AS WITH RECURSIVE n(obsid) AS (SELECT 1 UNION ALL SELECT obsid FROM n) "
+            "SELECT obsid, 1 AS revision, 1 AS isdefault FROM n"
+        )
+    monkeypatch.setattr(source_files, "_LONGEST_QUERY", 0.2)
+    assert "it does not answer in 0 s" in wrong(tmp_path)["archfiles.db3"]
 
 
 # --- those gone -------------------------------------------------------------------------------------------------------

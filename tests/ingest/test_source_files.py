@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from mica_lake.ingest.source_files import (
     derived_from,
     found_in,
     partitions,
+    walk,
 )
+from mica_lake.on_disk import escaped, unescaped
 from mica_lake.tables import SOURCE_FILE
 
 # --- where the archive is ---------------------------------------------------------------------------------------------
@@ -80,6 +83,44 @@ def test_partitions_are_derived_from_the_same_if_and_only_if_their_facts_are(one
     assert derived_from(one) == derived_from(json.loads(json.dumps(one)))
     assert (derived_from(one) == derived_from(other)) == (json.dumps(one) == json.dumps(other))
     assert len(derived_from(one)) == 64
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@given(st.binary().map(os.fsdecode))
+def test_any_name_is_text_that_can_be_stored_and_leads_back_to_it(name: str) -> None:
+    text = escaped(name)
+    assert text.encode().decode() == text
+    assert not any(unicodedata.category(c) == "Cc" for c in text)
+    assert unescaped(text) == name
+
+
+@given(st.text(alphabet=st.sampled_from("\\x0af5c"), max_size=8))
+def test_backslashes_of_a_name_are_not_taken_for_ours(name: str) -> None:
+    assert unescaped(escaped(name)) == name
+
+
+@pytest.mark.parametrize("name", ["acaf1.fits", "naïve", "a b", r"a\b", "٠٢"])
+def test_a_name_without_odd_bytes_is_as_it_is(name: str) -> None:
+    assert escaped(name) == name
+
+
+def test_a_walk_has_each_folder_once_and_says_what_it_could_not_see(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "b" / "c").mkdir(parents=True)
+    (top / ".snapshot").mkdir()
+    (top / "a").symlink_to("b")
+    (top / "b" / "c" / "up").symlink_to(top)
+    (top / "b" / "above").symlink_to(tmp_path)
+    (top / "b" / "file").touch()
+    refused: list[Rejected] = []
+    assert list(walk(top, refused)) == [
+        (str(top), []), (str(top / "b"), ["file"]), (str(top / "b" / "c"), [])
+    ]  # fmt: skip
+    assert [(r.found.filename, r.reason) for r in refused] == [
+        ("above", f"it leads to {tmp_path}, which the archive itself is in")
+    ]
 
 
 # --- what is known ----------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from mica_lake.archive.arrays import values_and_mask
 from mica_lake.common import MICA_ARCHIVE_PATH  # noqa: F401 - as scripts of mica import it from here
 from mica_lake.errors import MissingDataError
 from mica_lake.lake import Lake, open_lake
+from mica_lake.on_disk import unescaped
 from mica_lake.times import cxcsec, day_start, interval, is_scalar, utc
 
 __all__ = [
@@ -184,8 +185,11 @@ def get_dark_cal_dirs(dark_cals_dir: str | os.PathLike[str] | None = None, data_
     mica_lake.LakeError
         If there is no lake.
     """
-    found = open_lake(data_root).sql("SELECT dark_id, directory FROM dark_cal ORDER BY dark_id").fetchall()
-    return {i: folder for i, folder in found if dark_cals_dir is None or Path(folder).parent == Path(dark_cals_dir)}
+    rows = open_lake(data_root).sql("SELECT dark_id, directory FROM dark_cal ORDER BY dark_id").fetchall()
+    found = {dark_id: unescaped(directory) for dark_id, directory in rows}
+    if dark_cals_dir is None:
+        return found
+    return {dark_id: folder for dark_id, folder in found.items() if Path(folder).parent == Path(dark_cals_dir)}
 
 
 def get_dark_cal_ids(dark_cals_dir: str | os.PathLike[str] | None = None, data_root: Root = None) -> dict[str, str]:

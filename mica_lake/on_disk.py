@@ -1,0 +1,189 @@
+"""Source files as they lie on the disk: their names as text, and the bytes of regular files of a bounded size."""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from mica_lake.errors import BadFile
+
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+# Control characters, which would order a terminal about; and backslashes that could be taken for our own.
+_AMBIGUOUS = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\\(?=x[0-9a-f]{2})")
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_LONGEST_MESSAGE = 2000
+
+
+def escaped(name: str | os.PathLike[str]) -> str:
+    r"""
+    Name of a file as text that can be stored and printed, whatever bytes it is made of.
+
+    Parameters
+    ----------
+    name : str or path
+        The name, or path, as the system gives it.
+
+    Returns
+    -------
+    str
+        The name; each byte that is not UTF-8 or is a control character as ``\xff``.
+
+    Examples
+    --------
+    >>> escaped("night_\udcff")
+    'night_\\xff'
+    """
+    text = os.fspath(name)
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    raw = _AMBIGUOUS.sub(lambda match: b"".join(b"\\x%02x" % byte for byte in match[0]), os.fsencode(text))
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def unescaped(text: str) -> str:
+    r"""
+    The name of which `escaped` made a text.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    str
+        The name, as the system takes it.
+
+    Examples
+    --------
+    >>> unescaped(escaped("night_\udcff")) == "night_\udcff"
+    True
+    """
+    if "\\" not in text:
+        return text
+    return os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), text.encode()))
+
+
+def storable(message: str) -> str:
+    r"""
+    A message that can be stored and printed, whatever was quoted in it.
+
+    Parameters
+    ----------
+    message : str
+        The message.
+
+    Returns
+    -------
+    str
+        The message without half characters, cut after 2,000.
+
+    Examples
+    --------
+    >>> storable("slot \ud800")
+    'slot \\ud800'
+    """
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[:_LONGEST_MESSAGE] + "…"
+    return message.encode("utf-8", "backslashreplace").decode()
+
+
+def one_or_several(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """
+    Paths of an argument that may be one path.
+
+    Parameters
+    ----------
+    paths : path or iterable of path
+        The argument.
+
+    Returns
+    -------
+    list of Path
+        The paths.
+
+    Examples
+    --------
+    >>> one_or_several("/archive") == one_or_several(["/archive"])
+    True
+    """
+    return [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
+
+
+def read(path: str | os.PathLike[str], limit: int) -> bytes:
+    """
+    All bytes of a regular file; never waits for what is no file, such as a named pipe.
+
+    Parameters
+    ----------
+    path : path
+        The file, or a link to it.
+    limit : int
+        How many bytes it may have.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    BadFile
+        If it is no regular file, or larger than `limit`; it is not read then.
+    OSError
+        If it is not there, or the system does not let us read it.
+
+    Examples
+    --------
+    >>> read("/dev/zero", 100)
+    Traceback (most recent call last):
+        ...
+    mica_lake.errors.BadFile: it is a device, not a file
+    """
+    if "\0" in os.fspath(path):
+        raise FileNotFoundError(errno.ENOENT, "its name has a zero byte, as no file's has")
+    # Looked at before it is opened, as to open a device can move it, and after, as it may have been replaced.
+    check(Path(path).stat(), limit)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open
+        size = check(os.fstat(descriptor), limit)
+        content = file.read(size + 1)
+    if len(content) != size:
+        raise OSError(errno.EAGAIN, "its size changed while it was read")
+    return content
+
+
+def check(found: os.stat_result, limit: int) -> int:
+    """
+    Refuse what is no regular file of a bounded size.
+
+    Parameters
+    ----------
+    found : os.stat_result
+        What the system says of it.
+    limit : int
+        How many bytes it may have.
+
+    Returns
+    -------
+    int
+        Its size.
+
+    Raises
+    ------
+    BadFile
+        If it is none.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        raise BadFile(f"it is {_KINDS.get(stat.S_IFMT(found.st_mode), 'something else')}, not a file")
+    if found.st_size > limit:
+        raise BadFile(f"it is larger than {limit:,} bytes: it has {found.st_size:,}")
+    return found.st_size
