@@ -621,7 +621,7 @@ class SourceFiles:
         self.report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
         order = [("status", "ascending"), ("directory", "ascending"), ("filename", "ascending")]
         changed = rows.sort_by(order) != self._before.sort_by(order)
-        if written or changed or catalog.current_generation(root) is None:
+        if written or changed:
             catalog.commit(root, written, pa.concat_tables([self._others, rows]))
 
 

@@ -67,7 +67,7 @@ def unescaped(text: str) -> str:
     >>> unescaped(escaped("night_\udcff")) == "night_\udcff"
     True
     """
-    if "\\" not in text:
+    if text.isascii() and "\\" not in text:
         return text
     return os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), text.encode()))
 

@@ -255,7 +255,7 @@ def test_a_second_run_changes_nothing(archive: Archive) -> None:
 
 
 def test_a_file_of_the_same_size_and_date_is_not_read(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read"))
+    monkeypatch.setattr(stat_table, "read_file", lambda path, limit: pytest.fail(f"{path} is read"))
     assert archive.take().unchanged == 1
 
 
