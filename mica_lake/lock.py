@@ -112,7 +112,7 @@ def writer_alive(catalog: LakePath) -> bool:
     try:
         if isinstance(path, S3Path):
             return path.stat().age < LEASE
-        owner = json.loads(path.read_text())
+        owner = json.loads(path.read_text(errors="replace"))
         if owner["host"] != socket.gethostname():
             return True
         os.kill(int(owner["pid"]), 0)
@@ -232,7 +232,7 @@ def _ourselves() -> dict[str, str | int]:
 
 
 def _owner(path: Path) -> dict[str, str]:
-    return _parsed(path.read_text())
+    return _parsed(path.read_text(errors="replace"))
 
 
 def _parsed(text: str) -> dict[str, str]:

@@ -102,9 +102,9 @@ def test_what_another_host_left_is_refused_and_the_file_to_remove_is_named(lake:
     assert ingest([file], lake, jobs=1).taken == [file.name]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '{"host": "another"}', "not json", "\x00\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '{"host": "another"}', "not json", "\x00\x00", "\udcff"])
 def test_a_text_that_names_nobody_is_taken_over(text: str, tmp_path: Path) -> None:
-    (tmp_path / "lock").write_text(text)
+    (tmp_path / "lock").write_text(text, errors="surrogateescape")
     with writer_lock(tmp_path):
         assert json.loads((tmp_path / "lock").read_text())["host"] == socket.gethostname()
 

@@ -132,6 +132,7 @@ class Damaged:
         assert not any(": " in answer for answer in self.right.values()), self.right
         self.looked = self.child.look(whole)
         self.answers: Counter[tuple[str, str, str, str]] = Counter()
+        self.last: dict[str, str] = {}
         self.files = 0
         self.current = str(catalog.current_generation(whole))
 
@@ -148,7 +149,8 @@ class Damaged:
 
     def ask(self, kind: str, how: str, tables: Iterable[str] | None) -> None:
         """Count what each door answers."""
-        for door, answer in self.doors(self.lake, tables).items():
+        self.last = self.doors(self.lake, tables)
+        for door, answer in self.last.items():
             name = answer.partition(": ")[0]
             if answer == self.right[door]:
                 what = "right"
@@ -248,6 +250,39 @@ def test_partitions_damaged_are_found_and_mended(
             assert re.search(rf"^{table} .* [1-9]\d*$", said, re.M), f"seed {seed}, {how}: {table} is not found\n{said}"
         damaged.mend(named, (seed, apart, how))
     report(damaged, f"damaged partitions, {apart}", record_property)
+
+
+def test_bits_flipped_in_what_queries_read(
+    damaged: Damaged, soak: bool, record_property: Callable[[str, object], None]
+) -> None:
+    """Any bit of a version of each table at a time: how often an answer is silently wrong; `verify` finds each."""
+    seed = random.SystemRandom().getrandbits(32) if soak else 9
+    rng = random.Random(seed)
+    found: Counter[tuple[str, str, str]] = Counter()
+    for _ in range(40 if soak else 1):
+        lake = damaged.fresh()
+        where = {}
+        for table in TABLES:
+            path = lake / rng.choice(partitions(damaged.whole, table))[1]
+            content = bytearray(path.read_bytes())
+            place = rng.randrange(len(content))
+            content[place] ^= 1 << rng.randrange(8)
+            path.write_bytes(content)
+            footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+            where[table] = "in the footer" if place >= footer else "before it"
+            damaged.files += 1
+        damaged.ask("a version", "a bit", TABLES)
+        for door, answer in damaged.last.items():
+            table = door.split()[1].rstrip(":")
+            what = "an error" if ": " in answer else "right" if answer == damaged.right[door] else "wrong"
+            found[door.split()[0], where[table], what] += 1
+        _, said = damaged.look()
+        for table in TABLES:
+            assert re.search(rf"^{table} .* [1-9]\d*$", said, re.M), f"seed {seed}: {table} is not found\n{said}"
+    record_property(
+        "single bits flipped in what queries read",
+        f"{damaged.files} files; " + ", ".join(f"{' '.join(key)}: {n}" for key, n in sorted(found.items())),
+    )
 
 
 def kinds(lake: Path, current: str) -> dict[str, tuple[list[str], str]]:
