@@ -313,11 +313,12 @@ def harmless(lake: Path, current: str) -> dict[str, tuple[list[str], str]]:
 
 
 def harm_one(rng: random.Random, damaged: Damaged, paths: list[str], other: str, how: str) -> str:
-    """Damage a file, as one of its own: what is the same in the state before is linked to it."""
+    """Damage a file; in half of the cases with those linked to it, which are the same in the state before."""
     lake, path = damaged.fresh(), rng.choice(paths)
     before = (lake / path).read_bytes()
+    if rng.random() < 0.5:
+        (lake / path).unlink()
     while not (lake / path).exists() or (lake / path).read_bytes() == before:
-        (lake / path).unlink(missing_ok=True)
         (lake / path).write_bytes(before)
         HARMS[how](rng, lake / path, damaged.whole / other)
         if how == "deleted":
