@@ -349,7 +349,7 @@ def newest_whole(root: LakePath) -> Pointer | None:
             _read(root, name, names)
         except (OSError, LakeError, UnicodeDecodeError):
             continue
-        if "partition.parquet" in names:
+        if {"partition.parquet", _LARGE} <= names.keys():  # else the list was cut
             return found
     return None
 
@@ -425,9 +425,9 @@ def write_generation(root: LakePath, name: str, partition: pa.Table, source_file
     if isinstance(directory, Path):
         shutil.rmtree(directory, ignore_errors=True)
     checksums = []
-    for part, content in _parts(root, partition, source_file):
-        _carry_over(root, directory, part, content())
-        checksums.append((part, hashlib.sha256(content()).hexdigest()))
+    for part, give in _parts(root, partition, source_file):
+        _carry_over(root, directory, part, give())
+        checksums.append((part, hashlib.sha256(give()).hexdigest()))
     lines = "".join(f"{sha}  {part}\n" for part, sha in sorted(checksums)).encode()
     _write_new(root, directory / "checksums", lines)
     text = script().encode()

@@ -32,8 +32,10 @@ WRONG = 4
 _SCRIPT = "mica_lake.sql"
 # How often to begin again with what was committed meanwhile.
 _ROUNDS = 5
-# What folders below that of a product are called: OO, OOOOO_vRR, YYYYDOY.
-_BELOW = re.compile(r"\d{2}|\d{5}_v\d{2,3}|\d{7}", re.ASCII)
+# What folders below that of a product are called: YYYY/DOY, OO/OOOOO_vRR, YYYYDOY.
+_BELOW = re.compile(r"\d{4}/\d{3}|\d{2}/\d{5}_v\d{2,3}|\d{7}", re.ASCII)
+# How many folders a command names, rather than the one that all are in.
+_MOST = 10
 _Row = dict[str, Any]
 
 
@@ -470,10 +472,12 @@ def ingesting(
         of_product = {t.name for t in TABLES.values() if t.ingested_as == product}
         rows = zip(source_file.column("product").to_pylist(), source_file.column("directory").to_pylist(), strict=True)
         folders = {directory for name, directory in rows if name in of_product and directory}
-    tops = {str(_top(Path(folder))) if product != "aca_l0" else folder for folder in folders}
-    common = os.path.commonpath(tops) if tops else ""
-    source = shlex.quote(common) if len(Path(common).parts) > 1 else "SOURCE"
-    commands = [f"mica-lake ingest {product} --from {source} {'--reread ' if reread else ''}{options}"]
+    tops = sorted({_top(Path(folder)) for folder in folders})
+    apart = [str(top) for top in tops if not any(other in top.parents for other in tops)]
+    if len(apart) > _MOST:
+        apart = [os.path.commonpath(apart)]
+    sources = " ".join(f"--from {shlex.quote(top)}" for top in apart or ["SOURCE"])
+    commands = [f"mica-lake ingest {product} {sources} {'--reread ' if reread else ''}{options}"]
     if product == "vv":
         by_revision: dict[int, list[str]] = {}
         for obsid, revision in sorted(_computed(root)):
@@ -496,7 +500,10 @@ def _computed(root: LakePath) -> set[tuple[int, int]]:
 
 
 def _top(folder: Path) -> Path:
-    return _top(folder.parent) if _BELOW.fullmatch(folder.name) else folder
+    """Folder of the product that a folder of source files belongs to."""
+    if _BELOW.fullmatch(folder.name):
+        return folder.parent
+    return folder.parent.parent if _BELOW.fullmatch("/".join(folder.parts[-2:])) else folder
 
 
 def _unknown(root: LakePath, on_disk: Sequence[str], known: Mapping[str, _Row]) -> list[Finding]:

@@ -324,6 +324,21 @@ def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+@pytest.mark.parametrize("lines", [0, 1, 17, 18])
+def test_a_list_of_checksums_that_was_cut_at_a_line_is_no_whole_state(lines: int, lake: Path, tmp_path: Path) -> None:
+    before = answer(lake), statuses(lake), partitions(lake)
+    path = lake / "_catalog" / str(catalog.current_generation(lake)) / "checksums"
+    kept = path.read_text().splitlines(keepends=True)
+    assert [line.split()[1] for line in kept[-2:]] == ["partition.parquet", "source_file.parquet"]
+    path.unlink()
+    path.write_text("".join(kept[: min(lines, len(kept) - 1)]))
+    with pytest.raises(LakeError, match=f"catalog is damaged .*checksums.*reindex --lake {lake}"):
+        answer(lake)
+    catalog.reindex(lake)
+    take(lake, tmp_path / "files")
+    assert (answer(lake), statuses(lake), partitions(lake)) == before
+
+
 @pytest.mark.parametrize("name", ["partition", "source_file"])
 def test_a_damaged_catalog_is_named_and_reindex_mends_it(name: str, lake: Path, tmp_path: Path) -> None:
     before = answer(lake), statuses(lake), partitions(lake)

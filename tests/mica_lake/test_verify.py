@@ -589,6 +589,25 @@ def test_a_folder_with_a_blank_is_named_so_that_the_shell_takes_it(
     assert found(look(lake)) == []
 
 
+def test_files_of_two_archives_are_named_apart(tmp_path: Path, look: Callable[..., Verified]) -> None:
+    """Between them are the files of other products."""
+    start, lake = cxcsec("2024:001"), tmp_path / "lake"
+    folders = [tmp_path / "ska" / name for name in ("aca0/2024/001", "more/aca0")]
+    for n, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        write_file(folder, 3, readouts(3, 8, times(start + 60 * n, start + 60 * n + 50, 8)))
+    (tmp_path / "ska" / "image.fits").write_bytes(b"of a dark calibration")
+    ingest(folders, lake, jobs=1)
+    before = content(lake)
+    flip(lake / ACA_L0_3)
+    verified = look(lake)
+    options = f"--from {tmp_path}/ska/aca0 --from {tmp_path}/ska/more/aca0 --lake {lake}"
+    assert verified.findings[0].mend == f"mica-lake reindex --lake {lake}; mica-lake ingest aca_l0 {options}"
+    mend(verified.findings)
+    assert content(lake) == before
+    assert {row["status"] for row in catalog.read_table(lake, "source_file").to_pylist()} == {"current"}
+
+
 def test_without_a_lake_it_says_so(tmp_path: Path) -> None:
     done = command("mica-lake", "verify", "--lake", tmp_path)
     assert done.returncode == 1
