@@ -147,7 +147,8 @@ def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
     if len(properties) > MOST_PROPERTIES:
         raise BadFile(f"it has more than {MOST_PROPERTIES} properties")
     try:
-        cxcsec(f"{dark_id[:4]}:{dark_id[4:]}")
+        if cxcsec(f"{dark_id[:4]}:{dark_id[4:]}") < 0:
+            raise ValueError(f"{dark_id[:4]} is before Chandra")
     except ValueError as error:
         raise BadFile(f"its folder {dark_id} is no day: {error}") from None
     return properties

@@ -10,7 +10,6 @@ from astropy.io import fits
 
 from mica_lake import per_file
 from mica_lake.archive import aca_l0
-from mica_lake.errors import BadFile
 from mica_lake.fits_product import Product
 from mica_lake.ingest import fits_table
 from mica_lake.ingest.aca_l0 import ingest
@@ -68,7 +67,6 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "two.fits")
     content = (tmp_path / "two.fits").read_bytes().replace(b"'ptheta  '", b"'DTHETA  '")
     (tmp_path / "two.fits").write_bytes(content)
-    with pytest.raises(BadFile, match="DTHETA"):
-        fits_table.read(content, ())
+    assert fits_table.read(content, ()).layout.odd == {"DTHETA": "is there twice"}  # refused where it is used
     with pytest.raises(ValueError, match="two of its columns have the same name: dtheta, DTHETA"):
         Product(tmp_path / "two.fits")

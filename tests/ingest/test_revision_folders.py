@@ -401,13 +401,14 @@ def test_a_database_that_is_being_written_says_nothing_and_changes_nothing(
 
 
 def test_a_database_in_wal_mode_where_nothing_can_be_written_says_nothing(without_rights: Any) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as other:
         top = Path(name)
-        folders(top, 1, 2)
-        database(top, [(OBSID, 1, 1)])
+        for folder in (top, Path(other)):
+            folders(folder, 1, 2)
+            database(folder, [(OBSID, 1, 1)])
         with closing(sqlite3.connect(top / "archfiles.db3")) as connection:
             connection.execute("PRAGMA journal_mode = wal")
-        with without_rights(top, lambda: discover(top)):  # to root no folder is read-only
+        with without_rights(top, lambda: discover(Path(other))):  # to root no folder is read-only
             top.chmod(0o555)
             with pytest.raises(OSError, match=r"archfiles\.db3 is being written, or cannot be read now.*WAL mode"):
                 discover(top)

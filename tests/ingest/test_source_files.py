@@ -328,19 +328,19 @@ def test_files_of_other_products_stay_as_they_are(lake: Path) -> None:
 
 
 def test_partitions_are_those_of_the_tables_named(tmp_path: Path) -> None:
-    assert partitions(tmp_path, ["dark_cal"]) == {}
+    assert partitions(tmp_path, ["asp_l1_proc"]) == {}
     schema = catalog.read_table(tmp_path, "partition").schema
     given_rows = [
         dict.fromkeys(schema.names) | {"table_name": name, "day_number": day, "path": f"{name} {day}"}
-        for name, day in [("dark_cal", 0), ("dark_cal_image", 5), ("dark_cal_image", 6), ("hdr3", 5)]
+        for name, day in [("asp_l1_proc", 0), ("dark_cal_image", 5), ("dark_cal_image", 6), ("hdr3", 5)]
     ]
     catalog.create(tmp_path / "lake")
     empty = catalog.read_table(tmp_path / "lake", "source_file")
     given = pa.Table.from_pylist(given_rows, schema=schema)
     catalog.write_generation(tmp_path / "lake", "00000001", given, empty, None)
-    found = partitions(tmp_path / "lake", ["dark_cal", "dark_cal_image"])
+    found = partitions(tmp_path / "lake", ["asp_l1_proc", "dark_cal_image"])
     assert {key: row["path"] for key, row in found.items()} == {
-        ("dark_cal", 0): "dark_cal 0",
+        ("asp_l1_proc", 0): "asp_l1_proc 0",
         ("dark_cal_image", 5): "dark_cal_image 5",
         ("dark_cal_image", 6): "dark_cal_image 6",
     }
