@@ -212,7 +212,8 @@ def _roll_back(root: LakePath) -> dict[str, str | None] | None:
         return None
     generation, before = begun
     held = _generation_that_holds(root)
-    if held is not None and held.generation == generation:
+    # That commit was done; and others after it, where a copy of the lake kept the record of one that was under way.
+    if held is not None and held.generation >= generation:
         before = {}
 
     def restore(path: str) -> None:

@@ -402,6 +402,23 @@ def test_half_a_commit_is_never_shown_whatever_mends_it(
     assert verify(lake, pool=threads).findings == []
 
 
+def test_the_record_of_a_commit_that_was_done_long_ago_rolls_nothing_back(
+    killed: Path, newer: Path, ska: Path, tmp_path: Path
+) -> None:
+    """A mirror that was copied during a commit has it, and keeps it when later copies delete nothing."""
+    lake = tmp_path / "lake"
+    subprocess.run(["cp", "-a", killed, lake], check=True)
+    record = (lake / "_catalog/interrupted").read_bytes()
+    take(newer, lake)
+    other_product(lake, ska)
+    before = partitions(lake), answers(lake), versions(lake)
+    (lake / "_catalog/interrupted").write_bytes(record)
+    reindexed(lake, ska)
+    assert not (lake / "_catalog/interrupted").exists()
+    assert (partitions(lake), answers(lake), versions(lake)) == before
+    assert verify(lake, pool=threads).findings == []
+
+
 def test_a_reader_during_the_mend_sees_one_state(lake: Path, ska: Path, newer: Path) -> None:
     """Also one that reads what everybody reads sees no partition that is neither of before nor of after."""
     before = answers(lake)
