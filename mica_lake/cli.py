@@ -365,14 +365,17 @@ def _run() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
     except (LakeError, MissingDataError, ObjectStoreError, ValueError, ImportError, OSError, BrokenExecutor) as error:
-        _say("\n  ".join(map(escape, said_of(error).split("\n") if _of_duckdb(error) else [said_of(error)])))
+        of_duckdb = said_of(error).replace("\t", "  ").split("\n") if _of_duckdb(error) else [said_of(error)]
+        _say("\n  ".join(map(escape, of_duckdb)))
         return 1
     except _WrongArguments as error:
         code: int = error.exit_code
         if not error.format_message():  # the help was printed
             return code
         usage = f"\n{escape(error.ctx.get_usage())}" if error.ctx else ""
-        _say(f"{escape(error.format_message())}{usage}\n'{escape(error.ctx.command_path)} --help' says more")
+        # The choices come on lines of their own.
+        said = " ".join(error.format_message().split())
+        _say(f"{escape(said)}{usage}\n'{escape(error.ctx.command_path)} --help' says more")
         return code
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED

@@ -345,6 +345,8 @@ def _parameter(value: Any) -> Any:
     """A value that DuckDB takes: it knows no numpy scalars and no times but its own."""
     if is_time_object(value):
         return cxcsec(value)
+    if np.ma.is_masked(value):
+        return None  # its item is what lies below the mask
     return value.item() if isinstance(value, np.generic | np.ndarray) and not value.ndim else value
 
 

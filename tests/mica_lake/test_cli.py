@@ -187,6 +187,22 @@ def test_a_wrong_question_gets_a_message_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("ingest",), "Missing argument 'product'. Choose from: all, aca_l0,"),
+        (("sql", "FROM slot_data(1, 2)"), "Candidate macros:\n    slot_data(start, stop, slot)\n"),
+    ],
+)
+def test_what_parser_and_engine_say_in_several_lines_is_readable(
+    arguments: tuple[str, ...], expected: str, demo_lake: str
+) -> None:
+    said = mica_lake(*arguments, lake=demo_lake).stderr
+    assert expected in said
+    assert "\\t" not in said
+    assert "\\n" not in said
+
+
 def test_a_failed_answer_leaves_the_old_file(demo_lake: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("old")
     query = "SELECT error('late') FROM slot_data('2024:001', '2024:001:00:10', 3)"

@@ -154,6 +154,10 @@ class TestSql:
         assert relation.to_arrow_table().to_pylist() == lake.arrow(query, {"start": 0, "stop": 1e9}).to_pylist()
         assert relation.fetchnumpy()["TIME"].tolist() == [row[0] for row in rows]
 
+    @pytest.mark.parametrize("masked", [np.ma.masked, np.ma.array(5.0, mask=True)], ids=["scalar", "0-d array"])
+    def test_a_masked_parameter_is_null(self, masked: object, lake: Lake) -> None:
+        assert lake.sql("SELECT $value", {"value": masked}).fetchall() == [(None,)]
+
     def test_a_parameter_may_be_a_numpy_scalar(self, lake: Lake) -> None:
         params = {"obsid": np.int64(32448), "time": np.float64(0.5), "name": np.str_("a")}
         assert lake.sql("SELECT $obsid, $time, $name", params).fetchall() == [(32448, 0.5, "a")]
