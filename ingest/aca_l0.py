@@ -1014,7 +1014,7 @@ class _Batch:
         if not self.changed:
             return self.known
         names = {name for _, name in self.changed} | self.forgotten
-        concerned = pc.is_in(self.known.column("filename"), pa.array(sorted(names), pa.string()))
+        concerned = _are(self.known, sorted(names))
         # A file that is taken clears the record of bad ones of its name; one set aside leaves those of other folders.
         stays = [
             row
@@ -1064,9 +1064,14 @@ class _Plan:
 
 
 def _rows(known: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
-    chosen = pc.is_in(known.column("filename"), pa.array(names, pa.string()))
-    rows: list[dict[str, Any]] = known.filter(chosen).to_pylist()
+    rows: list[dict[str, Any]] = known.filter(_are(known, names)).to_pylist()
     return rows
+
+
+def _are(known: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
+    """Which known files are those of these names; a folder given by mistake may have files of other products."""
+    chosen = pc.is_in(known.column("filename"), pa.array(names, pa.string()))
+    return pc.and_(pc.equal(known.column("product"), ACA_L0.name), chosen)
 
 
 def _alike(known: Mapping[str, Any], source: Source) -> bool:

@@ -115,7 +115,10 @@ class Report:
             table.add_row("seconds", f"{self.seconds:,.2f}")
         console.print(table)
         if not (self.taken or self.replaced or self.gone or self.set_aside):
-            console.print("Nothing to do: the lake has all of it.")
+            if self.partitions:
+                console.print("No file is new; what was out of date was written anew.")
+            else:
+                console.print("Nothing to do: the lake has all of it.")
         if self.derived is not None and self.derived.partitions:
             self.derived.show_derived(console)
 

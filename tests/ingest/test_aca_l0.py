@@ -26,6 +26,7 @@ from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
 from mica_lake import catalog
+from mica_lake.ingest import obspar
 from mica_lake.ingest.aca_l0 import discover, ingest, scan
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import Found, Rejected
@@ -913,3 +914,15 @@ def test_the_report_counts(tmp_path: Path) -> None:
         "bytes_out": sum(map(len, partitions(tmp_path / "lake").values())),
     }
     assert {name: getattr(report, name) for name in expected} == expected
+
+
+def test_a_folder_of_another_product_given_by_mistake_changes_nothing_of_that(demo_ska: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    obspar.ingest(demo_ska, lake, jobs=1)
+    before = known(lake)
+    folder = demo_ska / "data/mica/archive/obspar"
+    for _ in range(2):
+        report = take(lake, folder)
+        assert report.exit_code == 3
+        assert list(report.set_aside) == [row["filename"] for row in before if row["status"] == "current"]
+        assert [row for row in known(lake) if row["product"] == "obspar"] == before
