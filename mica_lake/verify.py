@@ -132,8 +132,8 @@ class Verified:
         console.print(table)
         if self.unguarded:
             console.print(
-                f"{self.unguarded:,} of these partitions have no page checksums, written by an older mica-lake: verify "
-                "finds damage in them, queries do not. They get checksums when ingest next writes them."
+                f"{self.unguarded:,} of these partitions have no page checksums, written by an older mica-lake: "
+                "pyarrow cannot tell when they rot. They get checksums when ingest next writes them."
             )
         console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")
 
