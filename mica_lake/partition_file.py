@@ -408,7 +408,7 @@ def read_definition(footer: pq.FileMetaData) -> str | None:
 
 
 def has_page_checksums(footer: pq.FileMetaData) -> bool:
-    """Whether a partition's pages have checksums, which pyarrow compares if it is told to; DuckDB and Polars never do."""
+    """Whether a partition's pages have checksums, which pyarrow compares if told to, and DuckDB and Polars never."""
     return (footer.metadata or {}).get(f"{_PREFIX}format".encode()) == FORMAT.encode()
 
 
