@@ -25,7 +25,7 @@ from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
 from mica_lake.catalog import EPOCH, Key, path_of
-from mica_lake.errors import BadFile
+from mica_lake.errors import BadFile, LakeError
 from mica_lake.gunzip import MAX_BYTES, decompress
 from mica_lake.ingest import aca_l0, asp_l1, asp_l1_proc, dark_cal, hdr3, obspar, stat_table, vv
 from mica_lake.ingest.revision_folders import Revision
@@ -295,7 +295,7 @@ def _of_reports(root: LakePath, partitions: Iterable[_Row]) -> dict[str, _Row]:
         if partition["table_name"] == VV_REPORT.name:
             try:
                 rows = read_partition(root / partition["path"], columns=["obsid", "revision"]).to_pylist()
-            except (OSError, pa.ArrowException):
+            except (OSError, LakeError):
                 continue  # it is looked at, and named, by `verify`
             found.update({f"{row['obsid']:05d}_v{row['revision']:02d}": partition for row in rows})
     return found
@@ -355,7 +355,7 @@ def _compare(root: LakePath, job: _Job) -> tuple[str, bool]:
         return compared(root, job, content), True
     except BadFile as error:
         return str(error), False
-    except (pa.ArrowException, OSError, LookupError) as error:
+    except (LakeError, pa.ArrowException, OSError, LookupError) as error:
         return f"its rows in the lake cannot be read: {error}", True
     except Exception as error:  # whatever one file raises, the others are compared
         return rejected(job.found, error).reason, False

@@ -599,7 +599,7 @@ def collect_garbage(root: LakePath) -> None:
     for name in [name for name in stays if name != current]:
         try:
             used.update(read_partition(catalog / name / "partition.parquet", ["path"]).column("path").to_pylist())
-        except (OSError, pa.ArrowException):  # damaged, so that nobody reads it
+        except (OSError, LakeError):  # damaged, so that nobody reads it
             stays.remove(name)
     for name in set(names) - set(stays):
         _remove_generation(root, name)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ PAGE_BYTES = 1 << 18
 _PREFIX = "mica_lake."
 _VALUES, _BYTES = _PREFIX + "values", _PREFIX + "bytes"
 _ZEROS = b"00000000"
+_VERSION = re.compile(r"_([0-9a-f]{16})\.parquet$", re.ASCII)
 # A key and value of eight letters in a Parquet footer.
 _MARK = _BYTES.encode() + b"\x18\x08"
 
@@ -322,18 +324,23 @@ def read_partition(
 
     Raises
     ------
-    OSError
-        If it is damaged, as far as its footer and the checksums of the pages read tell.
+    FileNotFoundError
+        If it is not there.
+    LakeError
+        If its bytes are not those that were written, so that nothing is made from them: of a pinned version, as its
+        name says; of another file, as far as its footer and the checksums of the pages read tell.
     """
+    content = file.read_bytes()
+    mend = "'mica-lake verify' names what mends it"
+    if (version := _VERSION.search(file.name)) and not checksum(content).startswith(version[1]):
+        raise LakeError(f"{file} is damaged, its bytes are not those that were written: {mend}")
     try:
         return pq.read_table(
-            readable(file), columns=columns, schema=schema, filters=filters, partitioning=None,
+            pa.BufferReader(content), columns=columns, schema=schema, filters=filters, partitioning=None,
             page_checksum_verification=True,
         )  # fmt: skip
-    except FileNotFoundError:
-        raise
     except (OSError, pa.ArrowException) as error:
-        raise OSError(f"{file} is damaged ({error}): 'mica-lake verify' says what mends it") from error
+        raise LakeError(f"{file} is damaged ({error}): {mend}") from error
 
 
 def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq.FileMetaData]:
@@ -406,7 +413,7 @@ def read_definition(footer: pq.FileMetaData) -> str | None:
 
 
 def has_page_checksums(footer: pq.FileMetaData) -> bool:
-    """Whether a partition's pages have checksums, which DuckDB and pyarrow compare as they read them."""
+    """Whether a partition's pages have checksums, which pyarrow compares if told to, and DuckDB and Polars never."""
     return (footer.metadata or {}).get(f"{_PREFIX}format".encode()) == FORMAT.encode()
 
 

@@ -132,8 +132,8 @@ class Verified:
         console.print(table)
         if self.unguarded:
             console.print(
-                f"{self.unguarded:,} of these partitions have no page checksums, written by an older mica-lake: verify "
-                "finds damage in them, queries do not. They get checksums when ingest next writes them."
+                f"{self.unguarded:,} of these partitions have no page checksums, written by an older mica-lake: "
+                "pyarrow cannot tell when they rot. They get checksums when ingest next writes them."
             )
         console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")
 
@@ -493,7 +493,7 @@ def _computed(root: LakePath) -> set[tuple[int, int]]:
     for path in (path for table in (VV_RMS, VV_REPORT) for path in catalog.partition_paths(root, table)):
         try:
             rows = read_partition(root / path, ["obsid", "revision", "computed"])
-        except (OSError, ValueError, pa.ArrowException):
+        except (OSError, LakeError):
             continue
         found.update((row["obsid"], row["revision"]) for row in rows.to_pylist() if row["computed"])
     return found

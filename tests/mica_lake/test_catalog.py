@@ -320,6 +320,19 @@ def test_reindex_of_a_good_lake_changes_nothing(lake: Path) -> None:
     assert partitions(lake) == before[2]
 
 
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.97, 0.99])
+def test_nothing_is_made_from_a_damaged_version(place: float, lake: Path, tmp_path: Path) -> None:
+    """Its rows would have good checksums in the partition that takes its place."""
+    path = lake / listed(lake)[1]["path"]
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    before = partitions(lake), catalog.read_table(lake, "partition").to_pylist()
+    with pytest.raises(LakeError, match=path.name):
+        take(lake, file_of(tmp_path / "new", 300, 360))
+    assert (partitions(lake), catalog.read_table(lake, "partition").to_pylist()) == before
+
+
 def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 

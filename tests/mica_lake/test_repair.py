@@ -543,7 +543,7 @@ def test_what_ingest_reads_of_a_partition_has_no_bit_that_flipped_in_a_page(
         changed[place] ^= 1
         rotten = tmp_path / "rotten.parquet"
         rotten.write_bytes(changed)
-        with pytest.raises(OSError, match=r"rotten.parquet is damaged .*'mica-lake verify' says what mends it"):
+        with pytest.raises(LakeError, match=r"rotten.parquet is damaged .*'mica-lake verify' names what mends it"):
             read_partition(rotten)
 
 

@@ -74,7 +74,7 @@ def poll(lake: str, stop: str) -> list[Any]:
     return seen
 
 
-def doors(lake: str, tables: list[str] | None) -> dict[str, str]:
+def doors(lake: str, tables: list[str] | None, only: str = "") -> dict[str, str]:
     """What each door answers of some tables: a digest of it, or an error."""
     opened = cache(lambda: Lake(lake))
     questions: dict[str, Callable[[], Any]] = {}
@@ -86,11 +86,12 @@ def doors(lake: str, tables: list[str] | None) -> dict[str, str]:
         questions["SQL hdr3_msid"] = lambda: sorted(opened().sql("FROM hdr3_msid").fetchall())
         questions["SQL status"] = lambda: opened().sql("SELECT * EXCLUDE files FROM status").fetchall()
     found = {}
-    for name, ask in questions.items():
+    for name, ask in ((name, ask) for name, ask in questions.items() if name.startswith(only)):
         try:
             found[name] = hashlib.sha256(_bytes(ask())).hexdigest()[:16]
         except BaseException as error:  # Polars' panic is no Exception
-            found[name] = f"{type(error).__name__}: {error}"
+            kind = "ValueError" if isinstance(error, ValueError) else type(error).__name__
+            found[name] = f"{kind}: {error}"
     return found
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats, vv
 from mica_lake.simulate.observations import observations
+from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
 
@@ -94,6 +95,23 @@ class Child:
         """Run a command of mica-lake: killed, or its code, error and output."""
         self.ask(do="command", argv=[str(a) for a in argv], watch=watch, **options)
         return self.answer()
+
+    def doors(self, lake: Path, tables: list[str] | None) -> dict[str, str]:
+        """What each door answers of some tables; of one at which the process dies, by which signal."""
+        self.ask(do="doors", of=[str(lake), tables])
+        found = self.answer()
+        if found["found"] is not None:
+            return dict(found["found"])
+        answers: dict[str, str] = {}
+        for table in tables or TABLES:
+            for door in ("SQL", "Python", "Polars"):
+                self.ask(do="doors", of=[str(lake), [table], door])
+                one = self.answer()
+                if one["found"] is None:
+                    answers[f"{door} {table}"] = f"the process died: signal {one['status'] & 127}"
+                else:
+                    answers |= one["found"]
+        return answers
 
     def look(self, lake: Path) -> dict[str, Any]:
         self.ask(do="look", of=[str(lake)])

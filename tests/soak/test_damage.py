@@ -142,22 +142,21 @@ class Damaged:
         return self.lake
 
     def doors(self, lake: Path, tables: Iterable[str] | None) -> dict[str, str]:
-        self.child.ask(do="doors", of=[str(lake), list(tables) if tables is not None else None])
-        found: dict[str, Any] = self.child.answer()
-        assert found["found"] is not None, f"the process has died: {found}"
-        return dict(found["found"])
+        found: dict[str, str] = self.child.doors(lake, None if tables is None else list(tables))
+        return found
 
     def ask(self, kind: str, how: str, tables: Iterable[str] | None) -> None:
         """Count what each door answers."""
         self.last = self.doors(self.lake, tables)
         for door, answer in self.last.items():
             name = answer.partition(": ")[0]
-            if answer == self.right[door]:
+            if answer == self.right.get(door):
                 what = "right"
             elif ": " not in answer:
                 what = "wrong"
             else:
                 what = "an error"
+                # Polars asks for all memory there is at some flipped bits, and the process is ended.
                 clear = name in CLEAR or name in DUCKDB or (door.startswith("Polars") and name != "KeyError")
                 assert clear, f"{kind} {how}: {door} ends with {answer}"
             self.answers[door.split()[0], kind, how, what] += 1
@@ -274,7 +273,9 @@ def test_bits_flipped_in_what_queries_read(
         damaged.ask("a version", "a bit", TABLES)
         for door, answer in damaged.last.items():
             table = door.split()[1].rstrip(":")
+            died = answer.startswith("the process died")
             what = "an error" if ": " in answer else "right" if answer == damaged.right[door] else "wrong"
+            what = "the process died" if died else what
             found[door.split()[0], where[table], what] += 1
         _, said = damaged.look()
         for table in TABLES:

@@ -22,7 +22,7 @@ from mica_lake.partition_file import checksum
 
 PRODUCTS = ("aca_l0", "dark_cal", "obspar", "asp_l1", "acq_stats", "guide_stats", "vv")
 # In the short form, and the long.
-KILLS = int(os.environ.get("SOAK_KILLS", 4)), 300
+KILLS = 3, 300
 Command = tuple[str, ...]
 Copy = Callable[[Path, Path], Path]
 
@@ -358,7 +358,7 @@ def test_killed_and_mended_in_any_order_every_answer_is_of_the_state_before_or_a
     record_property: Callable[[str, object], None],
 ) -> None:
     seed = random.SystemRandom().getrandbits(32) if soak else 11
-    rng = random.Random(int(os.environ.get("SOAK_SEED", seed)))
+    rng = random.Random(seed)
     killed: Counter[str] = Counter()
     under_way: Counter[str] = Counter()
     done: Counter[str] = Counter()
@@ -366,7 +366,7 @@ def test_killed_and_mended_in_any_order_every_answer_is_of_the_state_before_or_a
     products: list[str] = []
     while killed.total() < KILLS[soak]:
         if rounds % 25 == 0:  # few at a time, so that states come again
-            products = rng.sample(PRODUCTS, 2)
+            products = rng.sample(PRODUCTS, 2) if soak else ["obspar"]
         one = Round(rng, peace, children[1], archives, products, tmp_path / "lake")
         try:
             one.play(by_system_calls=soak and shutil.which("strace") is not None)
