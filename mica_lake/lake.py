@@ -250,8 +250,8 @@ class Lake:
         """
         The rows of a table as a Polars LazyFrame.
 
-        Neither Polars nor DuckDB compares the checksums of Parquet pages: a bit that has flipped in a partition can
-        change a value without an error. `mica-lake verify` finds it.
+        Neither Polars nor DuckDB checks the checksums of Parquet pages: a bit that has flipped in a partition can change
+        a value without an error. `mica-lake verify` finds it.
 
         Parameters
         ----------
