@@ -114,7 +114,7 @@ class Report:
             table.add_row("MB in, MB out", f"{self.bytes_in / 1e6:,.1f}, {self.bytes_out / 1e6:,.1f}")
             table.add_row("seconds", f"{self.seconds:,.2f}")
         console.print(table)
-        if not (self.taken or self.replaced or self.gone or self.set_aside):
+        if not (self.taken or self.replaced or self.gone or self.set_aside or self.partitions):
             console.print("Nothing to do: the lake has all of it.")
         if self.derived is not None and self.derived.partitions:
             self.derived.show_derived(console)

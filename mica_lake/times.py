@@ -210,8 +210,8 @@ def cxcsec(time: Any) -> float:
     time : float, str, astropy.time.Time, datetime, datetime64, date, or object with ``.secs`` or ``.date``; None is now
         Dates are UTC: ``YYYY:DDD[:hh:mm[:ss[.sss]]]``, ``YYYY-MM-DD[Thh:mm[:ss[.sss]]]`` (the T may be a space) or
         GRETA's ``YYYYDDD[.hhmm[ss[sss]]]``, to a microsecond; those with a time of day may end in Z. Text may also be
-        CXC seconds. A datetime without a zone is UTC. Second 60 is valid in a leap second. Bytes
-        are read as text, and an array or list of one time as that time. None and ``CxoTime.NOW`` mean `now`.
+        CXC seconds. A datetime without a zone is UTC. Second 60 is valid in a leap second. Bytes are read as text, and
+        an array or list of one time as that time. None and ``CxoTime.NOW`` mean `now`.
 
     Returns
     -------

@@ -266,7 +266,7 @@ def test_a_partition_that_is_not_in_the_catalog_is_found_and_mended(small: Path,
     rows = [r for r in catalog.read_table(small, "partition").to_pylist() if catalog.path_of(r) != ACA_L0_3]
     list_partitions(small, rows)
     verified = look(small)
-    assert (ACA_L0_3, "the catalog does not know it") in found(verified)
+    assert (ACA_L0_3, "the catalog does not list it") in found(verified)
     mend(verified.findings)
     assert found(look(small)) == []
     assert ACA_L0_3 in versions(small)
