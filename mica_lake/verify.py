@@ -168,7 +168,7 @@ def chosen(name: str, sample: float, begin: float = 0.0) -> bool:
     96
     """
     if not 0 < sample <= 1:
-        raise ValueError(f"sample {sample} is no fraction: give a number above 0, up to 1")
+        raise ValueError(f"sample {sample} is not a fraction: give a number above 0, up to 1")
     return (zlib.crc32(name.encode()) / 2**32 - begin) % 1.0 < sample
 
 

@@ -549,7 +549,7 @@ def test_a_sample_is_a_part_and_the_same_each_time(demo_lake: str, look: Callabl
 
 @pytest.mark.parametrize("sample", [0, -0.5, 1.5, float("nan")])
 def test_a_sample_that_is_no_fraction_is_refused(sample: float, demo_lake: str, look: Callable[..., Verified]) -> None:
-    with pytest.raises(ValueError, match="is no fraction: give a number above 0, up to 1"):
+    with pytest.raises(ValueError, match="is not a fraction: give a number above 0, up to 1"):
         look(Path(demo_lake), sample=sample)
 
 
