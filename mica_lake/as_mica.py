@@ -117,6 +117,8 @@ def main(arguments: Sequence[str]) -> None:
     """
     if not arguments:
         sys.exit("usage: python -m mica_lake.as_mica SCRIPT [ARGUMENT ...]")
+    if not Path(arguments[0]).exists():
+        sys.exit(f"{arguments[0]}: there is no such script")
     install_as_mica()
     sys.argv[:] = arguments
     sys.path[0] = str(Path(arguments[0]).resolve().parent)

@@ -130,6 +130,8 @@ def test_a_script_runs_unchanged(tmp_path: Path, demo_lake: str) -> None:
     assert done.stdout == "293 True\n"
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (1, "usage: python -m mica_lake.as_mica SCRIPT [ARGUMENT ...]\n")
+    done = subprocess.run([*command, "absent.py"], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (1, "absent.py: there is no such script\n")
 
 
 # --- as public code calls it ------------------------------------------------------------------------------------------
