@@ -514,7 +514,7 @@ def _unknown(root: LakePath, on_disk: Sequence[str], known: Mapping[str, _Row]) 
         table = TABLES[path.split("/")[0]]
         try:
             reason = _damage(root / path, table, key_of(table, path))
-            what = f"the catalog does not list it, and {reason}" if reason else "the catalog does not know it"
+            what = f"the catalog does not list it, and {reason}" if reason else "the catalog does not list it"
         except ValueError as error:
             reason = what = str(error)
         mend = removing([root / path]) if reason else reindexing(root)
