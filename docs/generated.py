@@ -87,8 +87,8 @@ def _dictionary() -> Iterator[str]:
     yield (
         "How the bytes of header 3 become the columns of `hdr3`. Bytes are slot:word, most significant first; word 76 "
         "is column HD3TLM76 of `aca_l0`. A thermistor is a cubic (not-a-knot) spline of signed 16-bit counts through "
-        "the 25 points of `mica_lake/hdr3_thermistor.csv`. Offset binary is the unsigned number less half its range: "
-        "of 16 bits, 0x8000 is 0.\n"
+        "the 25 points of `mica_lake/hdr3_thermistor.csv`. Offset binary is the unsigned number minus half its range: "
+        "with 16 bits, 0x8000 is 0.\n"
     )
     yield from _table(
         ("msid", "id", "bytes", "number", "scale", "unit", "type", "description"),

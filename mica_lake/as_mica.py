@@ -1,4 +1,4 @@
-"""The lake for code that imports ``mica``: ``mica.archive.aca_l0`` is ``mica_lake.archive.aca_l0``, and so on."""
+"""For code that imports ``mica``: ``mica.archive.aca_l0`` becomes ``mica_lake.archive.aca_l0``, and so on."""
 
 import importlib
 import runpy
@@ -13,7 +13,7 @@ from types import ModuleType
 __all__ = ["install_as_mica", "uninstall_as_mica"]
 
 
-# What mica_lake has beside these is its own, even if mica has something of that name.
+# All other modules of mica_lake are its own, even if mica has one of the same name.
 _SHARED = ("archive", "bad_obsids", "common", "quaternion", "starcheck", "stats", "utils", "vv")
 
 
@@ -22,20 +22,20 @@ def _ours(name: str) -> str:
 
 
 class _Alias(Loader):
-    """Gives a module of mica_lake that is imported by another name."""
+    """Loads a module of mica_lake under its name in mica."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(_ours(spec.name))
         self.own_spec = module.__spec__
         if spec.name != "mica":
             return module
-        mica = ModuleType("mica", "The modules of mica_lake that have those of mica's names.")
+        mica = ModuleType("mica", "The modules of mica_lake that mica has, too.")
         mica.__path__, mica.__file__ = list(module.__path__), module.__file__
         mica.__version__ = module.__version__  # type: ignore[attr-defined]
         return mica
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import machinery has put the alias's in its place.
+        # The import machinery has replaced it by the alias's.
         if module.__name__ != "mica":
             module.__spec__ = self.own_spec
 
@@ -48,7 +48,7 @@ class _Finder(MetaPathFinder):
             return ModuleSpec(fullname, _Alias(), is_package=True)
         if fullname.split(".")[1] not in _SHARED or find_spec(_ours(fullname)) is None:
             raise ModuleNotFoundError(
-                f"mica_lake has nothing of the kind of {fullname} (mica_lake.install_as_mica is in force)",
+                f"mica_lake has no counterpart of {fullname} (mica_lake.install_as_mica() is in effect)",
                 name=fullname,
             )
         return ModuleSpec(fullname, _Alias())
@@ -65,10 +65,10 @@ def _is_ours(name: str, module: ModuleType) -> bool:
 
 def install_as_mica() -> None:
     """
-    Let ``import mica`` and ``import mica.…`` give the modules of mica_lake.
+    Make ``import mica`` and ``import mica.…`` give the modules of mica_lake.
 
-    They are imported when they are asked for. Packages and scripts that use mica run unchanged on the lake that
-    `mica_lake.lake.default_root` finds; ``python -m mica_lake.as_mica SCRIPT`` runs one that cannot be changed at all.
+    Each is imported when it is first asked for. Packages that use mica then run unchanged on the lake that
+    `mica_lake.lake.default_root` finds. ``python -m mica_lake.as_mica SCRIPT`` runs a script without changing it.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def uninstall_as_mica() -> None:
     """
     Undo `install_as_mica`: ``import mica`` gives mica again, or fails without it.
 
-    Modules that were imported meanwhile keep what they have.
+    Modules that were imported meanwhile keep the functions that they imported.
     """
     if _FINDER in sys.meta_path:
         sys.meta_path.remove(_FINDER)
@@ -108,7 +108,7 @@ def uninstall_as_mica() -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """
-    Run a script for which mica_lake is mica.
+    Run a script, with mica_lake in the place of mica.
 
     Parameters
     ----------
@@ -117,6 +117,8 @@ def main(arguments: Sequence[str]) -> None:
     """
     if not arguments:
         sys.exit("usage: python -m mica_lake.as_mica SCRIPT [ARGUMENT ...]")
+    if not Path(arguments[0]).exists():
+        sys.exit(f"{arguments[0]}: there is no such script")
     install_as_mica()
     sys.argv[:] = arguments
     sys.path[0] = str(Path(arguments[0]).resolve().parent)

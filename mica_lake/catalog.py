@@ -4,19 +4,19 @@ The catalog: a derived index of the lake's partitions and source files, and what
     <lake>/aca_l0/year=2015/doy=181/slot=3/data.parquet    the partition, for everyone
     <lake>/_catalog/pinned/aca_l0/2015/2015181_3_<checksum>.parquet   the same file (a hard link), for queries
     <lake>/_catalog/00000012/partition.parquet, …          a generation: see `mica_lake.generation`
-    <lake>/_catalog/current                                which generation holds
-    <lake>/_catalog/interrupted                            while partitions are replaced: what they were before
+    <lake>/_catalog/current                                which generation is current
+    <lake>/_catalog/interrupted                            while partitions are replaced: their versions before
 
 Query engines open a file more than once while they read it, so one that is replaced meanwhile would give a mixture of
-the old and the new. Queries therefore read the pinned files, which never change, of one generation. Those given up
-stay until an hour after the commit that replaced them.
+old and new. Queries therefore read the pinned files of one generation, which never change. Pinned files that were
+replaced stay for an hour after the commit that replaced them.
 
-A commit that was interrupted is rolled back by the next writer: each ``data.parquet`` becomes again what
-``interrupted`` says it was. A partition is replaced by those who have read it only: one that the catalog does not list,
-or that is not the version it lists, is never overwritten.
+A commit that was interrupted is rolled back by the next writer: each ``data.parquet`` becomes again the version that
+``interrupted`` records. A partition is only replaced if its rows were known: one that the catalog does not list, or
+that is not the version that it lists, is never overwritten.
 
-On an object store (``s3://bucket/prefix``) the names are the same. There the pinned version is what is put, and
-``data.parquet`` is the store's own copy of it: one PUT without a body, which replaces the partition.
+On an object store (``s3://bucket/prefix``) the names are the same. There the pinned version is uploaded, and
+``data.parquet`` is a copy that the store makes of it: one PUT without a body, which replaces the partition.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ _PINNED = re.compile(r"_catalog/pinned/(\w+)/\d{4}/(\d{4})(\d{3})(?:_(\d))?_[0-9
 @dataclass(frozen=True, order=True)
 class Key:
     """
-    Which partition: a day, and the slot where the table has slots.
+    Which partition: a day, and the slot if the table has slots.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class Key:
 
 def existing(root: str | os.PathLike[str]) -> LakePath:
     """
-    Directory of a lake that is there.
+    Directory of an existing lake.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def existing(root: str | os.PathLike[str]) -> LakePath:
     Raises
     ------
     LakeError
-        If there is no lake, or none with a catalog; what to do is said.
+        If there is no lake, or it has no catalog; the message says what to do.
     """
     path = absolute(root)
     if current_generation(path) is None:
@@ -151,14 +151,14 @@ def existing(root: str | os.PathLike[str]) -> LakePath:
 @contextmanager
 def writing(root: LakePath, dry_run: bool = False) -> Iterator[None]:
     """
-    Hold a lake for writing: made where there is none, locked, and mended after a writer that was interrupted.
+    Hold a lake for writing: made if there is none, locked, and mended if a writer was interrupted.
 
     Parameters
     ----------
     root : Path or S3Path
         The lake.
     dry_run : bool
-        Whether to leave it alone, and hold nothing.
+        Whether to do none of this.
 
     Raises
     ------
@@ -176,12 +176,12 @@ def writing(root: LakePath, dry_run: bool = False) -> Iterator[None]:
 
 def mend(root: LakePath) -> None:
     """
-    Put right what an interrupted writer left, and remove what nobody reads any more.
+    Clean up after an interrupted writer, and remove what nobody reads any more.
 
     Parameters
     ----------
     root : Path or S3Path
-        The lake, whose writer's lock is held; one that was just made gets a catalog without partitions.
+        The lake, whose writer's lock is held; a lake that was just made gets a catalog without partitions.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def mend(root: LakePath) -> None:
         If its catalog is damaged.
     """
     if pointer(root) is None:
-        # What is whole may be all that is left of a lake whose catalog was lost.
+        # Partitions without a catalog are a lake whose catalog was lost, which `create` refuses.
         create(root)
         write_generation(root, EMPTY, PARTITION.empty_table(), SOURCE_FILE.empty_table(), None)
     if (root / "_catalog" / "interrupted").exists() and _roll_back(root) is None:
@@ -202,9 +202,10 @@ def mend(root: LakePath) -> None:
 
 def _roll_back(root: LakePath) -> dict[str, str | None] | None:
     """
-    Make each partition again what it was before a commit that was interrupted.
+    Return each partition to its version before a commit that was interrupted.
 
-    Path of each partition of the commit -> its version before, or None; None if the record of the commit is lost.
+    Gives the path of each partition of the commit -> its version before, or None if it had none; None if the record of
+    the commit is lost.
     """
     marker = root / "_catalog" / "interrupted"
     begun = _begun(marker)
@@ -221,12 +222,12 @@ def _roll_back(root: LakePath) -> dict[str, str | None] | None:
         if version is None:
             (root / path).unlink(missing_ok=True)
         else:
-            # One that is lost or damaged, too, cannot be brought back; the partition is then left to reindex.
+            # If the old version is lost or damaged, too, it cannot be restored; the partition is then left to reindex.
             _restore(root, path, version)
 
     if before:
         each(root, restore, before)
-        # Without the pointer it would be taken for the state that holds, if it is whole.
+        # If the pointer were lost, an intact generation would be taken for the current one.
         _remove_generation(root, generation)
     if isinstance(root, Path):
         for unfinished in (one for path in before for one in (root / path).parent.glob(".data.parquet.new*")):
@@ -236,7 +237,7 @@ def _roll_back(root: LakePath) -> dict[str, str | None] | None:
 
 
 def _generation_that_holds(root: LakePath) -> Pointer | None:
-    """The generation that holds; the newest that is whole, where `_catalog/current` does not say which."""
+    """The current generation; if `_catalog/current` does not say which that is, the newest that is intact."""
     with suppress(LakeError):
         if (found := pointer(root)) is not None:
             return found
@@ -244,7 +245,7 @@ def _generation_that_holds(root: LakePath) -> Pointer | None:
 
 
 def _restore(root: LakePath, path: str, version: str) -> None:
-    """Let a partition be the version that it was, if that is what was written."""
+    """Return a partition to an older version, if that is intact."""
     table, data, pinned = TABLES[path.split("/")[0]], root / path, root / version
     if not pinned.exists() or (data.exists() and data.samefile(pinned)):
         return
@@ -253,7 +254,7 @@ def _restore(root: LakePath, path: str, version: str) -> None:
 
 
 def _begun(marker: LakePath) -> tuple[str, dict[str, str | None]] | None:
-    """The generation that an interrupted commit was writing, and each partition's version before it."""
+    """The generation that an interrupted commit was writing, and the version of each partition before it."""
     try:
         digest, text = marker.read_bytes().split(b"\n", 1)
         if hashlib.sha256(text).hexdigest().encode() != digest:
@@ -271,17 +272,17 @@ def _begin(root: LakePath, generation: str, before: Mapping[str, str | None]) ->
 
 def absolute(root: str | os.PathLike[str]) -> LakePath:
     """
-    A lake's directory, as queries name it.
+    A lake's directory, in the form that queries use.
 
     Parameters
     ----------
     root : path
-        The directory, relative or with ``~``; or ``s3://bucket/prefix``.
+        The directory, perhaps relative or with ``~``; or ``s3://bucket/prefix``.
 
     Returns
     -------
     Path or S3Path
-        Its absolute path; links in it stay as the user wrote them.
+        Its absolute path, with links left as the user wrote them.
 
     Raises
     ------
@@ -308,7 +309,7 @@ def pin(
     root: LakePath, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None
 ) -> dict[str, Any]:
     """
-    Write one version of a partition, which nothing reads until it is committed.
+    Write a version of a partition, which nothing reads until it is committed.
 
     Parameters
     ----------
@@ -323,7 +324,7 @@ def pin(
     sources : sequence of Source
         Where they come from.
     derived_from : str, optional
-        What they are derived from, for a table made from another.
+        What the rows are derived from, for a table made from another.
 
     Returns
     -------
@@ -341,7 +342,7 @@ def pin(
 
 
 def _pin(version: LakePath, content: bytes) -> None:
-    # A version that is there already is this one, unless somebody damaged it.
+    # A version of this name that is already there is the same one, unless it is damaged.
     if isinstance(version, S3Path):
         good = version.put_new(content)
     else:
@@ -380,7 +381,7 @@ def _partition_row(
 
 
 def _publish(root: LakePath, source: LakePath, target: LakePath) -> None:
-    """Let `target` be the file `source`, at once; a copy where the file system has no hard links."""
+    """Replace `target` by the file `source`, atomically; by a copy if the file system has no hard links."""
     if isinstance(target, S3Path):
         target.copy_from(source)
         return
@@ -395,8 +396,8 @@ def _publish(root: LakePath, source: LakePath, target: LakePath) -> None:
 
 
 def _are(partition: pa.Table, keys: Iterable[tuple[str, Key]]) -> pa.ChunkedArray:
-    """Which rows of a list of partitions are those of some keys."""
-    # Day and slot as one number, which Arrow finds in a list.
+    """Which rows of a list of partitions belong to some keys."""
+    # Day and slot as one number, so that Arrow can look it up in a list.
     days, slots = partition.column("day_number"), pc.fill_null(partition.column("slot"), -1)
     places = pc.add(pc.multiply(days, 16), slots.cast(days.type))
     by_table: dict[str, list[int]] = {}
@@ -411,7 +412,7 @@ def _are(partition: pa.Table, keys: Iterable[tuple[str, Key]]) -> pa.ChunkedArra
 
 def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[str, Any] | None]) -> pa.Table:
     """
-    Give the catalog's list of partitions as it is after a commit.
+    The catalog's list of partitions after a commit.
 
     Parameters
     ----------
@@ -423,7 +424,7 @@ def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[
     Returns
     -------
     pyarrow.Table
-        The list, by table, slot and day.
+        The list, sorted by table, slot and day.
     """
     if not written:
         return partition
@@ -436,25 +437,26 @@ def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[
 
 def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] | None], source_file: pa.Table) -> None:
     """
-    Make new versions of partitions, and what is known of the source files, the state of the lake.
+    Make new versions of partitions, and what is now known of the source files, the state of the lake.
 
-    All files are on the disk before this is called: what is left to do are links and a catalog. Killed at any moment it
-    leaves a lake whose queries answer as before or as after; the next writer puts the partitions back.
+    All versions are on the disk before this is called; what remains is to link them and to write the catalog. If it is
+    killed, at any moment, queries answer as before the commit or as after it, and the next writer rolls it back or
+    finishes it.
 
     Parameters
     ----------
     root : Path or S3Path
         The lake.
     written : mapping of (table name, Key) to dict
-        The new versions, as `pin` gave them; None for a partition that has no rows any more.
+        The new versions, from `pin`; None for a partition that no longer has rows.
     source_file : pyarrow.Table
-        All that is known of source files now.
+        Everything that is now known of source files.
 
     Raises
     ------
     LakeError
-        If a new version is not on the disk, or a partition would be replaced that the catalog does not list as it is;
-        nothing is changed.
+        If a new version is not on the disk, or a partition to be replaced is not what the catalog lists; then nothing
+        is changed.
     """
     etag = _as_owner(root)
     new = [row for row in written.values() if row is not None]
@@ -485,7 +487,7 @@ def _publish_change(root: LakePath, of: tuple[str, Key], row: Mapping[str, Any] 
 
 
 def _check_known(root: LakePath, path: str, version: str | None) -> None:
-    """Raise if a partition that is to be replaced holds rows other than those of the version that the catalog lists."""
+    """Raise if a partition that is to be replaced is intact, but not the version that the catalog lists."""
     data = root / path
     if not data.exists():
         return
@@ -504,7 +506,7 @@ def _check_known(root: LakePath, path: str, version: str | None) -> None:
 
 
 def _as_owner(root: LakePath) -> str | None:
-    """Etag of the catalog's pointer on an object store, after which the lock was still ours; None if there is none."""
+    """Etag of the catalog's pointer on an object store, read while the lock is ours; None if there is none."""
     current = root / "_catalog" / "current"
     etag = None
     if isinstance(current, S3Path):
@@ -515,7 +517,7 @@ def _as_owner(root: LakePath) -> str | None:
 
 
 def _check_there(path: LakePath, size: int) -> None:
-    """Raise unless this host sees what may have been written on another."""
+    """Raise unless this host sees the file, which may have been written on another."""
     try:
         if path.stat().st_size == size:
             return
@@ -527,12 +529,12 @@ def _check_there(path: LakePath, size: int) -> None:
 
 def create(root: LakePath) -> None:
     """
-    Make a lake without rows; one that exists is left as it is.
+    Make a lake without rows; an existing one is left as it is.
 
     Parameters
     ----------
     root : Path or S3Path
-        Its directory; made where it is missing.
+        Its directory, which is created if it is missing.
 
     Raises
     ------
@@ -556,7 +558,7 @@ def create(root: LakePath) -> None:
 
 def holds(root: LakePath) -> bool:
     """
-    Whether a folder has partitions, or a catalog of some, so that it is no place for a new lake.
+    Whether a folder has partitions or a catalog that lists some, so that a new lake cannot be made there.
 
     Parameters
     ----------
@@ -586,7 +588,7 @@ def collect_garbage(root: LakePath) -> None:
     """
     catalog = root / "_catalog"
     current = current_generation(root)
-    # First, as nothing goes while it cannot be read.
+    # First, so that nothing is removed if it cannot be read.
     used = set(read_table(root, "partition").column("path").to_pylist())
     names = sorted(names_in_use(root))
     born = {name: _born(catalog / name) for name in names}
@@ -599,7 +601,7 @@ def collect_garbage(root: LakePath) -> None:
     for name in [name for name in stays if name != current]:
         try:
             used.update(read_partition(catalog / name / "partition.parquet", ["path"]).column("path").to_pylist())
-        except (OSError, LakeError):  # damaged, so that nobody reads it
+        except (OSError, LakeError):  # damaged, so nobody can be reading it
             stays.remove(name)
     for name in set(names) - set(stays):
         _remove_generation(root, name)
@@ -608,7 +610,7 @@ def collect_garbage(root: LakePath) -> None:
         for unfinished in (*root.glob(".mica_lake.sql.*"), *of_catalog):
             unfinished.unlink()
     pinned = (path for path in (catalog / "pinned").rglob("*") if isinstance(path, S3Path) or path.is_file())
-    # A worker of an ingest that was given up may be at work on it yet.
+    # A worker of an ingest that was abandoned may still be writing one.
     each(
         root,
         lambda path: path.unlink(missing_ok=True),
@@ -625,11 +627,11 @@ def _remove_generation(root: LakePath, name: str) -> None:
 
 
 def _born(generation: LakePath) -> float:
-    """When a generation was written; now, if it is one on an object store that is not whole."""
+    """When a generation was written; now, if it is on an object store and incomplete."""
     if isinstance(generation, Path):
         return generation.stat().st_mtime
     try:
-        # By the store's clock, as its hour is that of all writers.
+        # By the store's clock, which all writers share.
         return time.time() - (generation / "partition.parquet").stat().age
     except FileNotFoundError:
         return time.time()
@@ -639,23 +641,23 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     """
     Derive the catalog again from the partitions themselves.
 
-    A partition whose file is damaged or lost comes back from its pinned version, if that is good. What only ingest
-    knows (files superseded or set aside, where files were seen) is kept from the catalog that was there, as far as it
-    can be read; without it, the next ingest finds it again.
+    A partition whose file is damaged or lost is restored from its pinned version, if that is good. What only ingest
+    knows (which files are superseded or set aside, where files were seen) is kept from the old catalog, as far as that
+    can be read; the next ingest finds the rest again.
 
     Parameters
     ----------
     root : Path or S3Path
         The lake, whose writer's lock is held.
     thorough : bool
-        Whether to read the rows of each partition, too, and see that they are those that were written. Else that is
-        done where its pinned version is not there: the name of that has the checksum of the file.
+        Whether to read the rows of each partition, too, and compare their checksum. Otherwise that is done only if its
+        pinned version, whose name contains the file's checksum, is not there.
 
     Returns
     -------
     list of str
-        What was wrong: a line for each damaged partition, which the catalog now leaves out, for each that was brought
-        back, and for each source file that is not whole in the lake. Ingesting the source files again mends all.
+        What was wrong: a line for each damaged partition, which the new catalog leaves out; for each that was restored;
+        and for each source file whose rows are not all in the lake. Ingesting the source files again mends them all.
     """
     trouble: list[str] = []
     partitions: list[dict[str, Any]] = []
@@ -665,11 +667,11 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     unfinished = undone is None
     held, known_before, newest = _last_state(root)
     if held is None:
-        # Of a commit that was rolled back, what it had written is not taken for what was there.
+        # What a commit had written before it was rolled back does not belong to the lake.
         pinned = {path: v for path, v in (_versions_left(root) | (undone or {})).items() if v is not None}
     else:
         pinned = held
-    # Of a commit whose record is lost, too, nothing is taken that the state before it does not list.
+    # Nor does what a commit whose record is lost had written, unless the state before it lists it.
     unfinished = unfinished and held is not None
     for table in TABLES.values():
         paths = {*partition_paths(root, table), *(path for path in pinned if path.startswith(f"{table.name}/"))}
@@ -723,10 +725,10 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
 
 def _last_state(root: LakePath) -> tuple[dict[str, str] | None, list[dict[str, Any]], bool]:
     """
-    The versions and source files of the generation that holds, or of the newest one that is whole.
+    The versions and source files of the current generation, or of the newest one that is intact.
 
-    Path of each partition -> path of its version, None if no generation can be read; rows of ``source_file``; whether
-    there was none after it, whose partitions may be others.
+    Path of each partition -> path of its version, or None if no generation can be read; rows of ``source_file``;
+    whether this is the newest generation there is, so that no later one can have had other partitions.
     """
 
     def versions(of: Pointer | None) -> dict[str, str]:
@@ -750,7 +752,7 @@ def _last_state(root: LakePath) -> tuple[dict[str, str] | None, list[dict[str, A
 
 
 def _versions_left(root: LakePath) -> dict[str, str]:
-    """Path of each partition -> its newest version, where no generation says which one holds."""
+    """Path of each partition -> its newest version, for when no generation says which is current."""
     found: dict[str, tuple[int, str]] = {}
     for path in (root / "_catalog" / "pinned").rglob("*.parquet"):
         version = path.relative_to(root).as_posix()
@@ -766,7 +768,7 @@ def _versions_left(root: LakePath) -> dict[str, str]:
 
 def rebuild(root: LakePath) -> list[str]:
     """
-    Derive the catalog again, when nothing else is being written.
+    Take the writer's lock, and derive the catalog again.
 
     Parameters
     ----------
@@ -776,7 +778,7 @@ def rebuild(root: LakePath) -> list[str]:
     Returns
     -------
     list of str
-        As of `reindex`.
+        As for `reindex`.
 
     Raises
     ------
@@ -804,7 +806,7 @@ def partition_paths(root: LakePath, table: Table) -> list[str]:
     Returns
     -------
     list of str
-        Their paths, relative to the lake; also of those whose folder has no date or slot in its name.
+        Their paths, relative to the lake; including those whose folder is not named after a valid date or slot.
     """
     pattern = "/".join([*(f"{key}=*" for key in table.keys), "data.parquet"])
     return [path.relative_to(root).as_posix() for path in (root / table.name).glob(pattern)]
@@ -847,7 +849,7 @@ def key_of(table: Table, path: str) -> Key:
 
 def path_of(row: Mapping[str, Any]) -> str:
     """
-    Path of the partition that a row of the catalog is of.
+    Path of the partition that a row of the catalog describes.
 
     Parameters
     ----------
@@ -868,9 +870,9 @@ def _read_partition(
     """
     A partition's row in the catalog and its sources, or what is wrong with it.
 
-    Of a file that is lost or damaged, those of `version`, its pinned version, if it is good; then both are given. Of a
-    commit that is `unfinished`, the version before it. A partition that is not there may have been given up since,
-    unless `version` is of the `newest` state.
+    If the file is lost or damaged but `version`, its pinned version, is good, the file is restored from that; then both
+    a row and what was wrong are given. If a commit is `unfinished`, the partition becomes `version` first. A partition
+    that is not there may have been removed on purpose since, unless `version` is from the `newest` state.
     """
     try:
         key = key_of(table, path)
@@ -885,8 +887,8 @@ def _read_partition(
                     None,
                     [],
                     (
-                        f"{path} is not there, and of the catalog only an older state could be read, which had it: "
-                        f"ingest {table.ingested_as} again, which brings it back if it is lost"
+                        f"{path} is not there, and only an older state of the catalog could be read, which lists it: "
+                        f"ingest {table.ingested_as} again, which restores it if it was lost"
                     ),
                 )
             if version is None or of_version:
@@ -903,7 +905,7 @@ def _read_partition(
 
 
 def _undone(root: LakePath, table: Table, key: Key, path: str, version: str | None) -> bool:
-    """Make a partition what it was before an unfinished commit; whether it was there."""
+    """Return a partition to its state before an unfinished commit; whether it existed then."""
     data = root / path
     if version is not None:
         _restore(root, path, version)
@@ -921,14 +923,14 @@ def is_copy(path: LakePath, other: LakePath, content: bytes) -> bool:
     Parameters
     ----------
     path, other : Path or S3Path
-        One and the other.
+        The two files.
     content : bytes
-        What the other holds, as it was read.
+        The content of `other`, which has been read already.
 
     Returns
     -------
     bool
-        Whether `path` is a link to it, or holds the same.
+        Whether `path` is a link to `other`, or has the same content.
 
     Raises
     ------
@@ -939,7 +941,7 @@ def is_copy(path: LakePath, other: LakePath, content: bytes) -> bool:
 
 
 def _content(root: LakePath, table: Table, key: Key, path: LakePath, thorough: bool) -> tuple[bytes, str]:
-    """Content of a file, and why it should not be a partition; a pinned version must be what its name says."""
+    """Content of a file, and what is wrong with it; a pinned version must match the checksum in its name."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -952,7 +954,7 @@ def _content(root: LakePath, table: Table, key: Key, path: LakePath, thorough: b
 
 def describe(table: Table, key: Key, content: bytes) -> tuple[dict[str, Any], list[Source]]:
     """
-    What the catalog should say of a partition.
+    What the catalog should say about a partition.
 
     Parameters
     ----------
@@ -961,7 +963,7 @@ def describe(table: Table, key: Key, content: bytes) -> tuple[dict[str, Any], li
     key : Key
         Which partition.
     content : bytes
-        Its file's.
+        Content of its file.
 
     Returns
     -------
@@ -973,7 +975,7 @@ def describe(table: Table, key: Key, content: bytes) -> tuple[dict[str, Any], li
     Raises
     ------
     LakeError
-        If it is no partition of this table.
+        If it is not a partition of this table.
     """
     sources, footer = read_sources(content, table)
     tstart, tstop = _covered(content, table, footer)
@@ -1014,7 +1016,7 @@ def source_row(product: str, source: Source, status: str, reason: str | None = N
     Returns
     -------
     dict
-        The row; where the file was seen is not known here.
+        The row, without where the file was seen, which is not known here.
     """
     row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
     row |= {"product": product, "status": status, "reason": reason, "rows": source.file_rows}

@@ -71,7 +71,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
@@ -97,7 +97,7 @@ def ingest(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, change nothing.")] = False,
     reread: Annotated[
-        bool, typer.Option("--reread", help="Read files again, too, that have the size and date that they had.")
+        bool, typer.Option("--reread", help="Also read files whose size and date have not changed.")
     ] = False,
 ) -> None:
     """
@@ -247,7 +247,7 @@ def explore(
 @app.command(rich_help_panel=_START)
 def status(
     lake: LakeOption = None,
-    files: Annotated[bool, typer.Option("--files", help="List all files that need a look, not the first 20.")] = False,
+    files: Annotated[bool, typer.Option("--files", help="List every file that needs a look, not just 20.")] = False,
 ) -> None:
     """
     Show what is in the lake: from when to when, days, rows, size, last ingest, files that were set aside.

@@ -1,7 +1,7 @@
 """
-Forked processes, which have none of the threads of the process that they come from.
+Forked processes, which have none of their parent's threads.
 
-What has threads of its own and was used before the fork waits for them forever: of what a lake is asked with, Polars.
+A library that started threads before the fork waits for them forever in the child; of those used here, Polars does.
 """
 
 import os
@@ -14,12 +14,12 @@ _begun = _lost = False
 
 def without_polars() -> bool:
     """
-    Whether Polars had begun its threads before this process was forked, so that it cannot work here.
+    Whether Polars had started its threads before this process was forked, so that it cannot work here.
 
     Returns
     -------
     bool
-        False also where it cannot be told, as on systems without ``/proc``.
+        Also False where it is not known, as on systems without ``/proc``.
     """
     return _lost
 

@@ -1,12 +1,13 @@
 """
-Generations of the catalog: which one holds, and whether its files are those that were written.
+Generations of the catalog: which one is current, and whether its files are intact.
 
-    <lake>/_catalog/current                the generation that holds, and the SHA-256 of its list of files
+    <lake>/_catalog/current                the current generation, and the SHA-256 of its list of files
     <lake>/_catalog/00000012/checksums     SHA-256 of each of its files, as ``sha256sum -c`` reads it
     <lake>/_catalog/00000012/partition.parquet, source_file.parquet, hdr3_msid.parquet, no_rows/aca_l0.parquet
 
-A bit that flips in a file this small can make every answer wrong, so all are checked when a lake is opened;
-``source_file.parquet``, which no answer depends on and which a mission makes large, is checked when it is read here.
+One flipped bit in a file this small can make every answer wrong, so all are checked when a lake is opened;
+``source_file.parquet``, which no answer depends on and which grows large over a mission, is checked when it is read
+here.
 """
 
 import hashlib
@@ -29,16 +30,16 @@ from mica_lake.partition_file import encode, readable, write
 from mica_lake.s3 import LakePath, S3Path
 from mica_lake.tables import HDR3_MSID, PARTITION, SOURCE_FILE, TABLES, Table
 
-# Requests to an object store on their way at a time: as many as s3fs keeps connections.
+# Simultaneous requests to an object store: as many as s3fs keeps connections.
 STREAMS = 10
-#: The generation of a lake that nothing was committed to.
+#: The generation of a lake before its first commit.
 EMPTY = "00000000"
 TAKEN_OVER = "{}: another writer has taken this lake over and committed. Nothing of it was changed: run this again"
 SQL_FILES = (
     "times.sql", "catalog.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql",
     "asp_l1.sql", "stats.sql", "vv.sql", "cxcsec.sql"
 )  # fmt: skip
-# Written to mica_lake.sql only: `Lake` checks the files itself.
+# Only in mica_lake.sql: `Lake` checks the files itself.
 _CHECK = "check.sql"
 _LARGE = "source_file.parquet"
 _POINTER = re.compile(rb"(\d{8})(?: ([0-9a-f]{64}))?\n?")
@@ -50,16 +51,16 @@ _R = TypeVar("_R")
 
 class Pointer(NamedTuple):
     """
-    Which generation holds.
+    Which generation is current.
 
     Attributes
     ----------
     generation : str
         Its name.
     checksum : str or None
-        SHA-256 of its list of files; None in a lake written by a mica-lake that made no list.
+        SHA-256 of its list of files; None if the mica-lake that wrote the lake made no list.
     mtime_ns : int
-        When it was committed: a lake made anew at the same place starts with the same name.
+        When it was committed; needed because a new lake at the same place starts with the same name.
     """
 
     generation: str
@@ -68,13 +69,13 @@ class Pointer(NamedTuple):
 
 
 def damaged(root: LakePath, path: LakePath, reason: object) -> LakeError:
-    """The error for a file of the catalog that is not what was written."""
+    """The error for a damaged file of the catalog."""
     return LakeError(f"the catalog is damaged ({path}: {reason}): run 'mica-lake reindex --lake {root}'")
 
 
 def pointer(root: LakePath) -> Pointer | None:
     """
-    Read which generation holds.
+    Read which generation is current.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def pointer(root: LakePath) -> Pointer | None:
     Returns
     -------
     Pointer or None
-        None where there is no catalog.
+        None if there is no catalog.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def pointer(root: LakePath) -> Pointer | None:
 
 def current_generation(root: LakePath) -> str | None:
     """
-    The generation that holds.
+    The current generation.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def current_generation(root: LakePath) -> str | None:
     Returns
     -------
     str or None
-        Its name; None where there is no catalog.
+        Its name; None if there is no catalog.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def current_generation(root: LakePath) -> str | None:
 
 def state(root: LakePath) -> State:
     """
-    Which generation of which lake holds, to know when to forget what was read.
+    Which generation of which lake is current, to know when cached content is out of date.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def state(root: LakePath) -> State:
     Returns
     -------
     (str, int) or None
-        The generation and when it was committed; None where there is no catalog.
+        The generation and when it was committed; None if there is no catalog.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def listed(root: LakePath, found: Pointer) -> dict[str, str] | None:
     Returns
     -------
     dict of str, or None
-        Name -> SHA-256; None for a generation of a mica-lake that made no list.
+        Name -> SHA-256; None for a generation written by a mica-lake that made no list.
 
     Raises
     ------
@@ -193,7 +194,7 @@ def listed(root: LakePath, found: Pointer) -> dict[str, str] | None:
 
 def check(root: LakePath) -> tuple[str, dict[str, bytes]] | None:
     """
-    Check the small files of the generation that holds, which every answer depends on.
+    Check the small files of the current generation, which every answer depends on.
 
     Parameters
     ----------
@@ -203,13 +204,13 @@ def check(root: LakePath) -> tuple[str, dict[str, bytes]] | None:
     Returns
     -------
     (str, dict of bytes) or None
-        The generation; the content of each file checked, by its path relative to the lake. None are checked in a lake
-        written by a mica-lake that made no list. None where there is no catalog.
+        The generation; the content of each file checked, by its path relative to the lake. No files are checked in a
+        lake written by a mica-lake that made no list. None if there is no catalog.
 
     Raises
     ------
     LakeError
-        If a file is lost or not what was written.
+        If a file is lost or damaged.
     """
     found = pointer(root)
     if found is None:
@@ -220,7 +221,7 @@ def check(root: LakePath) -> tuple[str, dict[str, bytes]] | None:
 
 
 def _read(root: LakePath, generation: str, names: dict[str, str]) -> dict[str, bytes]:
-    """Content of some files of a generation, if it is what was written."""
+    """Content of some files of a generation, after comparing their checksums."""
 
     def read(name: str) -> bytes:
         path = root / "_catalog" / generation / name
@@ -236,7 +237,7 @@ def _read(root: LakePath, generation: str, names: dict[str, str]) -> dict[str, b
 
 
 def each(root: LakePath, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-    """Do something for each of some items; several at a time where each waits for an object store."""
+    """Call a function for each of some items; several at a time on an object store, where each call waits."""
     if isinstance(root, S3Path):
         with ThreadPoolExecutor(STREAMS) as threads:
             return list(threads.map(function, items))
@@ -245,7 +246,7 @@ def each(root: LakePath, function: Callable[[_T], _R], items: Iterable[_T]) -> l
 
 def problems(root: LakePath) -> list[tuple[str, str]]:
     """
-    The files of the generation that holds which are not what was written.
+    The files of the current generation that are damaged.
 
     Parameters
     ----------
@@ -292,12 +293,12 @@ def read_table(root: LakePath, name: str, found: Pointer | None = None) -> pa.Ta
     name : str
         ``partition`` or ``source_file``.
     found : Pointer, optional
-        The generation; the one that holds by default.
+        The generation; the current one by default.
 
     Returns
     -------
     pyarrow.Table
-        Its rows; none where there is no catalog.
+        Its rows; none if there is no catalog.
 
     Raises
     ------
@@ -316,7 +317,7 @@ def read_table(root: LakePath, name: str, found: Pointer | None = None) -> pa.Ta
         else:
             content = _read(root, found.generation, {path.name: names[path.name]})[path.name]
         rows = pq.read_table(pa.BufferReader(content), partitioning=None)
-        for column in schema.names[rows.num_columns :]:  # of an older mica-lake
+        for column in schema.names[rows.num_columns :]:  # that an older mica-lake did not have
             rows = rows.append_column(column, pa.nulls(len(rows), schema.field(column).type))
         return rows.cast(schema)
     except KeyError:
@@ -327,9 +328,9 @@ def read_table(root: LakePath, name: str, found: Pointer | None = None) -> pa.Ta
 
 def newest_whole(root: LakePath) -> Pointer | None:
     """
-    The newest generation all of whose files are what was written, where ``_catalog/current`` does not say which holds.
+    The newest generation whose files are all intact, for when ``_catalog/current`` does not say which is current.
 
-    A generation is written after the partitions that it lists, so one that is whole is a state of the lake.
+    A generation is written after the partitions that it lists, so one that is intact is a state of the lake.
 
     Parameters
     ----------
@@ -339,7 +340,7 @@ def newest_whole(root: LakePath) -> Pointer | None:
     Returns
     -------
     Pointer or None
-        The generation; None if none is whole.
+        The generation; None if none is intact.
     """
     for name in sorted(names_in_use(root), reverse=True):
         try:
@@ -355,14 +356,14 @@ def newest_whole(root: LakePath) -> Pointer | None:
 
 
 def names_in_use(root: LakePath) -> list[str]:
-    """The generations that there are, whole or not."""
+    """The generations on the disk, intact or not."""
     catalog = root / "_catalog"
     return [entry.name for entry in catalog.iterdir() if entry.name.isdecimal()] if catalog.is_dir() else []
 
 
 def next_name(root: LakePath) -> str:
     """
-    A name for a generation that was not used before.
+    A name for the next generation, not used before.
 
     Parameters
     ----------
@@ -372,7 +373,7 @@ def next_name(root: LakePath) -> str:
     Returns
     -------
     str
-        The number after the greatest in use.
+        The number after the highest in use.
     """
     return f"{max((int(name) for name in names_in_use(root)), default=-1) + 1:08d}"
 
@@ -403,18 +404,18 @@ def script() -> str:
 
 def write_generation(root: LakePath, name: str, partition: pa.Table, source_file: pa.Table, etag: str | None) -> None:
     """
-    Write a generation, and make it the one that holds.
+    Write a generation, and make it the current one.
 
     Parameters
     ----------
     root : Path or S3Path
         The lake, whose writer's lock is held.
     name : str
-        Its name, of `next_name`.
+        Its name, from `next_name`.
     partition, source_file : pyarrow.Table
         What it lists.
     etag : str or None
-        On an object store, etag of the pointer that it replaces; None if there is none.
+        On an object store, the etag of the pointer that it replaces; None if there is none.
 
     Raises
     ------
@@ -442,7 +443,7 @@ def write_generation(root: LakePath, name: str, partition: pa.Table, source_file
     try:
         current.put(named, etag=etag, new=etag is None)
     except (BlockingIOError, FileNotFoundError):
-        # The name is nobody else's, so where it is there the answer to our PUT was lost, and s3fs asked again.
+        # Nobody else uses this name, so if it is there, the answer to our PUT was lost and s3fs asked again.
         if current_generation(root) != name:
             raise LakeError(TAKEN_OVER.format(root)) from None
 
@@ -450,7 +451,7 @@ def write_generation(root: LakePath, name: str, partition: pa.Table, source_file
 def _parts(
     root: LakePath, partition: pa.Table | None, source_file: pa.Table | None
 ) -> list[tuple[str, Callable[[], bytes]]]:
-    """Name of each file of a generation, and what gives its content."""
+    """Name of each file of a generation, and the function that gives its content."""
     order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
 
     @lru_cache
@@ -485,7 +486,7 @@ def _parquet(rows: pa.Table) -> bytes:
 
 
 def _write_new(root: LakePath, path: LakePath, content: bytes) -> None:
-    """Write a file of a generation, which is nobody's yet."""
+    """Write a file of a new generation, which nobody reads yet."""
     if isinstance(path, Path):
         write(path, content)
     elif not path.put_new(content):
@@ -493,7 +494,7 @@ def _write_new(root: LakePath, path: LakePath, content: bytes) -> None:
 
 
 def _carry_over(root: LakePath, directory: LakePath, name: str, content: bytes) -> None:
-    """Write a file of a generation; where the one before has the same, a link to it, which need not be flushed."""
+    """Write a file of a generation; if the one before has the same content, link to that, which need not be flushed."""
     if isinstance(root, Path):
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -513,7 +514,7 @@ def _without_rows(name: str, schema: pa.Schema) -> bytes:
 
 
 def _schema(root: LakePath, table: Table, partition: pa.Table) -> pa.Schema:
-    """The columns of a table; of a wide one, those of its partitions."""
+    """The columns of a table; for a wide table, those of its partitions."""
     if table.wide:
         paths = partition.filter(pc.equal(partition.column("table_name"), table.name)).column("path")
         if len(paths):

@@ -250,7 +250,7 @@ class Lake:
         """
         The rows of a table as a Polars LazyFrame.
 
-        Neither Polars nor DuckDB compares the checksums of Parquet pages: a bit that has flipped in a partition can
+        Neither Polars nor DuckDB checks the checksums of Parquet pages: a bit that has flipped in a partition can
         change a value without an error. `mica-lake verify` finds it.
 
         Parameters
@@ -302,7 +302,7 @@ class Lake:
         paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
         if forked.without_polars():
             raise RuntimeError(
-                "this process was forked from one that had used Polars, whose threads it does not have: Polars would "
+                "this process was forked from one that had used Polars, and does not have its threads: Polars would "
                 "wait for them forever. Start processes with multiprocessing.get_context('spawn') or 'forkserver', or "
                 "ask with Lake.sql or Lake.arrow"
             )

@@ -18,9 +18,9 @@ from uuid import uuid4
 from mica_lake.errors import LakeError, ObjectStoreError
 from mica_lake.s3 import LakePath, S3Path
 
-# Seconds: without a sign of life a writer on an object store has died; how often it gives one.
+# Seconds after which a writer on an object store without a sign of life counts as dead; and how often it gives one.
 LEASE, RENEWAL = 120.0, 20.0
-# A lock's text is a line; of a file that holds more, no more is read.
+# A lock's text is one line; this is the most that is read of a file that holds more.
 MOST_BYTES = 65536
 _REMOVE_IT = "if no ingest is running, remove it and run this again"
 
@@ -30,13 +30,13 @@ def writer_lock(catalog: LakePath) -> Iterator[None]:
     """
     Hold the writer's lock of a lake.
 
-    On a disk the kernel holds the lock (``flock``) and lets go of it when its owner dies, however it dies. The file's
-    text says who the owner is; text that is left over comes from an owner that died, and is taken over on the owner's
-    host only, as not every shared file system tells other hosts of a lock. Text that names nobody, as it is damaged, is
-    taken over too.
+    On a disk the kernel holds the lock (``flock``) and releases it when its owner dies, however it dies. The file's
+    text names the owner. Text that is left over comes from an owner that died; only the owner's own host takes the lock
+    over then, because not every shared file system reports locks across hosts. If the text is damaged and names nobody,
+    the lock is taken over, too.
 
-    An object store has no such kernel. There the lock is an object that only one can put where there is none, and that
-    its owner puts again every `RENEWAL` seconds; one that is older than `LEASE`, by the store's clock, is taken over.
+    An object store has no kernel to do this. There the lock is an object that only one writer can create, and that its
+    owner writes again every `RENEWAL` seconds; one older than `LEASE`, by the store's clock, is taken over.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def writer_lock(catalog: LakePath) -> Iterator[None]:
     Raises
     ------
     LakeError
-        If another writer has it; its process, host and start are named. If the lock is no regular file.
+        If another writer has it; the message gives its process, host and start. If the lock is not a regular file.
     """
     if isinstance(catalog, S3Path):
         lease = _Lease(catalog)
@@ -67,7 +67,7 @@ def writer_lock(catalog: LakePath) -> Iterator[None]:
         if owner and owner["host"] != socket.gethostname():
             raise LakeError(
                 f"{catalog.parent} was being written by {_who(owner, path)}, which did not finish. "
-                f"If it runs no more, remove {path} and run this again"
+                f"If it is no longer running, remove {path} and run this again"
             )
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps(_ourselves()).encode(), 0)
@@ -81,7 +81,7 @@ def writer_lock(catalog: LakePath) -> Iterator[None]:
 
 def still_held(catalog: LakePath) -> None:
     """
-    See that this process is the lake's writer yet.
+    Check that this process is still the lake's writer.
 
     Parameters
     ----------
@@ -91,7 +91,8 @@ def still_held(catalog: LakePath) -> None:
     Raises
     ------
     LakeError
-        If it was taken over, as this process gave no sign of life for too long: stopped, or cut off from the store.
+        If the lock was taken over because this process, stopped or cut off from the store, gave no sign of life for too
+        long.
     """
     if isinstance(catalog, S3Path):
         lease = _LEASES.get(str(catalog))
@@ -112,8 +113,8 @@ def writer_alive(catalog: LakePath) -> bool:
     Returns
     -------
     bool
-        False if no writer was here, if it has ended, or died. Of a writer on another host, only an object store knows
-        that it died.
+        False if there was no writer, or if it has ended or died. That a writer on another host died is known only on an
+        object store.
     """
     path = catalog / "lock"
     try:
@@ -159,7 +160,7 @@ class _Lease:
                 pass
             try:
                 content, there = self._path.read(0, MOST_BYTES)
-            except FileNotFoundError:  # it was just let go
+            except FileNotFoundError:  # it was just released
                 continue
             if content == self._text:  # the answer to our first PUT was lost, and s3fs asked again
                 return there.etag
@@ -177,7 +178,7 @@ class _Lease:
         raise LakeError(f"{self._lake} is being written by another process: wait for it, then run this again")
 
     def _conditions_hold(self) -> None:
-        """Raise if the store puts an object whatever the condition: it could give the lock to two."""
+        """Raise if the store ignores the condition of a PUT: it could give the lock to two writers."""
         for wrong in ({"new": True}, {"etag": '"00000000000000000000000000000000"'}):
             try:
                 self._path.put(self._text, **wrong)
@@ -186,11 +187,11 @@ class _Lease:
             self._path.unlink()
             raise LakeError(
                 f"{self._lake}: this object store does not know conditional PUT (If-None-Match, If-Match), without "
-                "which two writers could be at work at a time. Nothing was done"
+                "which two writers could be at work at the same time. Nothing was done"
             )
 
     def renew(self) -> None:
-        """Give a sign of life; raise if the lock is another's by now."""
+        """Give a sign of life; raise if another writer has the lock by now."""
         with self._lock:
             try:
                 if not self._lost:
@@ -202,12 +203,12 @@ class _Lease:
                 if not self._lost:
                     return
             raise LakeError(
-                f"{self._lake} was taken over by another writer, as this one gave no sign of life for "
+                f"{self._lake} was taken over by another writer, because this one gave no sign of life for "
                 f"{monotonic() - self._renewed:.0f} s. What it has committed is in the lake: run it again for the rest"
             )
 
     def _ours(self) -> bool:
-        """Whether the lock is ours although its etag is another: that of a PUT whose answer was lost."""
+        """Whether the lock is ours although its etag has changed, by a PUT whose answer was lost."""
         try:
             content, there = self._path.read(0, MOST_BYTES)
         except FileNotFoundError:
@@ -219,13 +220,13 @@ class _Lease:
         while not self._ended.wait(RENEWAL):
             try:
                 self.renew()
-            except LakeError:  # said where it matters, at the next commit
+            except LakeError:  # reported where it matters, at the next commit
                 return
             except ObjectStoreError:
                 continue
 
     def end(self) -> None:
-        """Let go of the lock, unless it was lost."""
+        """Release the lock, unless it was lost."""
         self._ended.set()
         self._heart.join()
         if _LEASES.get(str(self._path.parent)) is self:
@@ -233,7 +234,7 @@ class _Lease:
         try:
             self.renew()
             self._path.unlink()
-        except (LakeError, ObjectStoreError):  # it is another's, or will be free in time
+        except (LakeError, ObjectStoreError):  # another writer has it, or it will expire
             return
 
 
@@ -245,7 +246,7 @@ def _ourselves() -> dict[str, str | int]:
 
 
 def _opened(path: Path, flags: int) -> int:
-    """Descriptor of the lock's file; it never waits, as opening a FIFO would."""
+    """Descriptor of the lock's file; never waits, as opening a FIFO would."""
     try:
         if path.is_symlink() and not path.exists():
             raise LakeError(f"{path} is a link to {path.readlink()}, which is not there: {_REMOVE_IT}")
@@ -268,7 +269,7 @@ def _owner(lock: int) -> dict[str, Any]:
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
-    """Host, process and start of the owner; nothing where the content does not name one."""
+    """Host, process and start of the owner; empty if the content does not name one."""
     try:
         owner = json.loads(content)
     except (ValueError, RecursionError):

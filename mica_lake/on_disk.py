@@ -1,4 +1,4 @@
-"""Source files as they lie on the disk: their names as text, and the bytes of regular files of a bounded size."""
+"""Source files on the disk: their names as text, and the bytes of regular files up to a given size."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from mica_lake.errors import BadFile
 
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
-# Control characters, which would order a terminal about; and backslashes that could be taken for our own.
+# Control characters, which a terminal would obey; and backslashes that could be mistaken for ours.
 _AMBIGUOUS = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\\(?=x[0-9a-f]{2})")
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -24,17 +24,17 @@ _LONGEST_MESSAGE = 2000
 
 def escaped(name: str | os.PathLike[str]) -> str:
     r"""
-    Name of a file as text that can be stored and printed, whatever bytes it is made of.
+    A file's name as text that can be stored and printed, whatever bytes it consists of.
 
     Parameters
     ----------
     name : str or path
-        The name, or path, as the system gives it.
+        The name or path, as the system gives it.
 
     Returns
     -------
     str
-        The name; each byte that is not UTF-8 or is a control character as ``\xff``.
+        The name, with control characters and bytes that are not UTF-8 as ``\xff``.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def escaped(name: str | os.PathLike[str]) -> str:
 
 def unescaped(text: str) -> str:
     r"""
-    The name of which `escaped` made a text.
+    The name that `escaped` turned into text.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def unescaped(text: str) -> str:
 
 def storable(message: str) -> str:
     r"""
-    A message that can be stored and printed, whatever was quoted in it.
+    A message that can be stored and printed, whatever it quotes.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def storable(message: str) -> str:
     Returns
     -------
     str
-        The message without half characters, cut after 2,000.
+        The message without lone surrogates, and no longer than 2,000 characters.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def storable(message: str) -> str:
 
 def one_or_several(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """
-    Paths of an argument that may be one path.
+    The paths in an argument that may be a single path.
 
     Parameters
     ----------
@@ -120,14 +120,14 @@ def one_or_several(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[st
 
 def read(path: str | os.PathLike[str], limit: int) -> bytes:
     """
-    All bytes of a regular file; never waits for what is no file, such as a named pipe.
+    All bytes of a regular file; never waits, as opening a named pipe would.
 
     Parameters
     ----------
     path : path
         The file, or a link to it.
     limit : int
-        How many bytes it may have.
+        The most bytes that it may have.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
     Raises
     ------
     BadFile
-        If it is no regular file, or larger than `limit`; it is not read then.
+        If it is not a regular file, or is larger than `limit`; then it is not read.
     OSError
         If it is not there, or the system does not let us read it.
 
@@ -150,7 +150,7 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
     """
     if "\0" in os.fspath(path):
         raise FileNotFoundError(errno.ENOENT, "its name has a zero byte, as no file's has")
-    # Looked at before it is opened, as to open a device can move it, and after, as it may have been replaced.
+    # Checked before it is opened, because opening a device can have effects, and again after, in case it was replaced.
     check(Path(path).stat(), limit)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open
@@ -163,14 +163,14 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
 
 def check(found: os.stat_result, limit: int) -> int:
     """
-    Refuse what is no regular file of a bounded size.
+    Refuse anything but a regular file of at most `limit` bytes.
 
     Parameters
     ----------
     found : os.stat_result
-        What the system says of it.
+        What the system reports of it.
     limit : int
-        How many bytes it may have.
+        The most bytes that it may have.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def check(found: os.stat_result, limit: int) -> int:
     Raises
     ------
     BadFile
-        If it is none.
+        If it is not one.
     """
     if not stat.S_ISREG(found.st_mode):
         raise BadFile(f"it is {_KINDS.get(stat.S_IFMT(found.st_mode), 'something else')}, not a file")

@@ -1,8 +1,8 @@
 """
-What reaches the terminal.
+Output to the terminal.
 
-File names, header values and messages come from files that others wrote: what a terminal would obey in them is escaped
-here, once, for all that is printed.
+File names, header values and messages come from files that others wrote. Whatever a terminal would obey in them is
+escaped here, in one place, for everything that is printed.
 """
 
 import codecs
@@ -16,28 +16,28 @@ from rich import markup
 from rich.console import Console
 from rich.text import Text
 
-# Control characters, invisible ones such as changes of the writing direction, halves of a character, ends of lines.
+# Control characters, invisible ones such as changes of writing direction, lone surrogates, line and paragraph ends.
 _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-# Rules of tables, and what our own texts have.
+# The rules of tables, and the characters in our own texts.
 _ASCII = dict.fromkeys(map(chr, range(0x2500, 0x2580)), "+") | dict.fromkeys("─━═╌╍┄┅┈┉╴╶╸╺", "-")
 _ASCII |= dict.fromkeys("│┃║╎╏┆┇┊┋", "|") | {"…": "...", "°": "deg ", "·": "."}
 
 
 def printable(text: str, *, lines: bool = False) -> str:
     r"""
-    A text as it may be printed: what a terminal would obey, or not show, is escaped as Python writes it.
+    A text made safe to print: characters that a terminal would obey, or not show, are escaped as in Python.
 
     Parameters
     ----------
     text : str
-        The text. A byte of a file's name that is not UTF-8, which Python keeps as a lone surrogate, is shown as byte.
+        The text. A byte of a file name that is not UTF-8, which Python keeps as a lone surrogate, is shown as a byte.
     lines : bool
-        Whether its line breaks are meant.
+        Whether to keep line breaks.
 
     Returns
     -------
     str
-        The same without control characters, changes of the writing direction and lone surrogates.
+        The same without control characters, changes of writing direction and lone surrogates.
 
     Examples
     --------
@@ -59,17 +59,17 @@ def _code(character: str) -> str:
 
 def escape(text: object) -> str:
     r"""
-    A value to be put into what `rich` prints: `printable`, and no markup.
+    A value made safe for `rich` to print: `printable`, and without markup.
 
     Parameters
     ----------
     text : object
-        The value; its `str` is taken.
+        The value, of which `str` is printed.
 
     Returns
     -------
     str
-        It.
+        Its text.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class Terminal(Console):
     """
     The console of the command line.
 
-    Of what is printed without `escape`, control characters other than line breaks are escaped all the same.
+    Control characters other than line breaks are escaped even in what is printed without `escape`.
 
     Parameters
     ----------
@@ -95,15 +95,15 @@ class Terminal(Console):
         super().__init__(stderr=stderr, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Give a text without control characters, in the style of its markup."""
+        """Render a text without control characters, in the style of its markup."""
         return super().render_str(printable(text, lines=True), **options)
 
 
 class Output:
     """
-    A standard stream that takes everything: what can be written nowhere is dropped.
+    A standard stream that never fails: what cannot be written is dropped.
 
-    That the reader of a pipe has gone, or that the disk of a log is full, must not stop what is being done.
+    A pipe whose reader has gone, or a log on a full disk, must not stop the work.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Output:
     Attributes
     ----------
     lost : OSError or None
-        Why something was dropped.
+        Why output was dropped.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -132,14 +132,14 @@ class Output:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is held back."""
+        """Write what is buffered."""
         try:
             self._stream.flush()
         except OSError as error:
             self.drop(error)
 
     def drop(self, error: OSError) -> None:
-        """Let everything from now on, and what is held back, go nowhere."""
+        """Discard everything from now on, and what is buffered."""
         self.lost = error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
@@ -155,7 +155,7 @@ def _nearest_ascii(error: UnicodeError) -> tuple[str, int]:
 
 def copy(file: IO[bytes]) -> None:
     """
-    Copy a file to standard output, as far as that can be written.
+    Copy a file to standard output, as far as it can be written.
 
     Parameters
     ----------
@@ -173,10 +173,10 @@ def copy(file: IO[bytes]) -> None:
 
 def standard_streams() -> tuple[Output, Output]:
     """
-    Make standard output and standard error such that printing never fails.
+    Replace standard output and standard error by streams that never fail.
 
-    A terminal that lacks a character gets the nearest that it has, or its code. A stream that is closed leads nowhere;
-    its number is taken, so that no file that is opened later is written to by whoever prints.
+    A terminal that lacks a character gets the nearest ASCII, or its code. A closed stream is opened on the null device,
+    so that its descriptor cannot be given to a file that is opened later, which printing would then write to.
 
     Returns
     -------

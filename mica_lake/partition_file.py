@@ -406,14 +406,14 @@ def read_definition(footer: pq.FileMetaData) -> str | None:
     Returns
     -------
     str or None
-        The `Table.definition` of then; None of a mica-lake that did not record it.
+        The `Table.definition` when it was written; None if that mica-lake did not record it.
     """
     found = (footer.metadata or {}).get(f"{_PREFIX}definition".encode())
     return found.decode() if found is not None else None
 
 
 def has_page_checksums(footer: pq.FileMetaData) -> bool:
-    """Whether a partition's pages have checksums, which pyarrow compares if told to, and DuckDB and Polars never."""
+    """Whether a partition's pages have checksums, which `read_partition` checks; DuckDB and Polars do not."""
     return (footer.metadata or {}).get(f"{_PREFIX}format".encode()) == FORMAT.encode()
 
 

@@ -1,4 +1,4 @@
-"""Times: everything a caller may give as a time, turned into CXC seconds and back.
+"""Times: CXC seconds from anything that a caller may give as a time, and back to dates.
 
 CXC seconds are seconds of Terrestrial Time since 1998-01-01T00:00:00 TT, the unit of every TIME in the archive.
 `sql/cxcsec.sql` and `sql/times.sql` do the same in SQL.
@@ -36,9 +36,9 @@ _FORMS = (
     ),
 )
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-# A year alone, or a day of the year with something behind it: whoever writes these does not mean seconds.
+# A year alone, or a year and day with a decimal point: nobody who writes these means seconds.
 _NO_NUMBER = re.compile(r"\d{4}|\d{7}(\.\d*)?", re.ASCII)
-# cheta takes -30 for thirty days ago. Seconds this far back are of the last hours of 1997, where there is no data.
+# cheta takes -30 to mean thirty days ago. As seconds, such numbers are in the last hours of 1997, before all data.
 _RELATIVE_DAYS = -36525.0
 
 
@@ -51,7 +51,7 @@ def _leap_table() -> tuple[list[int], list[int]]:
 
 
 def _tai_utc(day: int) -> int:
-    """TAI-UTC in seconds on a day; before 1972, when it was no whole number, that of 1972."""
+    """TAI-UTC in seconds on a day; before 1972, when it was not a whole number, that of 1972."""
     days, offsets = _leap_table()
     return offsets[max(bisect_right(days, day) - 1, 0)]
 
@@ -99,13 +99,13 @@ def _secs_of_number(secs: float, given: object) -> float:
         raise _refuse(given)
     if _RELATIVE_DAYS <= secs < 0:
         raise ValueError(
-            f"{given!r} is not a time: relative days, as cheta has them, are not taken. Give CXC seconds or a date"
+            f"{given!r} is not a time: relative days, which cheta accepts, are not taken. Give CXC seconds or a date"
         )
     return secs
 
 
 def _attribute(thing: object, name: str) -> Any:
-    """An attribute, or None; Chandra.Time's DateTime raises errors of its own for one that it lacks."""
+    """An attribute, or None; Chandra.Time's DateTime raises its own errors for attributes that it lacks."""
     try:
         return getattr(thing, name, None)
     except Exception:
@@ -114,7 +114,7 @@ def _attribute(thing: object, name: str) -> Any:
 
 def is_scalar(time: object) -> bool:
     """
-    Whether something given as a time, or as times, is one.
+    Whether something given as a time, or as several, is a single one.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def is_scalar(time: object) -> bool:
     Returns
     -------
     bool
-        False for lists, tuples and arrays, and for what has a shape as they have (an astropy Time of several).
+        False for lists, tuples and arrays, and for anything else with a shape (an astropy Time with several times).
 
     Examples
     --------
@@ -138,7 +138,7 @@ def is_scalar(time: object) -> bool:
 
 def is_time_object(value: object) -> bool:
     """
-    Whether something is a time and nothing else: no number, text or list, which may be one.
+    Whether something can only be a time, unlike a number, text or list.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def is_time_object(value: object) -> bool:
 
 def now() -> float:
     """
-    CXC seconds of now: the date in ``$CXOTIME_NOW`` if it is set, else the clock.
+    The present in CXC seconds: the date in ``$CXOTIME_NOW`` if it is set, otherwise the clock.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def now() -> float:
     Raises
     ------
     ValueError
-        If the variable holds no time.
+        If the variable is not a time.
     """
     if text := os.environ.get("CXOTIME_NOW"):
         try:
@@ -208,10 +208,10 @@ def cxcsec(time: Any) -> float:
     Parameters
     ----------
     time : float, str, astropy.time.Time, datetime, datetime64, date, or object with ``.secs`` or ``.date``; None is now
-        Texts are UTC: ``YYYY:DDD[:hh:mm[:ss[.sss]]]``, ``YYYY-MM-DD[Thh:mm[:ss[.sss]]]`` (a blank will do for the T),
-        GRETA's ``YYYYDDD[.hhmm[ss[sss]]]``, or CXC seconds; those with a time of day may end in Z. They are resolved
-        to a microsecond. A naive datetime is UTC. Second 60 is valid in a leap second. Bytes are text, and an array or
-        list of one time is that time. None and ``CxoTime.NOW`` are now, which `now` says.
+        Dates are UTC: ``YYYY:DDD[:hh:mm[:ss[.sss]]]``, ``YYYY-MM-DD[Thh:mm[:ss[.sss]]]`` (the T may be a space) or
+        GRETA's ``YYYYDDD[.hhmm[ss[sss]]]``, to a microsecond; those with a time of day may end in Z. Text may also be
+        CXC seconds. A datetime without a zone is UTC. Second 60 is valid in a leap second. Bytes are read as text, and
+        an array or list of one time as that time. None and ``CxoTime.NOW`` mean `now`.
 
     Returns
     -------
@@ -221,12 +221,12 @@ def cxcsec(time: Any) -> float:
     Raises
     ------
     ValueError
-        If the value is none of these; it is shown. Relative days, small negative numbers, are none.
+        If the value is none of these; the message shows it. Small negative numbers, cheta's relative days, are refused.
 
     Notes
     -----
-    TT = UTC + (TAI - UTC) + 32.184 s, with the leap seconds of ERFA (IERS Bulletin C). Years before 1972 count as if
-    TAI - UTC had been 10 s ever since, and those to come as if there were no more leap seconds.
+    TT = UTC + (TAI - UTC) + 32.184 s, with the leap seconds of ERFA (IERS Bulletin C). Before 1972, TAI - UTC is
+    taken to be 10 s; for the future, no more leap seconds are assumed.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def cxcsec(time: Any) -> float:
     """
     given = time
     if isinstance(time, np.ndarray | list | tuple):
-        # What is masked is no time, whatever lies below the mask.
+        # A masked value is not a time, whatever lies below the mask.
         if np.size(time) != 1 or (isinstance(time, np.ma.MaskedArray) and time.mask.all()):
             raise _refuse(given)
         time = time.reshape(-1)[0] if isinstance(time, np.ndarray) else time[0]
@@ -291,7 +291,7 @@ def interval(start: Any, stop: Any) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        If one is no time, or stop is before start; both are shown.
+        If one is not a time, or stop is before start; the message shows both.
 
     Examples
     --------
@@ -331,9 +331,9 @@ def _start_of(number: int) -> float:
 
 
 def _check(secs: float) -> None:
-    # Before year 1, or after 9999; where seconds are finer than the numbers, the search for a day would never end.
+    # Before year 1 or after 9999. Where doubles are coarser than a second, the search for a day would never end.
     if not -63_019_209_557.816 <= secs <= 252_518_688_068:
-        raise ValueError(f"{secs!r} CXC seconds is no time that has a date")
+        raise ValueError(f"{secs!r} CXC seconds is outside the years 1 to 9999")
 
 
 def _number_of(secs: float) -> int:
@@ -349,7 +349,7 @@ def _number_of(secs: float) -> int:
 
 def utc(secs: float) -> str:
     """
-    UTC date of CXC seconds, to a millisecond, as ``YYYY:DDD:hh:mm:ss.sss``.
+    UTC date of a time in CXC seconds, to a millisecond, as ``YYYY:DDD:hh:mm:ss.sss``.
 
     Parameters
     ----------
@@ -380,7 +380,7 @@ def utc(secs: float) -> str:
 
 def utc_day(secs: float) -> date:
     """
-    UTC day of CXC seconds, which decides the partition of a row.
+    UTC day of a time in CXC seconds, which determines the partition of a row.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether a lake is what its own record says: each partition, the catalog, and what is on the disk beside them."""
+"""Checks a lake against its own record: each partition, the catalog, and what else is on the disk."""
 
 import os
 import re
@@ -30,11 +30,11 @@ from mica_lake.tables import TABLES, VV_REPORT, VV_RMS, Table
 
 WRONG = 4
 _SCRIPT = "mica_lake.sql"
-# How often to begin again with what was committed meanwhile.
+# How often to go on with what was committed meanwhile.
 _ROUNDS = 5
-# What folders below that of a product are called: YYYY/DOY, OO/OOOOO_vRR, YYYYDOY.
+# Names of the folders below that of a product: YYYY/DOY, OO/OOOOO_vRR, YYYYDOY.
 _BELOW = re.compile(r"\d{4}/\d{3}|\d{2}/\d{5}_v\d{2,3}|\d{7}", re.ASCII)
-# How many folders a command names, rather than the one that all are in.
+# A command names at most so many folders, and otherwise the one that contains them all.
 _MOST = 10
 _Row = dict[str, Any]
 
@@ -47,9 +47,9 @@ class Finding:
     Attributes
     ----------
     table : str
-        The table, or the product, that it counts for.
+        The table or product under which it is counted.
     where : str
-        The partition, or file.
+        The partition or file.
     what : str
         What is wrong with it.
     mend : str
@@ -65,18 +65,18 @@ class Finding:
 @dataclass
 class Verified:
     """
-    What came of looking at a lake.
+    The result of checking a lake.
 
     Attributes
     ----------
     counts : dict of str -> list of int
-        Table -> partitions and rows looked at.
+        Table -> partitions and rows checked.
     files : dict of str -> list of int
-        Product -> source files compared, and those left out: set aside, or given up for newer ones.
+        Product -> source files compared, and those left out because they were set aside or superseded.
     findings : list of Finding
         What is wrong.
     unguarded : int
-        Partitions looked at whose pages have no checksums, which an older mica-lake did not write.
+        Partitions checked whose pages have no checksums, because an older mica-lake wrote them.
     """
 
     counts: dict[str, list[int]] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Verified:
 
     @property
     def readable(self) -> bool:
-        """Whether the catalog can be read, without which nothing can be looked at."""
+        """Whether the catalog can be read, without which nothing can be checked."""
         return not any(finding.where == "_catalog" for finding in self.findings)
 
     @property
@@ -96,14 +96,14 @@ class Verified:
 
     def show(self, console: Console, most: int = 20) -> None:
         """
-        Print what is wrong with the commands that mend it, and a short table of what was looked at.
+        Print what is wrong, with the commands that mend it, and a short table of what was checked.
 
         Parameters
         ----------
         console : rich.console.Console
             Where.
         most : int
-            How many findings for each command.
+            The most findings to print for each command.
         """
         by_command: dict[str, list[Finding]] = {}
         for finding in self.findings:
@@ -132,8 +132,8 @@ class Verified:
         console.print(table)
         if self.unguarded:
             console.print(
-                f"{self.unguarded:,} of these partitions have no page checksums, written by an older mica-lake: "
-                "pyarrow cannot tell when they rot. They get checksums when ingest next writes them."
+                f"{self.unguarded:,} of these partitions have no page checksums, as an older mica-lake wrote them. They "
+                "get them when ingest next writes them."
             )
         console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")
 
@@ -149,17 +149,17 @@ def chosen(name: str, sample: float, begin: float = 0.0) -> bool:
     sample : float
         Which fraction of all is wanted, above 0 and up to 1.
     begin : float
-        Where the sample begins, from 0 to 1: each name has a place there, always the same.
+        Where the sample begins, from 0 to 1. Each name has a fixed place in that range.
 
     Returns
     -------
     bool
-        Whether it does. Samples of which each begins where the one before ended go through all names.
+        Whether it does. Samples that each begin where the one before ended go through all names.
 
     Raises
     ------
     ValueError
-        If `sample` is no such fraction.
+        If `sample` is not such a fraction.
 
     Examples
     --------
@@ -167,13 +167,13 @@ def chosen(name: str, sample: float, begin: float = 0.0) -> bool:
     96
     """
     if not 0 < sample <= 1:
-        raise ValueError(f"sample {sample} is no fraction: give a number above 0, up to 1")
+        raise ValueError(f"sample {sample} is not a fraction: give a number above 0, up to 1")
     return (zlib.crc32(name.encode()) / 2**32 - begin) % 1.0 < sample
 
 
 def sampled_until(root: LakePath) -> float:
     """
-    Where the last sample of a lake ended, and the next one is to begin.
+    Where the last sample of a lake ended, and the next one begins.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def sampled_until(root: LakePath) -> float:
     Returns
     -------
     float
-        From 0 to 1; 0 if nobody knows.
+        From 0 to 1; 0 if that is not known.
     """
     try:
         place = float((root / "_catalog" / "verified").read_text())
@@ -194,19 +194,19 @@ def sampled_until(root: LakePath) -> float:
 
 def remember(root: LakePath, place: float) -> None:
     """
-    Keep where a sample ended, for `sampled_until`.
+    Record where a sample ended, for `sampled_until`.
 
     Parameters
     ----------
     root : Path or S3Path
         The lake.
     place : float
-        Where; past 1 it begins at 0 again.
+        Where it ended; beyond 1 it starts again from 0.
 
     Raises
     ------
     OSError
-        If the lake may not be written.
+        If the lake cannot be written to.
     """
     write(root / "_catalog" / "verified", repr(place % 1.0).encode())
 
@@ -237,7 +237,7 @@ def read_state(root: LakePath) -> _State:
     Raises
     ------
     LakeError
-        If the catalog is not there, or damaged.
+        If the catalog is missing or damaged.
     """
     generation = None
     for _ in range(_ROUNDS):
@@ -254,10 +254,10 @@ def read_state(root: LakePath) -> _State:
 
 @dataclass(frozen=True)
 class _Looked:
-    """What came of looking at one partition."""
+    """The result of checking one partition."""
 
     content: str = ""  # what is wrong with its rows
-    record: str = ""  # what is wrong with what the catalog says of it
+    record: str = ""  # what is wrong with what the catalog says about it
     link: str = ""  # how its file differs from the version that queries read
     rows: int = 0
     columns: str = ""
@@ -266,7 +266,7 @@ class _Looked:
 
 
 def _look(root: LakePath, row: _Row) -> _Looked:
-    """Look at a partition."""
+    """Check a partition."""
     table, path = TABLES[row["table_name"]], path_of(row)
     key, data, pinned = key_of(table, path), root / path, root / row["path"]
     try:
@@ -274,7 +274,7 @@ def _look(root: LakePath, row: _Row) -> _Looked:
     except OSError as error:
         reason = f"its pinned version cannot be read: {error.strerror}"
         if not data.exists():
-            return _Looked(content=f"its file is not there, nor its pinned version {row['path']}")
+            return _Looked(content=f"neither its file nor its pinned version {row['path']} is there")
         rotten = _damage(data, table, key)
         return _Looked(content=f"{reason}, and its file: {rotten}") if rotten else _Looked(record=reason)
     if key.pinned(table, checksum(content)) != row["path"]:
@@ -299,7 +299,7 @@ def _look(root: LakePath, row: _Row) -> _Looked:
 
 
 def _damage(path: LakePath, table: Table, key: Key) -> str:
-    """Why a file is no good partition."""
+    """What is wrong with a partition's file."""
     try:
         return damage(path.read_bytes(), table, key)
     except OSError as error:
@@ -315,23 +315,23 @@ def verify(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verified:
     """
-    Look at each partition of a lake: whether it, the catalog, and what is on the disk say the same.
+    Check each partition of a lake: whether it agrees with the catalog and with what is on the disk.
 
-    Nothing is changed and no lock is taken. It reads one state of the lake; what was committed meanwhile is looked at,
-    too, before it is called wrong.
+    Nothing is changed and no lock is taken. It checks one state of the lake; if something was committed meanwhile, it
+    checks that, too, before calling anything wrong.
 
     Parameters
     ----------
     root : Path or S3Path
         The lake.
     sample : float
-        Which fraction of the partitions to look at, as of `chosen`.
+        Which fraction of the partitions to check, as for `chosen`.
     begin : float
         Where that sample begins.
     pool : callable
         Gives an executor for a number of partitions.
     progress : callable
-        Is told how many partitions were looked at, and of how many.
+        Called with the number of partitions checked so far, and the number of all.
 
     Returns
     -------
@@ -343,7 +343,7 @@ def verify(
     LakeError
         If there is no lake.
     ValueError
-        If `sample` is no fraction.
+        If `sample` is not a fraction.
 
     Examples
     --------
@@ -383,7 +383,7 @@ def verify(
     verified.unguarded = sum(not looked[row["path"]].guarded for row in wanted.values())
     for row in wanted.values():
         path, one = path_of(row), looked[row["path"]]
-        # What a writer replaced or is replacing just now is not wrong.
+        # What a writer has just replaced, or is replacing now, is not wrong.
         if latest.partition.get(path, {}).get("path") != row["path"]:
             continue
         table = TABLES[row["table_name"]]
@@ -415,7 +415,7 @@ def reindexing(root: LakePath) -> str:
     Returns
     -------
     str
-        It.
+        The command.
     """
     return f"mica-lake reindex --lake {shlex.quote(str(root))}"
 
@@ -432,7 +432,7 @@ def removing(paths: Iterable[LakePath]) -> str:
     Returns
     -------
     str
-        It; of an object store, one for each, of AWS's command line.
+        The command; on an object store, one for each file, of AWS's command line.
     """
     listed = list(paths)
     if isinstance(listed[0], S3Path):
@@ -453,16 +453,16 @@ def ingesting(
     table : Table
         The table.
     source_file : pyarrow.Table
-        What is known of source files, to name their folder.
+        What is known of source files, to find their folder.
     folders : iterable of str, optional
         Where the files are, if that is known better.
     reread : bool
-        Whether they may have the size and date that they had.
+        Whether to read files whose size and date have not changed, too.
 
     Returns
     -------
     str
-        It; ``SOURCE`` stands for a folder that is not known.
+        The command; ``SOURCE`` stands for a folder that is not known.
     """
     product = table.ingested_as
     options = f"--lake {shlex.quote(str(root))}"
@@ -488,7 +488,7 @@ def ingesting(
 
 
 def _computed(root: LakePath) -> set[tuple[int, int]]:
-    """Observations and revisions whose residuals were computed here, which no source file has, as far as is known."""
+    """Observations and revisions with residuals computed here, which are in no source file, as far as can be read."""
     found: set[tuple[int, int]] = set()
     for path in (path for table in (VV_RMS, VV_REPORT) for path in catalog.partition_paths(root, table)):
         try:
@@ -500,20 +500,20 @@ def _computed(root: LakePath) -> set[tuple[int, int]]:
 
 
 def _top(folder: Path) -> Path:
-    """Folder of the product that a folder of source files belongs to."""
+    """The product's folder, which a folder of source files is in."""
     if _BELOW.fullmatch(folder.name):
         return folder.parent
     return folder.parent.parent if _BELOW.fullmatch("/".join(folder.parts[-2:])) else folder
 
 
 def _unknown(root: LakePath, on_disk: Sequence[str], known: Mapping[str, _Row]) -> list[Finding]:
-    """Partitions that the catalog does not know."""
+    """Partitions that the catalog does not list."""
     findings = []
     for path in sorted(set(on_disk) - known.keys()):
         table = TABLES[path.split("/")[0]]
         try:
             reason = _damage(root / path, table, key_of(table, path))
-            what = f"the catalog does not know it, and {reason}" if reason else "the catalog does not know it"
+            what = f"the catalog does not list it, and {reason}" if reason else "the catalog does not list it"
         except ValueError as error:
             reason = what = str(error)
         mend = removing([root / path]) if reason else reindexing(root)
@@ -539,7 +539,7 @@ def _wide(root: LakePath, rows: Iterable[_Row], looked: Mapping[str, _Looked], s
 
 
 def _beside(root: LakePath) -> list[Finding]:
-    """What else queries need and is not what was written."""
+    """Other files that queries need and that are damaged."""
     wrong = problems(root)
     try:
         if (root / _SCRIPT).read_bytes() != script().encode():
@@ -552,7 +552,7 @@ def _beside(root: LakePath) -> list[Finding]:
 def _sources(
     root: LakePath, rows: Iterable[_Row] | None, looked: Mapping[str, _Looked], source_file: pa.Table
 ) -> list[Finding]:
-    """Source files whose rows are not all in the lake, or that the catalog has another opinion of, if it is known."""
+    """Source files whose rows are not all in the lake, or on which the catalog and the partitions disagree."""
     findings = []
     for table in (table for table in TABLES.values() if table.names_sources):
         found: dict[str, list[Any]] = {}
@@ -573,15 +573,15 @@ def _sources(
                 continue
             name = known["filename"]
             digest, file_rows, here = found.pop(name, ("", known["rows"], 0))
-            # Of a damaged partition nobody knows which files it has rows of; it is named itself.
+            # Which files a damaged partition has rows of is not known.
             if known["status"] == "current" and (damaged or (here == file_rows and digest == known["checksum"])):
                 continue
-            what = known["reason"] or f"{max(here, 0):,} of its {file_rows:,} rows are in the lake, of this content"
+            what = known["reason"] or f"{max(here, 0):,} of its {file_rows:,} rows are in the lake, with this content"
             folders = [known["directory"]] if known["directory"] else None
             mend = f"{reindexing(root)}; {ingesting(root, table, source_file, folders)}"
             findings.append(Finding(table.name, name, what, mend))
         findings += [
-            Finding(table.name, name, "rows of it are in the lake, which does not know it", reindexing(root))
+            Finding(table.name, name, "its rows are in the lake, but the catalog does not list it", reindexing(root))
             for name in sorted(found)
         ]
     return findings

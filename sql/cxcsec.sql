@@ -60,7 +60,7 @@ CREATE OR REPLACE TEMP MACRO cxcsec_of_date(t) AS
         )[1]
     )[1];
 
--- A number of CXC seconds, null if it is none, or if it is of relative days as cheta has them.
+-- A number of CXC seconds; null if it is not one, or if it means relative days, which cheta accepts.
 CREATE OR REPLACE TEMP MACRO cxcsec_of_number(t) AS
     CASE WHEN isfinite(t) AND NOT (t < 0 AND t >= -36525) THEN t END;
 
@@ -98,7 +98,7 @@ CREATE OR REPLACE TEMP MACRO cxcsec(t) AS
                 '''' || t || ''' is not a time: '
                 || CASE
                     WHEN try_cast(t::VARCHAR AS DOUBLE) < 0 AND isfinite(try_cast(t::VARCHAR AS DOUBLE))
-                        THEN 'relative days, as cheta has them, are not taken. '
+                        THEN 'relative days, which cheta accepts, are not taken. '
                     ELSE ''
                 END
                 || 'Give CXC seconds, ''YYYY:DDD[:hh:mm[:ss[.sss]]]'' or ''YYYY-MM-DD[Thh:mm[:ss[.sss]]]'''

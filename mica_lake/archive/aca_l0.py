@@ -166,7 +166,7 @@ def get_slot_data(
     Raises
     ------
     ValueError
-        If a time, the slot, an image size or a column is none, or stop is before start.
+        If a time, the slot, an image size or a column is not valid, or stop is before start.
     mica_lake.LakeError
         If there is no lake.
 

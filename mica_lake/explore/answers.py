@@ -231,7 +231,7 @@ def answer(lake: Lake, table: str, start: str, stop: str, columns: list[str], sl
     Raises
     ------
     ValueError
-        If a time, a slot or a column is none.
+        If a time, a slot or a column is not valid.
     """
     asked = Question(lake, table, start, stop, columns, slot)
     tstart, tstop = asked.interval

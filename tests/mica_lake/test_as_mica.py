@@ -77,7 +77,7 @@ def test_modules_are_imported_when_they_are_asked_for() -> None:
 def test_the_lakes_own_modules_are_not_taken_for_those_of_mica() -> None:
     import mica_lake.catalog  # noqa: F401 - mica has a catalog of stars
 
-    with pytest.raises(ModuleNotFoundError, match=r"nothing of the kind of mica\.catalog"):
+    with pytest.raises(ModuleNotFoundError, match=r"mica_lake has no counterpart of mica\.catalog"):
         importlib.import_module("mica.catalog")
     with pytest.raises(ImportError):
         from mica import catalog  # noqa: F401
@@ -130,6 +130,8 @@ def test_a_script_runs_unchanged(tmp_path: Path, demo_lake: str) -> None:
     assert done.stdout == "293 True\n"
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (1, "usage: python -m mica_lake.as_mica SCRIPT [ARGUMENT ...]\n")
+    done = subprocess.run([*command, "absent.py"], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (1, "absent.py: there is no such script\n")
 
 
 # --- as public code calls it ------------------------------------------------------------------------------------------

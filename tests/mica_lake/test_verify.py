@@ -266,7 +266,7 @@ def test_a_partition_that_is_not_in_the_catalog_is_found_and_mended(small: Path,
     rows = [r for r in catalog.read_table(small, "partition").to_pylist() if catalog.path_of(r) != ACA_L0_3]
     list_partitions(small, rows)
     verified = look(small)
-    assert (ACA_L0_3, "the catalog does not know it") in found(verified)
+    assert (ACA_L0_3, "the catalog does not list it") in found(verified)
     mend(verified.findings)
     assert found(look(small)) == []
     assert ACA_L0_3 in versions(small)
@@ -549,7 +549,7 @@ def test_a_sample_is_a_part_and_the_same_each_time(demo_lake: str, look: Callabl
 
 @pytest.mark.parametrize("sample", [0, -0.5, 1.5, float("nan")])
 def test_a_sample_that_is_no_fraction_is_refused(sample: float, demo_lake: str, look: Callable[..., Verified]) -> None:
-    with pytest.raises(ValueError, match="is no fraction: give a number above 0, up to 1"):
+    with pytest.raises(ValueError, match="is not a fraction: give a number above 0, up to 1"):
         look(Path(demo_lake), sample=sample)
 
 
