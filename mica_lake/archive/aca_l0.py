@@ -10,6 +10,7 @@ from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
 
 from mica_lake.aca_image import aca_image_class
+from mica_lake.archive import revisions
 from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
 from mica_lake.common import MICA_ARCHIVE
 from mica_lake.errors import MissingDataError, near
@@ -348,7 +349,7 @@ def get_files(
     """
     if obsid is not None:
         query = "SELECT tstart, tstop FROM obspar WHERE obsid = $obsid AND isdefault"
-        times = open_lake(data_root).sql(query, {"obsid": int(obsid)}).fetchall()
+        times = open_lake(data_root).sql(query, {"obsid": revisions.number(obsid)}).fetchall()
         if not times:
             raise MissingDataError(f"the lake has no default obspar of obsid {obsid}: give start and stop")
         start, stop = times[0]

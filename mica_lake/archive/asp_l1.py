@@ -165,7 +165,7 @@ def get_atts(
     }
     if obsid is not None:
         condition += " AND obsid = $obsid"
-        values["obsid"] = int(obsid)
+        values["obsid"] = revisions.number(obsid)
     intervals = lake.sql(
         f"""
         SELECT obsid, revision, interval, any_value(tstart), any_value(tstop), any_value(filename), any_value(header),

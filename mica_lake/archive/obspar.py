@@ -60,9 +60,9 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     condition, params = revisions.chosen_one(version)
     lake = open_lake(data_root)
     root, generation = str(lake.root), catalog.state(lake.root)
-    for revision, isdefault, islast, year in _index(root, generation).get(int(obsid), ()):
+    for revision, isdefault, islast, year in _index(root, generation).get(revisions.number(obsid), ()):
         if {"isdefault": isdefault, "islast": islast}.get(condition, params.get("revision") == revision):
-            found = dict(_parameters(root, generation, year, int(obsid), revision))
+            found = dict(_parameters(root, generation, year, revisions.number(obsid), revision))
             on = [value for name, value in found.items() if _CCD_ON.fullmatch(name)]
             return found | {"num_ccd_on": on.count("Y")}
     return None
@@ -135,7 +135,7 @@ def get_obspar_file(obsid: int, version: Any = "default", data_root: Root = None
         return None
     condition, params = revisions.chosen_one(version)
     query = f"SELECT directory, link, filename FROM obspar WHERE obsid = $obsid AND {condition} ORDER BY revision DESC"
-    rows = open_lake(data_root).sql(query, {"obsid": int(obsid), **params}).fetchall()
+    rows = open_lake(data_root).sql(query, {"obsid": revisions.number(obsid), **params}).fetchall()
     if not rows:
         return None
     directory, link, filename = rows[0]

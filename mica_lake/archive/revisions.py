@@ -12,6 +12,34 @@ from mica_lake.on_disk import unescaped
 from mica_lake.times import cxcsec, interval
 
 
+def number(obsid: Any) -> int:
+    """
+    The number of an observation, given as a whole number of any type or in text.
+
+    Parameters
+    ----------
+    obsid : object
+        What was given.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    ValueError
+        If it is none: also 32448.5, which is not observation 32448.
+    """
+    try:
+        found = int(obsid)
+        if isinstance(obsid, str | bytes) or found == obsid:
+            return found
+    except (TypeError, ValueError, OverflowError, np.ma.MaskError):
+        pass
+    raise ValueError(f"obsid {obsid!r} is no whole number")
+
+
 def get_obs_dirs(lake: Lake, table: str, obsid: int) -> dict[Any, Any] | None:
     """
     Folders of the revisions of an observation.
@@ -32,7 +60,7 @@ def get_obs_dirs(lake: Lake, table: str, obsid: int) -> dict[Any, Any] | None:
         ascending. None if there is none.
     """
     query = f'SELECT DISTINCT revision, directory, isdefault, islast, link FROM "{table}" WHERE obsid = $obsid'
-    rows = sorted(lake.sql(query, {"obsid": int(obsid)}).fetchall())
+    rows = sorted(lake.sql(query, {"obsid": number(obsid)}).fetchall())
     if not rows:
         return None
     dirs: dict[Any, Any] = {}
@@ -171,7 +199,7 @@ def get_files(
     values: dict[str, Any] = dict(params)
     if obsid is not None:
         conditions.append("obsid = $obsid")
-        values["obsid"] = int(obsid)
+        values["obsid"] = number(obsid)
     for name, at, rule in zip(
         ("start", "stop"), open_interval(start, stop), ("tstop > $start", "tstart < $stop"), strict=True
     ):

@@ -161,7 +161,7 @@ def _found(obsid: int, version: Any, column: str, data_root: Root) -> Any:
     condition, params = revisions.chosen_one(version)
     lake = open_lake(data_root)
     if not params:
-        rows = lake.sql("FROM asp_l1_revisions($obsid)", {"obsid": int(obsid)}).fetchall()
+        rows = lake.sql("FROM asp_l1_revisions($obsid)", {"obsid": revisions.number(obsid)}).fetchall()
         chosen = [revision for revision, isdefault, *_ in rows if isdefault or condition == "islast"]
         if not chosen:
             raise MissingDataError(
@@ -170,7 +170,7 @@ def _found(obsid: int, version: Any, column: str, data_root: Root) -> Any:
             )
         params = {"revision": max(chosen)}
     query = f"SELECT {column} FROM vv_report WHERE obsid = $obsid AND revision = $revision"
-    reports = lake.sql(query, {"obsid": int(obsid), **params}).fetchall()
+    reports = lake.sql(query, {"obsid": revisions.number(obsid), **params}).fetchall()
     if not reports:
         raise MissingDataError(
             f"the lake has no V&V report of obsid {obsid}, revision {params['revision']}: 'mica-lake ingest vv' takes "
@@ -224,7 +224,9 @@ def get_arch_vv(obsid: int, version: Any = "last", data_root: Root = None) -> Ob
         LEFT JOIN asp_l1_proc AS proc USING (obsid, revision)
         ORDER BY proc.aspect_1_id DESC
     """
-    revision, aspect_1_id, ap_date, obspar_version = lake.sql(query, {"obsid": int(obsid), **params}).fetchall()[0]
+    revision, aspect_1_id, ap_date, obspar_version = lake.sql(
+        query, {"obsid": revisions.number(obsid), **params}
+    ).fetchall()[0]
     if obspar_version is None:
         file = obspar.get_obspar_file(obsid, "default", data_root) or obspar.get_obspar_file(obsid, "last", data_root)
     else:
