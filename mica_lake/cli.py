@@ -301,7 +301,7 @@ def verify(
 
     Exit code 4 if anything is wrong; what, and the command that mends it, is printed.
 
-    Example, every night, through all of it in a month: mica-lake verify --from $SKA --sample 0.034
+    Example: mica-lake verify --from $SKA --sample 0.034 (every night, it goes through all of it in a month)
     """
     from contextlib import ExitStack
 

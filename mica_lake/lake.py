@@ -18,7 +18,7 @@ from mica_lake import catalog, forked
 from mica_lake.errors import LakeError, near
 from mica_lake.generation import SQL_FILES, check, sql_script
 from mica_lake.s3 import S3Path, storage_options
-from mica_lake.tables import TABLES
+from mica_lake.tables import ACA_L0, TABLES
 from mica_lake.times import cxcsec, is_time_object, utc
 
 if TYPE_CHECKING:
@@ -309,9 +309,12 @@ class Lake:
         import polars as pl
 
         options = storage_options() if isinstance(self.root, S3Path) else None
-        # Partitions that an older mica-lake wrote have narrower integers.
+        # An older mica-lake wrote unsigned integers of 16 bits, which wrap when something is subtracted.
         casts = pl.ScanCastOptions(integer_cast="upcast")
-        frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False, storage_options=options, cast_options=casts)
+        schema = pl.Schema(TABLES[table].schema) if table == ACA_L0.name else None
+        frame = pl.scan_parquet(
+            paths, glob=False, hive_partitioning=False, storage_options=options, cast_options=casts, schema=schema
+        )
         if start is None and stop is None:
             return frame
         return frame.filter(pl.col(TABLES[table].time).is_between(interval["start"], interval["stop"]))

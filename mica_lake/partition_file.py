@@ -324,14 +324,15 @@ def read_partition(
 
     Raises
     ------
-    FileNotFoundError
-        If it is not there.
     LakeError
-        If its bytes are not those that were written, so that nothing is made from them: of a pinned version, as its
+        If it is not there, or its bytes are not those that were written, so that nothing is made from them: of a pinned version, as its
         name says; of another file, as far as its footer and the checksums of the pages read tell.
     """
-    content = file.read_bytes()
     mend = "'mica-lake verify' names what mends it"
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise LakeError(f"{file} is not there: {mend}") from None
     if (version := _VERSION.search(file.name)) and not checksum(content).startswith(version[1]):
         raise LakeError(f"{file} is damaged, its bytes are not those that were written: {mend}")
     try:

@@ -318,11 +318,18 @@ def test_statistics_that_unpack_to_too_much_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 100000, '{"date": ' + "9" * 5000 + "}", '{"date": "2024:001", "ccd_temp": 1e999}', '{"date": NaN}', "\x00"],
+    ["[" * 100000, '{"date": ' + "9" * 5000 + "}", '["2024:001"]', "\x00"],
 )
 def test_properties_that_no_reader_should_take_are_refused(text: str) -> None:
     with pytest.raises(BadFile):
         dark_cal_ingest.read_properties(text.encode(), "2024001")
+
+
+@pytest.mark.parametrize("text", ['{"date": "2024:001", "ccd_temp": 1e999}', '{"date": NaN}', '{"ccd_temp": NaN}'])
+def test_numbers_that_are_none_are_neither_a_date_nor_a_temperature(text: str) -> None:
+    properties = dark_cal_ingest.read_properties(text.encode(), "2024001")
+    assert dark_cal_ingest.start_of(properties, "2024001") == cxcsec("2024:001")
+    assert dark_cal_ingest.temperature_of(properties) is None
 
 
 def test_properties_are_data(tmp_path: Path) -> None:
