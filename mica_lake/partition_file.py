@@ -325,8 +325,9 @@ def read_partition(
     Raises
     ------
     LakeError
-        If it is not there, or its bytes are not those that were written, so that nothing is made from them: of a pinned version, as its
-        name says; of another file, as far as its footer and the checksums of the pages read tell.
+        If it is not there, or its bytes are not those that were written, so that nothing is made from them: of a
+        pinned version, as its name says; of another file, as far as its footer and the checksums of the pages read
+        tell.
     """
     mend = "'mica-lake verify' names what mends it"
     try:
