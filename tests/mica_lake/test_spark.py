@@ -16,10 +16,10 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from mica_lake.catalog import current_generation
+from mica_lake.generation import next_name, read_table, write_generation
 from mica_lake.ingest import aca_l0, acq_stats, vv
 from mica_lake.lake import Lake
-from mica_lake.tables import TABLES
+from mica_lake.tables import PARTITION, TABLES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -90,11 +90,14 @@ def root(demo_lake: str, demo_ska: Path, tmp_path_factory: pytest.TempPathFactor
     acq_stats.ingest(folder / "ska", folder / "lake", jobs=1)
     aca_l0.ingest([bad], folder / "lake", jobs=1)
     # Not every V&V report says when its observation began.
-    catalogued = folder / "lake" / "_catalog" / (current_generation(folder / "lake") or "") / "partition.parquet"
-    known = pl.col("table_name") != "vv_report"
-    partition = pl.read_parquet(catalogued)
-    partition.with_columns(pl.when(known).then("tstart"), pl.when(known).then("tstop")).write_parquet(catalogued)
-    return folder / "lake"
+    lake = folder / "lake"
+    rows = read_table(lake, "partition").to_pylist()
+    for row in rows:
+        if row["table_name"] == "vv_report":
+            row["tstart"] = row["tstop"] = None
+    partition = pa.Table.from_pylist(rows, schema=PARTITION)
+    write_generation(lake, next_name(lake), partition, read_table(lake, "source_file"), None)
+    return lake
 
 
 @pytest.fixture(scope="module")
