@@ -570,7 +570,7 @@ def test_a_partition_that_was_given_up_does_not_come_back_when_the_catalog_is_da
     truncate(lake / "_catalog" / str(catalog.current_generation(lake)) / name)
     trouble = catalog.reindex(lake)
     assert (answer(lake), partitions(lake)) == before
-    told = f"aca_l0/year=2015/doy=101/slot={SLOT}/data.parquet is not there, and of the catalog only an older state"
+    told = f"aca_l0/year=2015/doy=101/slot={SLOT}/data.parquet is not there, and only an older state of the catalog"
     assert any(told in line for line in trouble) == (name != "no_rows/hdr3.parquet")
     take(lake, tmp_path / "files")
     assert (answer(lake), partitions(lake)) == before

@@ -23,7 +23,8 @@ Harm = Callable[[random.Random, Path, Path], None]
 # What queries may raise, besides what DuckDB does; Polars raises what the system says of a file, and panics at some
 # footers.
 CLEAR = ("LakeError", "ValueError", "MissingDataError")
-DUCKDB = {name for name in dir(duckdb) if isinstance(getattr(duckdb, name), type)}
+# RuntimeError: DuckDB's binding makes no str of a name or message that is no UTF-8.
+DUCKDB = {name for name in dir(duckdb) if isinstance(getattr(duckdb, name), type)} | {"RuntimeError"}
 
 
 def flip(rng: random.Random, path: Path, other: Path) -> None:
@@ -221,7 +222,7 @@ def test_partitions_damaged_are_found_and_mended(
     """One partition of each table at a time, which is one file with its version, or, where links were lost, two."""
     seed = random.SystemRandom().getrandbits(32) if soak else 3
     rng = random.Random(seed)
-    harms = HARMS if soak else {name: HARMS[name] for name in ("bit flipped", "replaced")[: 1 + (apart == "one file")]}
+    harms = HARMS if soak else {"bit flipped": flip}
     rounds = 2 if soak else 1
     for how, harm in [item for item in harms.items() for _ in range(rounds)]:
         lake = damaged.fresh(links=apart == "one file")
@@ -258,25 +259,28 @@ def test_bits_flipped_in_what_queries_read(
     seed = random.SystemRandom().getrandbits(32) if soak else 9
     rng = random.Random(seed)
     found: Counter[tuple[str, str, str]] = Counter()
-    for _ in range(40 if soak else 1):
-        lake = damaged.fresh()
-        where = {}
+    for _ in range(27 if soak else 1):
+        lake, after = damaged.fresh(), {}
+        # One at a time: the footer of a table that is one file is read by whoever opens the lake.
         for table in TABLES:
             path = lake / rng.choice(partitions(damaged.whole, table))[1]
-            content = bytearray(path.read_bytes())
+            before = path.read_bytes()
+            content = bytearray(before)
             place = rng.randrange(len(content))
             content[place] ^= 1 << rng.randrange(8)
             path.write_bytes(content)
-            footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-            where[table] = "in the footer" if place >= footer else "before it"
+            after[path] = content
             damaged.files += 1
-        damaged.ask("a version", "a bit", TABLES)
-        for door, answer in damaged.last.items():
-            table = door.split()[1].rstrip(":")
-            died = answer.startswith("the process died")
-            what = "an error" if ": " in answer else "right" if answer == damaged.right[door] else "wrong"
-            what = "the process died" if died else what
-            found[door.split()[0], where[table], what] += 1
+            damaged.ask("a version", "a bit", [table])
+            footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+            where = "in the footer" if place >= footer else "before it"
+            for door, answer in damaged.last.items():
+                died = answer.startswith("the process died")
+                what = "an error" if ": " in answer else "right" if answer == damaged.right[door] else "wrong"
+                found[door.split()[0], where, "the process died" if died else what] += 1
+            path.write_bytes(before)
+        for path, content in after.items():
+            path.write_bytes(content)
         _, said = damaged.look()
         for table in TABLES:
             assert re.search(rf"^{table} .* [1-9]\d*$", said, re.M), f"seed {seed}: {table} is not found\n{said}"
@@ -288,7 +292,7 @@ def test_bits_flipped_in_what_queries_read(
 
 def kinds(lake: Path, current: str) -> dict[str, tuple[list[str], str]]:
     """Of each kind of file of the catalog those there are, and another like it."""
-    before = f"{int(current) - 1:08d}"
+    before = f"{int(current) // 2:08d}"  # the one just before may have the same
     empty_answers = [f"_catalog/{current}/no_rows/{table}.parquet" for table in TABLES]
     same = {name: ([f"_catalog/{current}/{name}"], f"_catalog/{before}/{name}") for name in
             ("checksums", "partition.parquet", "source_file.parquet")}  # fmt: skip
@@ -336,7 +340,7 @@ def test_a_catalog_damaged_is_found_and_mended(
     rng = random.Random(seed)
     here = kinds(damaged.whole, damaged.current)
     cases = [(kind, how) for kind in here for how in HARMS for _ in range(4 if kind == "no_rows" else 2)]
-    for kind, how in cases if soak else rng.sample(cases, 3):
+    for kind, how in cases if soak else rng.sample(cases, 2):
         path = harm_one(rng, damaged, *here[kind], how)
         damaged.ask(kind, how, None)
         named, _ = damaged.look()
@@ -354,7 +358,7 @@ def test_what_no_answer_depends_on_may_be_damaged(
     rng = random.Random(seed)
     here = harmless(damaged.whole, damaged.current)
     cases = [(kind, how) for kind in here for how in HARMS]
-    for kind, how in cases if soak else rng.sample(cases, 2):
+    for kind, how in cases if soak else rng.sample(cases, 1):
         path = harm_one(rng, damaged, *here[kind], how)
         damaged.ask(kind, how, None)
         assert all(what == "right" for (*_, what) in damaged.answers), f"seed {seed}: {kind} {how}"

@@ -172,7 +172,9 @@ def columns_by_astropy(content: bytes, good: bytes) -> dict[str, NDArray[Any]] |
 
 
 def plain(value: NDArray[Any]) -> bytes:
-    """The bytes of an array, little-endian; of texts, without what is blank at their ends."""
+    """The bytes of an array: whole numbers as int64, texts without what is blank at their ends, all little-endian."""
+    if value.dtype.kind in "iu":  # IMGSCALE and BGDAVG are uint16 in a file and int32 in the lake
+        value = value.astype(np.int64)
     if value.dtype.kind in "SUO":
         return repr([str(v).rstrip(" \0") for v in value]).encode()
     return np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes()
