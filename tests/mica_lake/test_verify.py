@@ -203,7 +203,7 @@ def test_a_bit_flipped_in_any_table_is_found_and_mended(table: str, every: Path,
 
 
 DAMAGES: dict[str, tuple[Callable[[Path, Path], object], str, str]] = {
-    "both deleted": (lambda data, pinned: (data.unlink(), pinned.unlink()), "neither its file nor its pinned version", "in"),
+    "both deleted": (lambda data, pinned: (data.unlink(), pinned.unlink()), "neither its file nor its pinned", "in"),
     "the partition deleted": (lambda data, pinned: data.unlink(), "not there; its pinned version is", "re"),
     "the pinned version deleted": (lambda data, pinned: pinned.unlink(), "pinned version cannot be read", "re"),
     "truncated": (lambda data, pinned: truncate(data), "are not those that were written", "in"),
