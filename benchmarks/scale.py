@@ -22,12 +22,12 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
 from mica_lake import Lake, catalog
 from mica_lake.catalog import EPOCH, Key
+from mica_lake.generation import write_generation
 from mica_lake.ingest import hdr3
 from mica_lake.ingest.aca_l0 import BATCH_FILES, ingest
 from mica_lake.simulate.aca_l0 import archive
@@ -55,7 +55,8 @@ def partitions(root: Path, days: int) -> pa.Table:
         row |= {"bytes": 2_200_000, "tstart": times + 1, "tstop": times + DAY, "files": 14}
         for slot, version in enumerate(rng.bytes(9 * 8).hex()[n : n + 16] for n in range(0, 144, 16)):
             table, key = (ACA_L0, Key(day, slot)) if slot < 8 else (HDR3, Key(day))
-            rows.append(row | {"table_name": table.name, "slot": key.slot, "path": key.pinned(table, version)})
+            of = {"table_name": table.name, "slot": key.slot, "definition": table.definition}
+            rows.append(row | of | {"path": key.pinned(table, version)})
     derived = {job.day: job.derived_from for job in hdr3.stale(root, pa.Table.from_pylist(rows, schema=PARTITION))[0]}
     for row in rows:
         row["derived_from"] = derived[EPOCH + timedelta(days=row["day_number"])] if row["slot"] is None else None
@@ -109,10 +110,9 @@ def make(root: Path, years: int) -> list[str]:
     here.mkdir(parents=True)
     known = source_files(int(years * YEAR_FILES), here)
     catalog.create(root)
-    catalog.commit(root, {}, known)
     partition = partitions(root, years * 365)
-    folder = root / "_catalog" / (catalog.current_generation(root) or "")
-    pq.write_table(partition, folder / "partition.parquet", compression="zstd")
+    write_generation(root, "00000001", partition, known, None)
+    folder = root / "_catalog" / "00000001"
     sizes = [f"{(folder / f'{name}.parquet').stat().st_size / 1e6:,.1f} MB" for name in ("partition", "source_file")]
     return [f"{len(partition):,}", f"{len(known):,}", *sizes]
 
