@@ -168,7 +168,7 @@ ELSEWHERE = {
     "… would be replaced, but the catalog does not list it; … it is not the version that the catalog lists": (
         "mica_lake/test_repair.py"
     ),
-    "… is damaged (…): 'mica-lake verify' says what mends it": "mica_lake/test_repair.py",
+    "… is damaged …: 'mica-lake verify' names what mends it": "mica_lake/test_repair.py",
     "… .db3 is being written, or cannot be read now (…)": "ingest/test_revision_folders.py",
     "… .db3: it leads to …, which is not there": "ingest/test_revision_folders.py",
     "failed: PRODUCT: (name of an error): …": "ingest/test_everything.py",

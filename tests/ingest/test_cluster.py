@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from mica_lake import LakeError, catalog
+from mica_lake.generation import EMPTY
 from mica_lake.ingest import aca_l0, hdr3, obspar
 from mica_lake.ingest.processes import executor
 from mica_lake.s3 import S3Path, s3_path
@@ -272,7 +273,7 @@ def test_without_a_scheduler_nothing_is_done(
     monkeypatch.setattr(cluster, "CONNECT", 0.5)
     with pytest.raises(LakeError, match=f"no Dask scheduler answers at {address} .*{reason}"):
         aca_l0.ingest([days], tmp_path / "lake", cluster=address)
-    assert catalog.current_generation(tmp_path / "lake") is None
+    assert catalog.current_generation(tmp_path / "lake") == EMPTY
 
 
 def test_of_all_products_none_is_tried_without_a_scheduler(ska: Path, tmp_path: Path) -> None:
@@ -371,7 +372,7 @@ def test_a_worker_that_lacks_something_is_named(
         aca_l0.ingest([f"{HERE}/files"], f"{HERE}/lake", cluster=started.address)
     count = 7 if may_mount() else 5
     assert str(raised.value).startswith(f"{count} of {count} workers cannot take part. Nothing was done.\n")
-    assert catalog.current_generation(top / "lake") is None
+    assert catalog.current_generation(top / "lake") == EMPTY
 
 
 def test_one_that_joins_later_and_differs_ends_the_ingest(tmp_path: Path) -> None:
