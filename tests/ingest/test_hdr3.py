@@ -405,7 +405,9 @@ def made_by_another(lake: Path, files: Sequence[Path], folder: Path, change: Cal
     for name in ("ingest", "sql"):
         shutil.copytree(ROOT / name, folder / "mica_lake" / name)
     change(folder / "mica_lake")
-    code = "import sys; from mica_lake.ingest.aca_l0 import ingest; ingest(sys.argv[2:], sys.argv[1], jobs=1)"
+    # Left at once: the threads of native libraries can abort a process that ends in the usual way, once in a while.
+    code = "import os, sys; from mica_lake.ingest.aca_l0 import ingest; ingest(sys.argv[2:], sys.argv[1], jobs=1)"
+    code += "; os._exit(0)"
     command = [sys.executable, "-c", code, lake, *files]
     subprocess.run(command, check=True, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)})
 
