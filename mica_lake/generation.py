@@ -42,6 +42,8 @@ SQL_FILES = (
 # Only in mica_lake.sql: `Lake` checks the files itself.
 _CHECK = "check.sql"
 _LARGE = "source_file.parquet"
+# The files of a generation, in the order of `_contents`.
+_NAMES = ("partition.parquet", _LARGE, "hdr3_msid.parquet", *(f"no_rows/{name}.parquet" for name in TABLES))
 _POINTER = re.compile(rb"(\d{8})(?: ([0-9a-f]{64}))?\n?")
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w./]+)", re.ASCII)
 State = tuple[str, int] | None
@@ -277,7 +279,7 @@ def problems(root: LakePath) -> list[tuple[str, str]]:
                 wrong.append((path, "its bytes are not those that were written"))
         except OSError as error:
             wrong.append((path, f"it cannot be read: {error.strerror}"))
-    if names.keys() != {name for name, _ in _parts(root, None, None)}:
+    if names.keys() != set(_NAMES):
         wrong.append((f"_catalog/{found.generation}/checksums", "it lists other files than this mica-lake writes"))
     return wrong
 
@@ -425,10 +427,11 @@ def write_generation(root: LakePath, name: str, partition: pa.Table, source_file
     directory = root / "_catalog" / name
     if isinstance(directory, Path):
         shutil.rmtree(directory, ignore_errors=True)
+    before = _named_by(root)
     checksums = []
-    for part, give in _parts(root, partition, source_file):
-        _carry_over(root, directory, part, give())
-        checksums.append((part, hashlib.sha256(give()).hexdigest()))
+    for part, content in _contents(root, partition, source_file).items():
+        _carry_over(root, before, directory, part, content)
+        checksums.append((part, hashlib.sha256(content).hexdigest()))
     lines = "".join(f"{sha}  {part}\n" for part, sha in sorted(checksums)).encode()
     _write_new(root, directory / "checksums", lines)
     text = script().encode()
@@ -448,35 +451,20 @@ def write_generation(root: LakePath, name: str, partition: pa.Table, source_file
             raise LakeError(TAKEN_OVER.format(root)) from None
 
 
-def _parts(
-    root: LakePath, partition: pa.Table | None, source_file: pa.Table | None
-) -> list[tuple[str, Callable[[], bytes]]]:
-    """Name of each file of a generation, and the function that gives its content."""
+def _named_by(root: LakePath) -> str:
+    """The generation that holds; empty where nothing says which, or an object store has no links to it."""
+    try:
+        return (current_generation(root) or "") if isinstance(root, Path) else ""
+    except LakeError:
+        return ""
+
+
+def _contents(root: LakePath, partition: pa.Table, source_file: pa.Table) -> dict[str, bytes]:
+    """Name of each file of a generation, and its content."""
     order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
-
-    @lru_cache
-    def of_partition() -> bytes:
-        assert partition is not None
-        return _parquet(partition)
-
-    @lru_cache
-    def of_source_file() -> bytes:
-        assert source_file is not None
-        return _parquet(source_file.sort_by(order))
-
-    def empty(table: Table) -> Callable[[], bytes]:
-        def of_table() -> bytes:
-            assert partition is not None
-            return _without_rows(table.name, _schema(root, table, partition))
-
-        return of_table
-
-    return [
-        ("partition.parquet", of_partition),
-        (_LARGE, of_source_file),
-        ("hdr3_msid.parquet", lambda: _parquet(HDR3_MSID)),
-        *((f"no_rows/{table.name}.parquet", empty(table)) for table in TABLES.values()),
-    ]
+    tables = (partition, source_file.sort_by(order), HDR3_MSID)
+    empty = (_without_rows(table.name, _schema(root, table, partition)) for table in TABLES.values())
+    return dict(zip(_NAMES, (*map(_parquet, tables), *empty), strict=True))
 
 
 def _parquet(rows: pa.Table) -> bytes:
@@ -493,16 +481,16 @@ def _write_new(root: LakePath, path: LakePath, content: bytes) -> None:
         raise LakeError(TAKEN_OVER.format(root))
 
 
-def _carry_over(root: LakePath, directory: LakePath, name: str, content: bytes) -> None:
+def _carry_over(root: LakePath, generation: str, directory: LakePath, name: str, content: bytes) -> None:
     """Write a file of a generation; if the one before has the same content, link to that, which need not be flushed."""
     if isinstance(root, Path):
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            before = root / "_catalog" / (current_generation(root) or "") / name
+            before = root / "_catalog" / generation / name
             if before.read_bytes() == content:
                 os.link(before, directory / name)
                 return
-        except (OSError, LakeError):
+        except OSError:
             pass
     _write_new(root, directory / name, content)
 
