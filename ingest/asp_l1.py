@@ -38,7 +38,6 @@ from mica_lake.ingest.source_files import (
     archive_folder,
     derived_from,
     found_in,
-    leads_nowhere,
     partitions,
     place,
     rejected,
@@ -51,6 +50,7 @@ from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_L1_PROC, ASP_SOL, Table
 from mica_lake.times import day_start, utc_day
 
 # Of an aspect interval, or of a whole OBI (CONTENT ASPSOLOBI), which has no interval.
+_FORM = "pcad[f]<seconds or obsid_obi>N<revision>_<kind>.fits[.gz]"
 NAME = re.compile(
     r"((?P<interval>pcad[a-z]?\d{8,10}N\d{3})|pcad[a-z]?\d{1,5}_\d{3}N\d{3})_[a-z0-9]+\.fits(\.gz)?", re.ASCII
 )
@@ -89,16 +89,10 @@ def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
     found = []
     for revision in revisions:
         folder = unescaped(revision.directory)
-        try:
-            ours = revision_folders.names_in(revision, listed, _of_asp_l1)
-        except OSError as error:
-            reason = leads_nowhere(folder) or rejected(place(folder), error).reason
-            refused.append(Rejected(place(folder), reason))
+        names, misnamed = revision_folders.named(revision, listed, _of_asp_l1, NAME, _FORM)
+        refused += misnamed
+        if names is None:
             continue
-        names = [name for name in ours if NAME.fullmatch(name)]
-        for name in (name for name in ours if name not in names):
-            reason = "its name is not pcad[f]<seconds or obsid_obi>N<revision>_<kind>.fits[.gz]"
-            refused.append(Rejected(found_in(folder, name), reason))
         for name in [name for name in names if f"{name}.gz" in names]:
             names.remove(name)
             # Without size and date, so that it is looked at again when the other has gone.

@@ -38,7 +38,6 @@ from mica_lake.ingest.source_files import (
     archive_folder,
     derived_from,
     found_in,
-    leads_nowhere,
     partitions,
     place,
     rejected,
@@ -51,6 +50,7 @@ from mica_lake.s3 import LakePath
 from mica_lake.tables import OBSPAR, OBSPAR_KV
 from mica_lake.times import utc_day
 
+_FORM = "axaff<obsid>_<obi>N<version>_obs0a.par[.gz]"
 NAME = re.compile(r"axaff(\d{5})_(?P<obi>\d{3})N(?P<number>\d{3})_obs0a\.par(\.gz)?", re.ASCII)
 # An obspar has some 300 parameters in 30 kB; each is a column of `obspar`.
 LARGEST, MOST_PARAMETERS = 1 << 22, 2000
@@ -209,16 +209,10 @@ def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
     found = []
     for revision in revisions:
         folder = unescaped(revision.directory)
-        try:
-            ours = revision_folders.names_in(revision, listed, _of_obspar)
-        except OSError as error:
-            reason = leads_nowhere(folder) or rejected(place(folder), error).reason
-            refused.append(Rejected(place(folder), reason))
+        names, misnamed = revision_folders.named(revision, listed, _of_obspar, NAME, _FORM)
+        refused += misnamed
+        if names is None:
             continue
-        names = [name for name in ours if NAME.fullmatch(name)]
-        for name in (name for name in ours if name not in names):
-            reason = "its name is not axaff<obsid>_<obi>N<version>_obs0a.par[.gz]"
-            refused.append(Rejected(found_in(folder, name), reason))
         if not names:
             refused.append(Rejected(place(folder), "it has no obspar file"))
             continue

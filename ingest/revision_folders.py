@@ -16,6 +16,7 @@ from mica_lake.errors import BadFile
 from mica_lake.ingest.source_files import (
     Rejected,
     entries_of,
+    found_in,
     is_folder,
     leads_nowhere,
     place,
@@ -296,3 +297,33 @@ def with_those_gone(revisions: Iterable[Revision], known: Iterable[Mapping[str, 
             gone = replace(gone, isdefault=False, islast=False, link=None)
         all_of_them.setdefault((gone.obsid, gone.revision), gone)
     return [all_of_them[key] for key in sorted(all_of_them)]
+
+
+def named(
+    revision: Revision, listed: Container[str], wanted: Callable[[str], bool], pattern: re.Pattern[str], form: str
+) -> tuple[list[str] | None, list[Rejected]]:
+    """
+    The files of a product in the folder of a revision.
+
+    Parameters
+    ----------
+    revision, listed, wanted
+        As of `names_in`.
+    pattern : re.Pattern
+        What their names must match.
+    form : str
+        The same in words.
+
+    Returns
+    -------
+    list of str or None, list of Rejected
+        Their names, None if the folder cannot be looked into; the folder, or the files that are named otherwise.
+    """
+    folder = unescaped(revision.directory)
+    try:
+        ours = names_in(revision, listed, wanted)
+    except OSError as error:
+        return None, [Rejected(place(folder), leads_nowhere(folder) or rejected(place(folder), error).reason)]
+    names = [name for name in ours if pattern.fullmatch(name)]
+    reason = f"its name is not {form}"
+    return names, [Rejected(found_in(folder, name), reason) for name in ours if name not in names]
