@@ -27,13 +27,18 @@ import pyarrow as pa
 from astropy.io import fits
 from rich.console import Console
 
-from mica_lake import Lake, catalog, per_file
+from mica_lake import Lake, per_file
 from mica_lake.archive import aca_l0
-from mica_lake.catalog import Key
+from mica_lake.catalog.commit import commit
+from mica_lake.catalog.generation import current_generation
+from mica_lake.catalog.key import Key
+from mica_lake.catalog.partition import Source
+from mica_lake.catalog.root import create
+from mica_lake.catalog.version import pin
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.partition_file import Source
 from mica_lake.simulate.aca_l0 import archive
-from mica_lake.tables import ACA_L0, SOURCE_FILE
+from mica_lake.tables.aca_l0 import ACA_L0
+from mica_lake.tables.catalog import SOURCE_FILE
 from mica_lake.times import cxcsec, day_start, utc_day
 from side_by_side import Rows, best, main
 
@@ -146,7 +151,7 @@ def mission_rows(console: Console, root: Path, small: Path, days: int) -> None:
     """Planning on a lake of 27 years of tiny partitions, beside that on the lake of some days."""
     first = utc_day(cxcsec("1999:204"))
     count = 27 * 365
-    if catalog.current_generation(root) is None:
+    if current_generation(root) is None:
         tiny_lake(root, first.toordinal(), count)
     began = time.perf_counter()
     lake = Lake(root)
@@ -177,7 +182,7 @@ def mission_rows(console: Console, root: Path, small: Path, days: int) -> None:
 
 def tiny_lake(root: Path, first_ordinal: int, count: int) -> None:
     """A lake with one readout in each partition."""
-    catalog.create(root)
+    create(root)
     written: dict[tuple[str, Key], dict[str, Any]] = {}
     day_type = utc_day(0.0).__class__
     for ordinal in range(first_ordinal, first_ordinal + count):
@@ -195,8 +200,8 @@ def tiny_lake(root: Path, first_ordinal: int, count: int) -> None:
             name = f"acaf{int(begins):09d}N001_{slot}_img0.fits.gz"
             source = Source(name, "0" * 64, slot, 6, 1, begins, begins + 2, 0, 0, 0, 0, "", "", "", 1, 1, 1)
             key = Key(day, slot)
-            written["aca_l0", key] = catalog.pin(root, ACA_L0, key, rows, [source])
-    catalog.commit(root, written, SOURCE_FILE.empty_table())
+            written["aca_l0", key] = pin(root, ACA_L0, key, rows, [source])
+    commit(root, written, SOURCE_FILE.empty_table())
 
 
 if __name__ == "__main__":

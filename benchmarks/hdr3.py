@@ -23,12 +23,16 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 from rich.console import Console
 
-from mica_lake import catalog
 from mica_lake.archive import aca_hdr3
-from mica_lake.catalog import Key
-from mica_lake.hdr3_msids import BY_NAME
+from mica_lake.catalog.commit import commit
+from mica_lake.catalog.generation import current_generation
+from mica_lake.catalog.key import Key
+from mica_lake.catalog.root import create
+from mica_lake.catalog.version import pin
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.tables import HDR3, SOURCE_FILE
+from mica_lake.tables.catalog import SOURCE_FILE
+from mica_lake.tables.hdr3 import HDR3
+from mica_lake.tables.hdr3_msids import BY_NAME
 from mica_lake.times import cxcsec, day_start
 from side_by_side import Rows, best, main, simulate_8x8
 
@@ -104,7 +108,7 @@ def pin_day(root: Path, day: date, example: pa.Table) -> dict[str, Any]:
     """One day of a lake, the example at another time."""
     times = example.column("TIME").to_numpy()
     moved = pa.array(times - times[0] + day_start(day))
-    return catalog.pin(root, HDR3, Key(day), example.set_column(0, "TIME", moved), [], "")
+    return pin(root, HDR3, Key(day), example.set_column(0, "TIME", moved), [], "")
 
 
 def many_days(
@@ -112,12 +116,12 @@ def many_days(
 ) -> None:
     """One MSID over all of a lake that is made of one day."""
     days = [first + timedelta(days=n) for n in range(count)]
-    if catalog.current_generation(root) is None:
-        catalog.create(root)
+    if current_generation(root) is None:
+        create(root)
         with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
             rows = pool.map(pin_day, [root] * count, days, [example] * count, chunksize=8)
             written = {("hdr3", Key(day)): row for day, row in zip(days, rows, strict=True)}
-        catalog.commit(root, written, SOURCE_FILE.empty_table())
+        commit(root, written, SOURCE_FILE.empty_table())
     script = (
         "import sys, time; from mica_lake.archive import aca_hdr3; root, start, stop = sys.argv[1:];"
         "aca_hdr3.MSID('ccd_temp', start, start, data_root=root); seconds = [];\n"

@@ -27,10 +27,12 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from mica_lake import Lake, catalog, lake
+from mica_lake import Lake, lake
 from mica_lake.archive import aca_hdr3, aca_l0
 from mica_lake.archive import obspar as obspar_facade
-from mica_lake.generation import sql_script
+from mica_lake.catalog.generation import sql_script
+from mica_lake.catalog.root import existing
+from mica_lake.catalog.verify import verify
 from mica_lake.ingest import aca_l0 as ingest_aca_l0
 from mica_lake.ingest import obspar as ingest_obspar
 from mica_lake.ingest.processes import executor
@@ -39,7 +41,6 @@ from mica_lake.simulate.aca_l0 import archive
 from mica_lake.simulate.object_store import ObjectStore, object_store
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
-from mica_lake.verify import verify
 from side_by_side import main, simulate_8x8
 
 START = cxcsec("2024:001")
@@ -275,7 +276,7 @@ def readings(places: list[Place], queries: dict[str, tuple[Callable[[Any], Any],
                 it = opened(place)
             found.append([place.timed(lambda it=it, ask=ask: ask(it)) for _ in "12"])
         row(what, found, str(needed))
-    found = [[place.timed(lambda place=place: check(catalog.existing(place.root)))] for place in places]
+    found = [[place.timed(lambda place=place: check(existing(place.root)))] for place in places]
     row("verify", found, "all")
     return table
 

@@ -25,13 +25,17 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from mica_lake import Lake, catalog
-from mica_lake.catalog import EPOCH, Key
-from mica_lake.generation import write_generation
+from mica_lake import Lake
+from mica_lake.catalog.commit import commit, with_changes
+from mica_lake.catalog.generation import read_table, write_generation
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.root import create
 from mica_lake.ingest import hdr3
 from mica_lake.ingest.aca_l0 import BATCH_FILES, ingest
 from mica_lake.simulate.aca_l0 import archive
-from mica_lake.tables import ACA_L0, HDR3, PARTITION, SOURCE_FILE
+from mica_lake.tables.aca_l0 import ACA_L0
+from mica_lake.tables.catalog import PARTITION, SOURCE_FILE
+from mica_lake.tables.hdr3 import HDR3
 from mica_lake.times import cxcsec, day_start, utc_day
 from side_by_side import best, main
 
@@ -109,7 +113,7 @@ def make(root: Path, years: int) -> list[str]:
         shutil.rmtree(folder, ignore_errors=True)
     here.mkdir(parents=True)
     known = source_files(int(years * YEAR_FILES), here)
-    catalog.create(root)
+    create(root)
     partition = partitions(root, years * 365)
     write_generation(root, "00000001", partition, known, None)
     folder = root / "_catalog" / "00000001"
@@ -130,10 +134,10 @@ def measure(root: Path, night: Path) -> list[str]:
     planned = best(lambda: lake.arrow(query), 5)
     assert lake.arrow(query)["files"][0].values.null_count == 0
     told = best(lake.status, 3)
-    read = best(lambda: catalog.read_table(root, "source_file"), 2)
-    partition = catalog.read_table(root, "partition")
+    read = best(lambda: read_table(root, "source_file"), 2)
+    partition = read_table(root, "partition")
     row = partition.slice(0, 1).to_pylist()[0]
-    merged = best(lambda: catalog.with_changes(partition, {("aca_l0", Key(EPOCH, 0)): row}), 1)
+    merged = best(lambda: with_changes(partition, {("aca_l0", Key(EPOCH, 0)): row}), 1)
     batches = [sorted(known_files(root).iterdir())[: n * BATCH_FILES] for n in (1, BATCHES)]
     one, more = (best(lambda paths=paths: ingest(paths, root, jobs=1), 2) for paths in batches)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -142,8 +146,8 @@ def measure(root: Path, night: Path) -> list[str]:
     took = time.perf_counter() - began
     assert report.partitions >= 8 and not report.set_aside, report
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    known = catalog.read_table(root, "source_file")
-    committed = best(lambda: catalog.commit(root, {}, known), 2)
+    known = read_table(root, "source_file")
+    committed = best(lambda: commit(root, {}, known), 2)
     times = (opened * 1e3, planned * 1e3, told * 1e3, read * 1e3, merged * 1e3, committed * 1e3)
     each = (more - one) / (BATCHES - 1)
     memory = (f"{before:,.0f} MB", f"{peak:,.0f} MB")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from mica_lake.fits_product import Product
+from mica_lake.formats.fits_product import Product
 from mica_lake.ingest import acq_stats as ingest_acq_stats
 from mica_lake.ingest import asp_l1 as ingest_asp_l1
 from mica_lake.ingest import guide_stats as ingest_guide_stats

@@ -16,8 +16,9 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
-from mica_lake.hdr3_msids import PSEUDO_MSIDS
-from mica_lake.tables import TABLES, Table
+from mica_lake.tables import TABLES
+from mica_lake.tables.hdr3_msids import PSEUDO_MSIDS
+from mica_lake.tables.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 SIMULATED_LAKE = ROOT / "examples" / "simulated_lake.py"

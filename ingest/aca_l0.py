@@ -24,12 +24,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from mica_lake import catalog
-from mica_lake.catalog import Key, source_row
+from mica_lake.catalog.commit import commit, with_changes
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.mend import writing
+from mica_lake.catalog.partition import Source, checksum, read_partition, read_sources
+from mica_lake.catalog.root import absolute
+from mica_lake.catalog.version import pin, source_row
 from mica_lake.errors import BadFile, LakeError
-from mica_lake.gunzip import MAX_BYTES, decompress
-from mica_lake.ingest import fits_table, hdr3
-from mica_lake.ingest.fits_table import BinTable
+from mica_lake.formats import fits_table
+from mica_lake.formats.fits_table import BinTable
+from mica_lake.formats.gunzip import MAX_BYTES, decompress
+from mica_lake.formats.on_disk import escaped, one_or_several, read, storable
+from mica_lake.ingest import hdr3
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revisions import Verdict, judge
@@ -45,10 +52,10 @@ from mica_lake.ingest.source_files import (
     rejected,
     walk,
 )
-from mica_lake.on_disk import escaped, one_or_several, read, storable
-from mica_lake.partition_file import Source, checksum, read_partition, read_sources
-from mica_lake.s3 import LakePath
-from mica_lake.tables import ACA_L0, HDR3, SAME_READOUT, SOURCE_FILE
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables.aca_l0 import ACA_L0, SAME_READOUT
+from mica_lake.tables.catalog import SOURCE_FILE
+from mica_lake.tables.hdr3 import HDR3
 from mica_lake.times import day_start, utc_day
 
 NAME = re.compile(r"acaf(?P<seconds>\d{8,10})N(?P<revision>\d{3})_(?P<slot>[0-7])_img0\.fits(\.gz)?", re.ASCII)
@@ -486,7 +493,7 @@ def build(job: Job) -> Built:
         return Built(job.key, None, job.existing is not None, day_rows, bad, wanted)
     merged, kept = _merge(tables, sources)
     listed = [replace(source, rows=kept[name]) for name, source in sources.items()]
-    row = catalog.pin(job.root, ACA_L0, job.key, merged, listed)
+    row = pin(job.root, ACA_L0, job.key, merged, listed)
     return Built(job.key, None if row["path"] == job.existing else row, False, day_rows, bad, wanted)
 
 
@@ -571,10 +578,10 @@ def ingest(
     >>> ingest([tmp / "files"], tmp / "lake", jobs=1).rows
     293
     """
-    root, sources = catalog.absolute(lake), one_or_several(sources)
+    root, sources = absolute(lake), one_or_several(sources)
     found, refused = discover(sources)
     with ExitStack() as stack:
-        stack.enter_context(catalog.writing(root, dry_run))
+        stack.enter_context(writing(root, dry_run))
         tops = [_top(source) for source in sources]
         pool = executor(stack, jobs, cluster, None if dry_run else root, tops)
         progress = stack.enter_context(progress_bar(console))
@@ -596,7 +603,7 @@ def _ingest(
 ) -> Report:
     began = time.perf_counter()
     report = Report(ACA_L0.name, dry_run=dry_run, derived=None if dry_run else Report(HDR3.name))
-    known = catalog.read_table(root, "source_file")
+    known = read_table(root, "source_file")
     if not dry_run:
         known = _settle(root, _without_those_gone(root, known, tops, [*found, *(r.found for r in refused)]))
     task = progress.add_task(ACA_L0.name, total=len(found))
@@ -613,11 +620,11 @@ def _bring_over(
     root: LakePath, known: pa.Table, pools: Callable[[int], Executor], report: Report, progress: Progress
 ) -> None:
     """Write anew the partitions that were made by an older definition of the table, some at a time."""
-    partition = catalog.read_table(root, "partition")
+    partition = read_table(root, "partition")
     current = pc.fill_null(pc.equal(partition.column("definition"), ACA_L0.definition), False)
     older = partition.filter(pc.and_(pc.equal(partition.column("table_name"), ACA_L0.name), pc.invert(current)))
     jobs = [
-        Job(root, Key(catalog.EPOCH + timedelta(days=row["day_number"]), row["slot"]), row["path"], frozenset(), ())
+        Job(root, Key(EPOCH + timedelta(days=row["day_number"]), row["slot"]), row["path"], frozenset(), ())
         for row in older.select(["day_number", "slot", "path"]).to_pylist()
     ]
     if not jobs:
@@ -631,9 +638,9 @@ def _bring_over(
             progress.advance(task)
         report.partitions += len(written)
         report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
-        listed = catalog.with_changes(catalog.read_table(root, "partition"), written)
+        listed = with_changes(read_table(root, "partition"), written)
         assert report.derived is not None
-        catalog.commit(root, written | hdr3.derive_stale(root, listed, pools, report.derived), known)
+        commit(root, written | hdr3.derive_stale(root, listed, pools, report.derived), known)
 
 
 def _without_those_gone(root: LakePath, known: pa.Table, tops: Sequence[Path], found: Iterable[Found]) -> pa.Table:
@@ -650,7 +657,7 @@ def _without_those_gone(root: LakePath, known: pa.Table, tops: Sequence[Path], f
     if gone:
         places = zip(known.column("directory").to_pylist(), known.column("filename").to_pylist(), strict=True)
         known = known.filter(pc.invert(pc.and_(aside, pa.array([place in gone for place in places]))))
-        catalog.commit(root, {}, known)
+        commit(root, {}, known)
     return known
 
 
@@ -675,7 +682,7 @@ def _settle(root: LakePath, known: pa.Table) -> pa.Table:
             for row in known.to_pylist()
         ]
         known = pa.Table.from_pylist(rows, schema=SOURCE_FILE)
-        catalog.commit(root, {}, known)
+        commit(root, {}, known)
     return known
 
 
@@ -955,10 +962,10 @@ class _Batch:
         known = self._known_now()
         if written and self.report.derived is not None:
             # In the same commit, so that no query sees one without the other.
-            partition = catalog.with_changes(catalog.read_table(self.root, "partition"), written)
+            partition = with_changes(read_table(self.root, "partition"), written)
             written |= hdr3.derive_stale(self.root, partition, pools, self.report.derived)
         if written or self.changed:
-            catalog.commit(self.root, written, known)
+            commit(self.root, written, known)
         return known
 
     def _record(self, row: dict[str, Any], verdict: Verdict, found: Found | None) -> None:
@@ -968,7 +975,7 @@ class _Batch:
         self._change(row)
 
     def _jobs(self, plans: Sequence["_Plan"]) -> Iterator[Job]:
-        partition = catalog.read_table(self.root, "partition")
+        partition = read_table(self.root, "partition")
         for plan in plans:
             removed: dict[date, set[str]] = {}
             added: dict[date, list[tuple[str, Source]]] = {}

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from mica_lake.ingest import stat_table
 from mica_lake.ingest.report import Report
-from mica_lake.tables import ACQ_STATS
+from mica_lake.tables.acq_stats import ACQ_STATS
 
 
 def ingest(

@@ -22,11 +22,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rich.console import Console
 
-from mica_lake import catalog
-from mica_lake.catalog import EPOCH, Key
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.mend import writing
+from mica_lake.catalog.partition import checksum, read_partition
+from mica_lake.catalog.root import absolute
+from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
-from mica_lake.gunzip import decompress
-from mica_lake.ingest import asp_l1_proc, fits_table, revision_folders, vv
+from mica_lake.formats import fits_table
+from mica_lake.formats.gunzip import decompress
+from mica_lake.formats.on_disk import read as read_file
+from mica_lake.formats.on_disk import unescaped
+from mica_lake.ingest import asp_l1_proc, revision_folders, vv
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.revision_folders import Revision
@@ -42,11 +48,9 @@ from mica_lake.ingest.source_files import (
     place,
     rejected,
 )
-from mica_lake.on_disk import read as read_file
-from mica_lake.on_disk import unescaped
-from mica_lake.partition_file import checksum, read_partition
-from mica_lake.s3 import LakePath
-from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_L1_PROC, ASP_SOL, Table
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables.asp_l1 import ACA_CENT, ASP_L1_FILE, ASP_L1_PROC, ASP_SOL
+from mica_lake.tables.table import Table
 from mica_lake.times import day_start, utc_day
 
 # Of an aspect interval, or of a whole OBI (CONTENT ASPSOLOBI), which has no interval.
@@ -420,7 +424,7 @@ def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
     rows = pa.concat_tables(parts) if parts else before.slice(0, 0)
     facts = replace(job, products=tuple(done)).derived_from
     # A day without rows, at the edge of a header's interval, is kept as it is made: so it is not looked at every time.
-    return catalog.pin(job.root, job.table, Key(job.day), rows, [], facts), refused
+    return pin(job.root, job.table, Key(job.day), rows, [], facts), refused
 
 
 def _of(rows: pa.Table, product: Product) -> pa.Table:
@@ -520,10 +524,10 @@ def ingest(
     True
     """
     began = perf_counter()
-    top, root = archive_folder(source, "asp1"), catalog.absolute(lake)
+    top, root = archive_folder(source, "asp1"), absolute(lake)
     report = Report("asp_l1", dry_run=dry_run)
     with ExitStack() as stack:
-        stack.enter_context(catalog.writing(root, dry_run))
+        stack.enter_context(writing(root, dry_run))
         pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
         progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, ASP_L1_FILE.name, top, report, reread)
@@ -606,9 +610,7 @@ def _build(
             rows = [index[name] | of_lake[name] for name in names]
             rows.sort(key=lambda row: (row["tstart"], row["obsid"], row["revision"], row["filename"]))
             table = pa.Table.from_pylist(rows, schema=ASP_L1_FILE.schema)
-            written[ASP_L1_FILE.name, Key.of_year(year)] = catalog.pin(
-                root, ASP_L1_FILE, Key.of_year(year), table, [], facts
-            )
+            written[ASP_L1_FILE.name, Key.of_year(year)] = pin(root, ASP_L1_FILE, Key.of_year(year), table, [], facts)
     wanted = {(ASP_L1_FILE.name, Key.of_year(year)) for year in years} | {
         (table.name, Key(day)) for table in (ASP_SOL, ACA_CENT) for p in products[table.name] for day in _days(p)
     }

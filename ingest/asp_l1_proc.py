@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from mica_lake import catalog
-from mica_lake.catalog import EPOCH, Key
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.partition import read_partition
+from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
 from mica_lake.ingest.source_files import Rejected, derived_from, partitions, place, read_database
-from mica_lake.partition_file import read_partition
-from mica_lake.s3 import LakePath
-from mica_lake.tables import ASP_L1_FILE, ASP_L1_PROC
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables.asp_l1 import ASP_L1_FILE, ASP_L1_PROC
 from mica_lake.times import cxcsec
 
 DATABASE = "processing_asp_l1.db3"
@@ -96,7 +96,7 @@ def build(
     so_far = here.get((ASP_L1_PROC.name, key.day_number))
     if so_far is not None and so_far["derived_from"] == facts:
         return {}
-    return {(ASP_L1_PROC.name, key): catalog.pin(root, ASP_L1_PROC, key, rows, [], facts)}
+    return {(ASP_L1_PROC.name, key): pin(root, ASP_L1_PROC, key, rows, [], facts)}
 
 
 def released(proc: pa.Table, of_files: Iterable[tuple[int, int, bool]]) -> Released:

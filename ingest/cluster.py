@@ -23,9 +23,9 @@ from typing import Any
 from uuid import uuid4
 
 import mica_lake
+from mica_lake.catalog.partition import write
 from mica_lake.errors import LakeError, ObjectStoreError
-from mica_lake.partition_file import write
-from mica_lake.s3 import LakePath, S3Path
+from mica_lake.store.s3 import LakePath, S3Path
 
 try:
     from distributed import Client, Future, KilledWorker, get_worker

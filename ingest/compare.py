@@ -24,38 +24,28 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
-from mica_lake.catalog import EPOCH, Key, path_of
+from mica_lake.catalog.key import EPOCH, Key, path_of
+from mica_lake.catalog.partition import checksum, read_partition
+from mica_lake.catalog.verify import Finding, Verified, chosen, ingesting, read_state, reindexing, removing
 from mica_lake.errors import BadFile, LakeError
-from mica_lake.gunzip import MAX_BYTES, decompress
+from mica_lake.formats.gunzip import MAX_BYTES, decompress
+from mica_lake.formats.on_disk import one_or_several, read
 from mica_lake.ingest import aca_l0, asp_l1, asp_l1_proc, dark_cal, hdr3, obspar, stat_table, vv
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import Found, archive_folder, partitions, place, rejected
-from mica_lake.on_disk import one_or_several, read
-from mica_lake.partition_file import checksum, read_partition
-from mica_lake.s3 import LakePath
-from mica_lake.tables import (
-    ACA_CENT,
-    ACA_L0,
-    ACQ_STATS,
-    ASP_L1_FILE,
-    ASP_L1_PROC,
-    ASP_SOL,
-    DARK_CAL,
-    DARK_CAL_DISTRIBUTION,
-    DARK_CAL_IMAGE,
-    GUIDE_STATS,
-    HDR3,
-    OBSPAR,
-    OBSPAR_KV,
-    PARTITION,
-    SAME_READOUT,
-    TABLES,
-    VV_REPORT,
-    VV_RMS,
-    Table,
-)  # fmt: skip
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables import TABLES
+from mica_lake.tables.aca_l0 import ACA_L0, SAME_READOUT
+from mica_lake.tables.acq_stats import ACQ_STATS
+from mica_lake.tables.asp_l1 import ACA_CENT, ASP_L1_FILE, ASP_L1_PROC, ASP_SOL
+from mica_lake.tables.catalog import PARTITION
+from mica_lake.tables.dark_cal import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
+from mica_lake.tables.guide_stats import GUIDE_STATS
+from mica_lake.tables.hdr3 import HDR3
+from mica_lake.tables.obspar import OBSPAR, OBSPAR_KV
+from mica_lake.tables.table import Table  # fmt: skip
+from mica_lake.tables.vv import VV_REPORT, VV_RMS
 from mica_lake.times import cxcsec, utc_day
-from mica_lake.verify import Finding, Verified, chosen, ingesting, read_state, reindexing, removing
 
 # What a header's interval may lack of its rows.
 _MARGIN = 10.0
@@ -150,7 +140,7 @@ def compare(
     verified : Verified
         Where to tell what is wrong.
     sample : float
-        Which fraction of the files to compare, as of `mica_lake.verify.chosen`.
+        Which fraction of the files to compare, as of `mica_lake.catalog.verify.chosen`.
     begin : float
         Where that sample begins.
     pool : callable

@@ -25,11 +25,15 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from rich.console import Console
 
-from mica_lake import catalog
-from mica_lake.catalog import EPOCH, Key
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.mend import writing
+from mica_lake.catalog.partition import checksum, read_partition
+from mica_lake.catalog.root import absolute
+from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
-from mica_lake.gunzip import decompress
-from mica_lake.ingest import fits_table
+from mica_lake.formats import fits_table
+from mica_lake.formats.gunzip import decompress
+from mica_lake.formats.on_disk import read as read_file
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
@@ -48,10 +52,8 @@ from mica_lake.ingest.source_files import (
     rejected,
 )
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.on_disk import read as read_file
-from mica_lake.partition_file import checksum, read_partition
-from mica_lake.s3 import LakePath
-from mica_lake.tables import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables.dark_cal import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
 from mica_lake.times import cxcsec, utc
 
 NAME = re.compile(r"\d{7}", re.ASCII)
@@ -333,7 +335,7 @@ def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
         ],
         schema=DARK_CAL_IMAGE.schema,
     )
-    return catalog.pin(job.root, DARK_CAL_IMAGE, _image_key(job.dark_id), rows, [], job.derived_from)
+    return pin(job.root, DARK_CAL_IMAGE, _image_key(job.dark_id), rows, [], job.derived_from)
 
 
 def distribution(path: Path) -> pa.Table:
@@ -416,10 +418,10 @@ def ingest(
     ['2024001/properties.json', '2024001/image.fits']
     """
     began = perf_counter()
-    top, root = archive_folder(source, "aca_dark"), catalog.absolute(lake)
+    top, root = archive_folder(source, "aca_dark"), absolute(lake)
     report = Report(DARK_CAL.name, dry_run=dry_run)
     with ExitStack() as stack:
-        stack.enter_context(catalog.writing(root, dry_run))
+        stack.enter_context(writing(root, dry_run))
         pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
         progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, DARK_CAL.name, top, report, reread)
@@ -548,7 +550,7 @@ def _build(
             for key, value in scalars[-1].items():
                 types.setdefault(key, []).append(_type(value))
         rows = table_of(DARK_CAL, declared, scalars, {key: widest(met) for key, met in types.items()})
-        written[DARK_CAL.name, Key(EPOCH)] = catalog.pin(root, DARK_CAL, Key(EPOCH), rows, [], facts)
+        written[DARK_CAL.name, Key(EPOCH)] = pin(root, DARK_CAL, Key(EPOCH), rows, [], facts)
     return written
 
 
@@ -600,7 +602,7 @@ def _distribute(
     ]
     rows = pa.concat_tables(parts).sort_by([("value", "ascending"), ("time", "ascending")])
     key = Key(EPOCH)
-    written[DARK_CAL_DISTRIBUTION.name, key] = catalog.pin(root, DARK_CAL_DISTRIBUTION, key, rows, [], facts)
+    written[DARK_CAL_DISTRIBUTION.name, key] = pin(root, DARK_CAL_DISTRIBUTION, key, rows, [], facts)
 
 
 def _complete(files: SourceFiles) -> list[str]:

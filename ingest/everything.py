@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mica_lake.errors import LakeError, said_of
+from mica_lake.formats.on_disk import one_or_several
 from mica_lake.ingest import aca_l0, acq_stats, asp_l1, dark_cal, guide_stats, obspar, vv
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
-from mica_lake.on_disk import one_or_several
 from mica_lake.output import escape
 
 #: Product -> its ingest from a $SKA root or from its folder.

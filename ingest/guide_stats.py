@@ -6,7 +6,7 @@ from rich.console import Console
 
 from mica_lake.ingest import stat_table
 from mica_lake.ingest.report import Report
-from mica_lake.tables import GUIDE_STATS
+from mica_lake.tables.guide_stats import GUIDE_STATS
 
 
 def ingest(

@@ -19,15 +19,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mica_lake import catalog
-from mica_lake.catalog import Key
-from mica_lake.hdr3_msids import CADENCE, PAIRING, PSEUDO_MSIDS, TOLERANCE
+from mica_lake.catalog.commit import commit
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.mend import writing
+from mica_lake.catalog.partition import read_partition
+from mica_lake.catalog.root import existing
+from mica_lake.catalog.version import pin
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import derived_from
-from mica_lake.partition_file import read_partition
-from mica_lake.s3 import LakePath
-from mica_lake.tables import ACA_L0, HDR3
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables.aca_l0 import ACA_L0
+from mica_lake.tables.hdr3 import HDR3
+from mica_lake.tables.hdr3_msids import CADENCE, PAIRING, PSEUDO_MSIDS, TOLERANCE
 from mica_lake.times import day_start
 
 WORDS = (*range(62, 68), *range(72, 78))
@@ -100,9 +105,7 @@ def derive(job: Job) -> dict[str, Any]:
         values[rows[msid.slot]] = found
         missing[rows[msid.slot]] = ~np.logical_and.reduce([source.good for source in sources.values()])
         columns.append(pa.array(values, mask=missing, from_pandas=False).cast(msid.type))
-    return catalog.pin(
-        job.root, HDR3, Key(job.day), pa.Table.from_arrays(columns, schema=HDR3.schema), [], job.derived_from
-    )
+    return pin(job.root, HDR3, Key(job.day), pa.Table.from_arrays(columns, schema=HDR3.schema), [], job.derived_from)
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,10 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
     jobs = []
     for number, today in sorted(sources.items()):
         yesterday = {slot: path for slot, path in sources.get(number - 1, {}).items() if slot in COMPLETING}
-        job = Job(root, catalog.EPOCH + timedelta(days=number), yesterday, today, sources.get(number + 1, {}))
+        job = Job(root, EPOCH + timedelta(days=number), yesterday, today, sources.get(number + 1, {}))
         if derived.get(number) != job.derived_from:
             jobs.append(job)
-    return jobs, [Key(catalog.EPOCH + timedelta(days=number)) for number in sorted(derived.keys() - sources.keys())]
+    return jobs, [Key(EPOCH + timedelta(days=number)) for number in sorted(derived.keys() - sources.keys())]
 
 
 def derive_stale(
@@ -240,9 +243,9 @@ def bring_up_to_date(root: LakePath, pool: Callable[[int], Executor], report: Re
     report : Report
         Where to tell what was done.
     """
-    written = derive_stale(root, catalog.read_table(root, "partition"), pool, report)
+    written = derive_stale(root, read_table(root, "partition"), pool, report)
     if written:
-        catalog.commit(root, written, catalog.read_table(root, "source_file"))
+        commit(root, written, read_table(root, "source_file"))
 
 
 def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None, cluster: str | None = None) -> Report:
@@ -273,9 +276,9 @@ def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None, cluster: st
     >>> ingest(getfixture("demo_lake")).partitions
     0
     """
-    root = catalog.existing(lake)
+    root = existing(lake)
     report = Report(HDR3.name)
     with ExitStack() as stack:
-        stack.enter_context(catalog.writing(root))
+        stack.enter_context(writing(root))
         bring_up_to_date(root, executor(stack, jobs, cluster, root, []), report)
     return report

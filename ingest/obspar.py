@@ -22,10 +22,15 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 
-from mica_lake import catalog
-from mica_lake.catalog import Key
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.mend import writing
+from mica_lake.catalog.partition import checksum, read_partition
+from mica_lake.catalog.root import absolute
+from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
-from mica_lake.gunzip import decompress
+from mica_lake.formats.gunzip import decompress
+from mica_lake.formats.on_disk import read as read_file
+from mica_lake.formats.on_disk import unescaped
 from mica_lake.ingest import revision_folders
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
@@ -43,11 +48,8 @@ from mica_lake.ingest.source_files import (
     rejected,
 )
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.on_disk import read as read_file
-from mica_lake.on_disk import unescaped
-from mica_lake.partition_file import checksum, read_partition
-from mica_lake.s3 import LakePath
-from mica_lake.tables import OBSPAR, OBSPAR_KV
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables.obspar import OBSPAR, OBSPAR_KV
 from mica_lake.times import utc_day
 
 _FORM = "axaff<obsid>_<obi>N<version>_obs0a.par[.gz]"
@@ -310,7 +312,7 @@ def build_year(job: Year) -> tuple[dict[str, Any] | None, list[Rejected]]:
     if not parts:
         return None, refused
     facts = replace(job, revisions=tuple(done)).derived_from
-    return catalog.pin(job.root, OBSPAR_KV, Key.of_year(job.year), pa.concat_tables(parts), [], facts), refused
+    return pin(job.root, OBSPAR_KV, Key.of_year(job.year), pa.concat_tables(parts), [], facts), refused
 
 
 def _rows(revision: Revision, parameters: Sequence[Parameter], tstart: float) -> pa.Table:
@@ -352,7 +354,7 @@ def _build_wide(
         on = sum(value == "Y" for name, value in typed.items() if _CCD_ON.fullmatch(name))
         declared.append({**place[key], "num_ccd_on": on})
         keys.append(typed)
-    return catalog.pin(root, OBSPAR, Key.of_year(year), table_of(OBSPAR, declared, keys, types), [], facts)
+    return pin(root, OBSPAR, Key.of_year(year), table_of(OBSPAR, declared, keys, types), [], facts)
 
 
 def ingest(
@@ -407,10 +409,10 @@ def ingest(
     True
     """
     began = perf_counter()
-    top, root = archive_folder(source, "obspar"), catalog.absolute(lake)
+    top, root = archive_folder(source, "obspar"), absolute(lake)
     report = Report(OBSPAR.name, dry_run=dry_run)
     with ExitStack() as stack:
-        stack.enter_context(catalog.writing(root, dry_run))
+        stack.enter_context(writing(root, dry_run))
         pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
         progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, OBSPAR.name, top, report, reread)
@@ -497,7 +499,7 @@ def _build(
         if so_far is None or so_far["derived_from"] != facts:
             written[OBSPAR.name, Key.of_year(year)] = _build_wide(root, year, path, place, types, facts)
     for table, day in here:
-        key = Key(catalog.EPOCH + timedelta(days=day))
+        key = Key(EPOCH + timedelta(days=day))
         if key.day.year not in paths:
             written[table, key] = None
     return written

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mica_lake.errors import BadFile
+from mica_lake.formats.on_disk import escaped, unescaped
 from mica_lake.ingest.source_files import (
     Rejected,
     entries_of,
@@ -23,7 +24,6 @@ from mica_lake.ingest.source_files import (
     read_database,
     rejected,
 )
-from mica_lake.on_disk import escaped, unescaped
 
 _GROUP = re.compile(r"\d{2}", re.ASCII)
 FOLDER = re.compile(r"(\d{5})_v(\d{2,3})", re.ASCII)
@@ -42,7 +42,7 @@ class Revision:
     obsid, revision : int
         Which one.
     directory : str
-        Its folder, as of `mica_lake.on_disk.escaped`; so is `link`.
+        Its folder, as of `mica_lake.formats.on_disk.escaped`; so is `link`.
     isdefault, islast : bool
         Whether it is the default, and the last.
     link : str or None

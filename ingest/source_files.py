@@ -16,12 +16,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mica_lake import catalog
+from mica_lake.catalog.commit import commit
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.key import Key
 from mica_lake.errors import BadFile
+from mica_lake.formats.on_disk import check, escaped, storable, unescaped
 from mica_lake.ingest.report import Report
-from mica_lake.on_disk import check, escaped, storable, unescaped
-from mica_lake.s3 import LakePath
-from mica_lake.tables import SOURCE_FILE, TABLES
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables import TABLES
+from mica_lake.tables.catalog import SOURCE_FILE
 
 # How the reason begins of a file that may be readable the next time, although it does not change.
 CANNOT_BE_READ = "it cannot be read: "
@@ -43,7 +46,7 @@ class Found:
     Attributes
     ----------
     directory, filename : str
-        Where it is, as of `mica_lake.on_disk.escaped`.
+        Where it is, as of `mica_lake.formats.on_disk.escaped`.
     size, mtime_ns : int
         Its size in bytes and when it was changed.
     """
@@ -440,7 +443,7 @@ class SourceFiles:
 
     def __init__(self, root: LakePath, product: str, top: Path, report: Report, reread: bool = False) -> None:
         self.product, self.report, self._reread = product, report, reread
-        known = catalog.read_table(root, "source_file")
+        known = read_table(root, "source_file")
         ours = pc.equal(known.column("product"), product)
         self._before, self._others = known.filter(ours), known.filter(pc.invert(ours))
         self.rows: dict[str, dict[str, Any]] = {}
@@ -602,7 +605,7 @@ class SourceFiles:
             else:
                 self.set_aside(result.found, result.reason)
 
-    def commit(self, root: LakePath, written: dict[tuple[str, catalog.Key], dict[str, Any] | None]) -> None:
+    def commit(self, root: LakePath, written: dict[tuple[str, Key], dict[str, Any] | None]) -> None:
         """
         Commit new partitions together with what is known now; nothing if nothing changed.
 
@@ -611,7 +614,7 @@ class SourceFiles:
         root : Path or S3Path
             The lake.
         written : dict
-            As of `catalog.commit`.
+            As of `commit`.
         """
         # What was set aside in another place and is here now was moved.
         here = self.seen | self.report.set_aside.keys()
@@ -622,7 +625,7 @@ class SourceFiles:
         order = [("status", "ascending"), ("directory", "ascending"), ("filename", "ascending")]
         changed = rows.sort_by(order) != self._before.sort_by(order)
         if written or changed:
-            catalog.commit(root, written, pa.concat_tables([self._others, rows]))
+            commit(root, written, pa.concat_tables([self._others, rows]))
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -646,7 +649,7 @@ def partitions(root: LakePath, tables: Sequence[str]) -> dict[tuple[str, int], d
         (Table, day number) -> its row in the catalog; of one made by an older definition of its table it is not said
         what it is derived from, so that it is made anew.
     """
-    partition = catalog.read_table(root, "partition")
+    partition = read_table(root, "partition")
     chosen = partition.filter(pc.is_in(partition.column("table_name"), pa.array(tables, pa.string()))).to_pylist()
     for row in chosen:
         if row["definition"] != TABLES[row["table_name"]].definition:

@@ -22,9 +22,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from mica_lake import catalog
-from mica_lake.catalog import EPOCH, Key
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.mend import writing
+from mica_lake.catalog.partition import checksum
+from mica_lake.catalog.root import absolute
+from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
+from mica_lake.formats.on_disk import escaped
+from mica_lake.formats.on_disk import read as read_file
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import (
     Found,
@@ -36,12 +41,12 @@ from mica_lake.ingest.source_files import (
     partitions,
     rejected,
 )
-from mica_lake.on_disk import escaped
-from mica_lake.on_disk import read as read_file
-from mica_lake.partition_file import checksum
-from mica_lake.s3 import LakePath
-from mica_lake.stat_columns import columns_of, row_dtype
-from mica_lake.tables import ACQ_STATS, GUIDE_STATS, VV_RMS, Table
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables.acq_stats import ACQ_STATS
+from mica_lake.tables.guide_stats import GUIDE_STATS
+from mica_lake.tables.stat_columns import columns_of, row_dtype
+from mica_lake.tables.table import Table
+from mica_lake.tables.vv import VV_RMS
 from mica_lake.times import day_start
 
 # Node of the table in its file.
@@ -109,7 +114,7 @@ def read(content: bytes, table: Table) -> Rows:
     Returns
     -------
     numpy.ndarray
-        The rows, of the type `mica_lake.stat_columns.row_dtype`.
+        The rows, of the type `mica_lake.tables.stat_columns.row_dtype`.
 
     Raises
     ------
@@ -286,10 +291,10 @@ def ingest(
         If h5py is not installed.
     """
     began = perf_counter()
-    path, root = source_file(source, table.name), catalog.absolute(lake)
+    path, root = source_file(source, table.name), absolute(lake)
     report = Report(table.name, dry_run=dry_run)
     with ExitStack() as stack:
-        stack.enter_context(catalog.writing(root, dry_run))
+        stack.enter_context(writing(root, dry_run))
         progress = stack.enter_context(progress_bar(console))
         files = SourceFiles(root, table.name, path.parent, report, reread)
         here = {row["year"]: row for row in partitions(root, [table.name]).values()}
@@ -407,7 +412,7 @@ def pin_year(root: LakePath, table: Table, year: int, rows: pa.Table, facts: str
     dict
         Its row in the catalog's ``partition``.
     """
-    row = catalog.pin(root, table, Key.of_year(year), rows, [], facts)
+    row = pin(root, table, Key.of_year(year), rows, [], facts)
     # NaN is no date, neither of a partition nor of the lake's status.
     return row | {name: None for name in ("tstart", "tstop") if row[name] is not None and math.isnan(row[name])}
 

@@ -21,9 +21,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.console import Console
 
-from mica_lake import catalog
-from mica_lake.catalog import EPOCH, Key
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.mend import writing
+from mica_lake.catalog.partition import checksum, read_partition
+from mica_lake.catalog.root import absolute
 from mica_lake.errors import BadFile
+from mica_lake.formats.on_disk import read, storable
 from mica_lake.ingest import revision_folders, stat_table
 from mica_lake.ingest.asp_l1_proc import Released, released_in
 from mica_lake.ingest.report import Report, progress_bar
@@ -40,10 +43,8 @@ from mica_lake.ingest.source_files import (
     place,
     rejected,
 )
-from mica_lake.on_disk import read, storable
-from mica_lake.partition_file import checksum, read_partition
-from mica_lake.s3 import LakePath
-from mica_lake.tables import VV_REPORT, VV_RMS
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables.vv import VV_REPORT, VV_RMS
 from mica_lake.times import utc_day
 
 REPORT, TABLE = "vv_report.json", "vv.h5"
@@ -246,10 +247,10 @@ def ingest(
     (['32448_v02/vv_report.json', 'vv/vv.h5'], 9)
     """
     began = perf_counter()
-    top, root = archive_folder(source, "vv"), catalog.absolute(lake)
+    top, root = archive_folder(source, "vv"), absolute(lake)
     report = Report("vv", dry_run=dry_run)
     with ExitStack() as stack:
-        stack.enter_context(catalog.writing(root, dry_run))
+        stack.enter_context(writing(root, dry_run))
         progress = stack.enter_context(progress_bar(console))
         here = partitions(root, [VV_RMS.name, VV_REPORT.name])
         released = released_in(root)
@@ -319,9 +320,9 @@ def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: 
         If what was computed is no report.
     """
     began = perf_counter()
-    root = catalog.absolute(lake)
+    root = absolute(lake)
     report = Report("vv")
-    with catalog.writing(root):
+    with writing(root):
         here = partitions(root, [VV_RMS.name, VV_REPORT.name])
         reports, (rows, own) = _known(root, here), _rms_so_far(root, here)
         files = SourceFiles(root, VV_REPORT.name, Path(root), report)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mica_lake.tables import Table
+from mica_lake.tables.table import Table
 
 
 def widest(types: Iterable[pa.DataType]) -> pa.DataType:

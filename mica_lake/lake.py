@@ -14,11 +14,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from mica_lake import catalog, forked
+from mica_lake import forked
+from mica_lake.catalog.generation import SQL_FILES, check, sql_script, state
+from mica_lake.catalog.root import absolute, existing
 from mica_lake.errors import LakeError, near
-from mica_lake.generation import SQL_FILES, check, sql_script
-from mica_lake.s3 import S3Path, storage_options
-from mica_lake.tables import ACA_L0, TABLES
+from mica_lake.store.s3 import S3Path, storage_options
+from mica_lake.tables import TABLES
+from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import cxcsec, is_time_object, utc
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Lake:
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         try:
-            self.root = catalog.existing(root if root is not None else default_root())
+            self.root = existing(root if root is not None else default_root())
         except LakeError as error:
             variable = "MICA_LAKE" if os.environ.get("MICA_LAKE") else "SKA"
             if root is not None or variable not in os.environ:
@@ -112,12 +114,12 @@ class Lake:
         LakeError
             If the lake has gone or its catalog is damaged.
         """
-        state = (os.getpid(), catalog.state(self.root), os.environ.get("CXOTIME_NOW"))
-        if getattr(self._local, "state", None) != state:
-            if getattr(self._local, "state", state)[0] != os.getpid():
+        now = (os.getpid(), state(self.root), os.environ.get("CXOTIME_NOW"))
+        if getattr(self._local, "state", None) != now:
+            if getattr(self._local, "state", now)[0] != os.getpid():
                 # A forked process has none of the threads that closing this connection would wait for.
                 _LEFT_BEHIND.append(self._local.connection)
-            self._local.connection, self._local.state = self.private_connection(), state
+            self._local.connection, self._local.state = self.private_connection(), now
         return self._local.connection  # type: ignore[no-any-return]
 
     def private_connection(self) -> duckdb.DuckDBPyConnection:
@@ -161,7 +163,7 @@ class Lake:
     def _connected(self, sql_files: Iterable[str]) -> duckdb.DuckDBPyConnection:
         found = check(self.root)
         if found is None:
-            catalog.existing(self.root)  # says what is there instead
+            existing(self.root)  # says what is there instead
             raise LakeError(f"{self.root} was just made anew: ask again")
         generation, checked = found
         connection = duckdb.connect(":memory:")
@@ -171,7 +173,7 @@ class Lake:
         spilt = os.path.join(gettempdir(), f"mica-lake-{uuid4().hex}")  # noqa: PTH118 - a str
         connection.execute("SET temp_directory = $spilt", {"spilt": spilt})
         if isinstance(self.root, S3Path):
-            from mica_lake.s3_files import LakeFiles
+            from mica_lake.store.duckdb_files import LakeFiles
 
             connection.register_filesystem(LakeFiles(self.root, checked))
             # TIME and a column that lies within 64 kB of it come by one request; measured in docs/scale.md.
@@ -402,4 +404,4 @@ def open_lake(root: str | os.PathLike[str] | None = None) -> Lake:
     LakeError
         If there is no lake.
     """
-    return _opened(str(catalog.absolute(root if root is not None else default_root())))
+    return _opened(str(absolute(root if root is not None else default_root())))

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from mica_lake.aca_image import ACAImage
 from mica_lake.archive.aca_l0 import ACA_DTYPE, ACA_DTYPE_NAMES
-from mica_lake.gunzip import MAX_BYTES, decompress
-from mica_lake.on_disk import check, read
+from mica_lake.formats.gunzip import MAX_BYTES, decompress
+from mica_lake.formats.on_disk import check, read
 
 
 def _opened(path: Path) -> fits.HDUList:

@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from mica_lake.generation import sql_script
+from mica_lake.catalog.generation import sql_script
 from mica_lake.lake import Lake, message
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec

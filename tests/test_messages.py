@@ -16,15 +16,16 @@ from typing import TypeAlias
 import pytest
 from rich.console import Console
 
-from mica_lake import catalog
 from mica_lake.archive import aca_l0 as aca_l0_archive
 from mica_lake.archive.aca_hdr3 import MSID
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.reindex import rebuild
 from mica_lake.errors import said_of
 from mica_lake.ingest import acq_stats, everything
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake, default_root
-from mica_lake.lock import writer_lock
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
+from mica_lake.store.lock import writer_lock
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "operations.md"
 MIDNIGHT = 441763266.184  # 2012:001
@@ -85,7 +86,7 @@ def of_another_host(lake: Path) -> str:
 def damaged_catalog(lake: Path) -> str:
     for path in (lake / "_catalog").rglob("source_file.parquet"):
         path.write_bytes(b"PAR1")
-    return said(lambda: catalog.read_table(lake, "source_file"))
+    return said(lambda: read_table(lake, "source_file"))
 
 
 def no_catalog(lake: Path) -> list[str]:
@@ -145,9 +146,7 @@ MADE: dict[str, Callable[[Path], str | list[str]]] = {
     "the catalog is damaged (…)": damaged_catalog,
     "… has no catalog; … has tables but no catalog": no_catalog,
     "… is no mica lake: …' makes one": lambda lake: said(lambda: Lake(lake.parent / "files")),
-    "… is no mica lake: it has neither tables nor a catalog": lambda lake: said(
-        lambda: catalog.rebuild(lake.parent / "files")
-    ),
+    "… is no mica lake: it has neither tables nor a catalog": lambda lake: said(lambda: rebuild(lake.parent / "files")),
     "… is no mica lake and is not empty": not_empty,
     "… is a file, a lake is a directory": a_file,
     "which lake? Set MICA_LAKE …": lambda lake: said(default_root),
@@ -204,7 +203,7 @@ def test_reindex_says_what_the_document_shows(lake: Path) -> None:
             path.unlink()
 
     def reindexed() -> str:
-        return "\n".join(catalog.rebuild(lake))
+        return "\n".join(rebuild(lake))
 
     emptied(3, version=False)
     back, is_damaged, a_part, none = OF_REINDEX

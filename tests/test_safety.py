@@ -20,12 +20,15 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner
 
-from mica_lake import Lake, LakeError, catalog
+from mica_lake import Lake, LakeError
 from mica_lake.archive import aca_hdr3, aca_l0, asp_l1, obspar
 from mica_lake.archive.aca_dark import dark_cal
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.root import absolute
 from mica_lake.cli import app
+from mica_lake.cli.sql_output import write_answer
 from mica_lake.errors import BadFile, MissingDataError
-from mica_lake.gunzip import decompress
+from mica_lake.formats.gunzip import decompress
 from mica_lake.ingest import asp_l1 as asp_l1_ingest
 from mica_lake.ingest import dark_cal as dark_cal_ingest
 from mica_lake.ingest import obspar as obspar_ingest
@@ -33,9 +36,8 @@ from mica_lake.ingest import stat_table
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate import dark_cal as simulated_dark_cal
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
-from mica_lake.sql_output import write_answer
 from mica_lake.stats import acq_stats
-from mica_lake.tables import ACQ_STATS
+from mica_lake.tables.acq_stats import ACQ_STATS
 from mica_lake.times import cxcsec
 from mica_lake.vv import Obi
 
@@ -67,7 +69,7 @@ def test_a_file_with_a_strange_name_is_set_aside_and_told_of(name: str, tmp_path
     assert done.exit_code == 3
     kept = name.replace("\n", r"\x0a")  # as what else would order a terminal about
     assert f"acaf{kept}" in done.output
-    rows = catalog.read_table(tmp_path / "lake", "source_file").to_pylist()
+    rows = read_table(tmp_path / "lake", "source_file").to_pylist()
     assert sorted((r["filename"], r["status"]) for r in rows) == sorted(
         [(good.name, "current"), (f"acaf{kept}.fits.gz", "set aside")]
     )
@@ -107,7 +109,7 @@ def test_a_strange_header_is_kept_as_text_or_refused(keyword: str, text: str, tm
     assert (list(report.set_aside), report.taken) == (([path.name], []) if refused else ([], [path.name]))
     assert {p for p in everything_below(tmp_path) - before if not p.startswith("lake")} == set()
     if not refused and keyword != "OBS_ID":
-        (row,) = catalog.read_table(tmp_path / "lake", "source_file").to_pylist()
+        (row,) = read_table(tmp_path / "lake", "source_file").to_pylist()
         assert row[keyword.lower()] == text
 
 
@@ -165,7 +167,7 @@ def test_a_strange_argument_is_refused_by_a_message_that_names_it(name: str, tex
 def test_a_lake_whose_path_has_quotes_is_read_as_any_other(tmp_path: Path) -> None:
     lake = tmp_path / 'it\'s; DROP "lake" -- [bold'
     with pytest.raises(LakeError, match="for a pattern"):
-        catalog.absolute(lake)
+        absolute(lake)
     lake = tmp_path / 'it\'s; DROP "lake" --'
     ingest([file_of(tmp_path / "files")], lake, jobs=1)
     query = "SELECT count(*) FROM slot_data('2024:001', '2024:002', 3)"

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError, near
-from mica_lake.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
 from mica_lake.lake import open_lake
-from mica_lake.tables import ACA_L0
+from mica_lake.tables.aca_l0 import ACA_L0
+from mica_lake.tables.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
 from mica_lake.times import interval, utc
 
 __all__ = ["HDR3_DEF", "MSID", "MSID_ALIASES", "MSIDset", "Msid", "msids"]

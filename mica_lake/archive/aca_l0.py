@@ -14,9 +14,9 @@ from mica_lake.archive import revisions
 from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
 from mica_lake.common import MICA_ARCHIVE
 from mica_lake.errors import MissingDataError, near
+from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import open_lake
-from mica_lake.on_disk import unescaped
-from mica_lake.tables import ACA_L0
+from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import interval, utc
 
 if TYPE_CHECKING:

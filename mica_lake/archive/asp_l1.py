@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mica_lake.archive import revisions
 from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError
-from mica_lake.fits_product import Product
+from mica_lake.formats.fits_product import Product
 from mica_lake.lake import open_lake
 
 __all__ = ["get_atts", "get_atts_from_files", "get_dir", "get_files", "get_obs_dirs"]

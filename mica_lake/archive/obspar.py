@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mica_lake import catalog
 from mica_lake.archive import revisions
+from mica_lake.catalog.generation import State, state
+from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import open_lake
-from mica_lake.on_disk import unescaped
 from mica_lake.times import interval
 
 __all__ = ["get_dir", "get_files", "get_obs_dirs", "get_obsids", "get_obspar", "get_obspar_file"]
@@ -59,7 +59,7 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
         return None
     condition, params = revisions.chosen_one(version)
     lake = open_lake(data_root)
-    root, generation = str(lake.root), catalog.state(lake.root)
+    root, generation = str(lake.root), state(lake.root)
     for revision, isdefault, islast, year in _index(root, generation).get(revisions.number(obsid), ()):
         if {"isdefault": isdefault, "islast": islast}.get(condition, params.get("revision") == revision):
             found = dict(_parameters(root, generation, year, revisions.number(obsid), revision))
@@ -69,7 +69,7 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
 
 
 @lru_cache(maxsize=2)
-def _index(root: str, generation: catalog.State) -> dict[int, list[tuple[int, bool, bool, int]]]:
+def _index(root: str, generation: State) -> dict[int, list[tuple[int, bool, bool, int]]]:
     """Revision, isdefault, islast and year of each observation's revisions."""
     query = "SELECT obsid, revision, isdefault, islast, year(utc_day(tstart)) FROM obspar ORDER BY revision DESC"
     found: dict[int, list[tuple[int, bool, bool, int]]] = {}
@@ -79,12 +79,12 @@ def _index(root: str, generation: catalog.State) -> dict[int, list[tuple[int, bo
 
 
 # Parameters of the years that are kept; and the year asked for last, which is read whole when it is asked for again.
-_YEARS: dict[tuple[str, catalog.State, int], dict[tuple[int, int], dict[str, Any]]] = {}
-_LAST: dict[str, tuple[str, catalog.State, int]] = {}
+_YEARS: dict[tuple[str, State, int], dict[tuple[int, int], dict[str, Any]]] = {}
+_LAST: dict[str, tuple[str, State, int]] = {}
 _KEPT = 8
 
 
-def _parameters(root: str, generation: catalog.State, year: int, obsid: int, revision: int) -> dict[str, Any]:
+def _parameters(root: str, generation: State, year: int, obsid: int, revision: int) -> dict[str, Any]:
     """Parameters of an observation, of a year that is kept or not."""
     asked = (root, generation, year)
     if asked not in _YEARS:

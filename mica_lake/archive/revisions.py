@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import Lake
-from mica_lake.on_disk import unescaped
 from mica_lake.times import cxcsec, interval
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from mica_lake.s3 import connected
+from mica_lake.store.s3 import connected
 
 _BEGUN = re.compile(r"Running on (http://127\.0\.0\.1:\d+)")
 # Where colorama is not installed, whatever is not answered by 200 is written in colours.
@@ -94,7 +94,7 @@ def object_store(folder: str | os.PathLike[str], *buckets: str) -> Iterator[Obje
 
     Examples
     --------
-    >>> from mica_lake.s3 import s3_path
+    >>> from mica_lake.store.s3 import s3_path
     >>> with object_store(getfixture("tmp_path"), "bucket") as store:
     ...     etag = s3_path("s3://bucket/lake/mica_lake.sql").put(b"SELECT 1;")
     ...     store.requests()[-1]

@@ -16,7 +16,7 @@ from mica_lake import times
 from mica_lake.simulate.aca_l0 import _rng
 from mica_lake.simulate.dark_cal import _CELSIUS, _GROWTH, _SHARE, _YEAR, _YEARS
 from mica_lake.simulate.observations import Observation, _write
-from mica_lake.stat_columns import row_dtype
+from mica_lake.tables.stat_columns import row_dtype
 
 __all__ = ["archive"]
 

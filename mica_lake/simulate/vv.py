@@ -16,7 +16,7 @@ from mica_lake.simulate.aca_l0 import _temperatures
 from mica_lake.simulate.asp_l1 import _aspect_1_id, _processed
 from mica_lake.simulate.observations import Observation, _directory, _write, link_revisions
 from mica_lake.simulate.stats import _hdf5
-from mica_lake.stat_columns import row_dtype
+from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.vv.obi import Obi
 
 __all__ = ["archive"]

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mica_lake.lake import open_lake
-from mica_lake.stat_columns import row_dtype
+from mica_lake.tables.stat_columns import row_dtype
 
 Root = str | os.PathLike[str] | None
 # Rows that the processor's cache holds while their columns are filled one after the other.
@@ -37,7 +37,7 @@ def rows_of(table: str, filter: bool, data_root: Root, condition: str = "true", 
     Returns
     -------
     numpy.ndarray
-        The rows in the order of the source, of the type `mica_lake.stat_columns.row_dtype`.
+        The rows in the order of the source, of the type `mica_lake.tables.stat_columns.row_dtype`.
 
     Raises
     ------

@@ -32,8 +32,8 @@ def get_rms_data(data_root: Root = None) -> NDArray[np.void]:
     -------
     numpy.ndarray
         A structured array, a row for each slot with data, of the type ``row_dtype("vv_rms")`` of
-        `mica_lake.stat_columns`: those of ``vv.h5`` in its order, then those that ``mica-lake vv --ingest`` computed,
-        by time.
+        `mica_lake.tables.stat_columns`: those of ``vv.h5`` in its order, then those that
+        ``mica-lake vv --ingest`` computed, by time.
 
     Raises
     ------

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mica_lake import partition_file
+from mica_lake.catalog import partition as partition_file
 from mica_lake.errors import BadFile, MissingDataError
-from mica_lake.fits_product import Product
+from mica_lake.formats.fits_product import Product
 from mica_lake.ingest import obspar as obspar_files
 from mica_lake.vv import plots
 

@@ -25,13 +25,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
-from mica_lake import catalog
+from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.key import Key
 from mica_lake.ingest import obspar
 from mica_lake.ingest.aca_l0 import discover, ingest, scan
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import Found, Rejected
 from mica_lake.simulate.aca_l0 import archive, readouts, times, write_file
-from mica_lake.tables import ACA_L0
+from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import cxcsec, day_start
 
 NOON = cxcsec("2015:100:12:00:00")
@@ -63,7 +64,7 @@ def rows(lake: Path) -> pa.Table:
 
 
 def known(lake: Path) -> list[dict[str, Any]]:
-    return catalog.read_table(lake, "source_file").to_pylist()
+    return read_table(lake, "source_file").to_pylist()
 
 
 def statuses(lake: Path) -> list[tuple[str, str, str]]:
@@ -254,11 +255,11 @@ def test_two_processes_give_the_same_partitions_as_one(hard: list[Path], straigh
 def test_a_second_run_writes_nothing(hard: list[Path], straight: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     take(lake, hard[0].parent)
-    before = catalog.current_generation(lake)
+    before = current_generation(lake)
     report = take(lake, hard[0].parent)
     assert (report.unchanged, report.exit_code) == (len(hard), 0)
     assert not (report.taken or report.replaced or report.superseded or report.partitions or report.rows)
-    assert catalog.current_generation(lake) == before
+    assert current_generation(lake) == before
 
 
 def test_every_readout_of_the_current_files_is_there_once_and_in_order(hard: list[Path], straight: Path) -> None:
@@ -301,7 +302,7 @@ def test_a_file_across_midnight_feeds_two_partitions(instant: str, days: list[da
     path = file_of(tmp_path, columns)
     take(tmp_path / "lake", path)
     found = sorted((tmp_path / "lake").glob("aca_l0/**/data.parquet"))
-    keys = [catalog.Key(day, 3).path(ACA_L0) for day in days]
+    keys = [Key(day, 3).path(ACA_L0) for day in days]
     assert [p.relative_to(tmp_path / "lake").as_posix() for p in found] == keys
     for p in found:
         assert_rows_are_of_their_partition(p)
@@ -456,7 +457,7 @@ def test_an_index_that_is_being_written_changes_nothing(
 ) -> None:
     root, folder, _ = ska
     take(tmp_path / "lake", root)
-    generation = catalog.current_generation(tmp_path / "lake")
+    generation = current_generation(tmp_path / "lake")
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, **options, timeout=0.1))
     with closing(connect(folder / "archfiles.db3", isolation_level=None)) as writer:
@@ -464,7 +465,7 @@ def test_an_index_that_is_being_written_changes_nothing(
         with pytest.raises(OSError, match=r"archfiles\.db3 is being written, .*run it again"):
             take(tmp_path / "lake", root)
         writer.execute("ROLLBACK")
-    assert catalog.current_generation(tmp_path / "lake") == generation
+    assert current_generation(tmp_path / "lake") == generation
     assert take(tmp_path / "lake", root).exit_code == 0
 
 
@@ -499,7 +500,7 @@ def test_nothing_given_makes_an_empty_lake(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     report = take(tmp_path / "lake", tmp_path / "empty")
     assert (report.exit_code, report.unchanged, report.partitions) == (0, 0, 0)
-    assert catalog.current_generation(tmp_path / "lake") is not None
+    assert current_generation(tmp_path / "lake") is not None
 
 
 def test_a_relative_path_is_remembered_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -703,7 +704,7 @@ def test_a_text_that_a_header_leaves_empty_is_empty(tmp_path: Path) -> None:
     plain = gzip.decompress(file.read_bytes())
     file.write_bytes(gzip.compress(re.sub(rb"TLMVER  = .{20}", b"TLMVER  =" + b" " * 21, plain), mtime=0))
     assert take(tmp_path / "lake", file).exit_code == 0
-    (row,) = catalog.read_table(tmp_path / "lake", "source_file").to_pylist()
+    (row,) = read_table(tmp_path / "lake", "source_file").to_pylist()
     assert (row["tlmver"], row["status"]) == ("", "current")
 
 
@@ -723,10 +724,10 @@ def test_a_bad_file_is_set_aside_with_the_reason_and_the_others_go_in(
     assert (record[bad.name]["status"], record[bad.name]["directory"]) == ("set aside", str(bad.parent))
     assert record[bad.name]["reason"] == report.set_aside[bad.name]
     # The next run says it again, and makes nothing new of it.
-    generation = catalog.current_generation(lake)
+    generation = current_generation(lake)
     again = take(lake, tmp_path / "files")
     assert (again.set_aside, again.unchanged, again.exit_code) == (report.set_aside, 1, 3)
-    assert catalog.current_generation(lake) == generation
+    assert current_generation(lake) == generation
     # Once there is a good file of that name, or none, that is what holds.
     bad.unlink()
     if bad.name == NAME:
@@ -823,11 +824,11 @@ def test_the_same_file_in_two_folders_is_taken_once_and_a_second_run_writes_noth
     lake = tmp_path / "lake"
     report = take(lake, tmp_path / "files")
     assert (report.taken, report.unchanged, report.exit_code) == ([file.name], 2, 0)
-    generation = catalog.current_generation(lake)
+    generation = current_generation(lake)
     again = take(lake, tmp_path / "files")
     assert (again.taken, again.unchanged, again.exit_code) == ([], 3, 0)
     assert [row["filename"] for row in known(lake)] == [file.name]
-    assert catalog.current_generation(lake) == generation
+    assert current_generation(lake) == generation
 
 
 def test_a_file_that_moved_is_unchanged_and_its_new_place_is_remembered(tmp_path: Path) -> None:

@@ -16,16 +16,18 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from mica_lake import catalog
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.reindex import rebuild
 from mica_lake.ingest import acq_stats, everything, guide_stats, stat_table
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import Found, Rejected
 from mica_lake.lake import Lake
 from mica_lake.simulate import stats
 from mica_lake.simulate.observations import observations
-from mica_lake.stat_columns import row_dtype
 from mica_lake.stats.structured import rows_of
-from mica_lake.tables import ACQ_STATS, TABLES
+from mica_lake.tables import TABLES
+from mica_lake.tables.acq_stats import ACQ_STATS
+from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.times import cxcsec
 
 Rows = NDArray[np.void]
@@ -106,7 +108,7 @@ class Archive:
         return rows_of(self.product, filter=False, data_root=self.lake)
 
     def known(self) -> list[tuple[str, str | None]]:
-        rows = catalog.read_table(self.lake, "source_file").to_pylist()
+        rows = read_table(self.lake, "source_file").to_pylist()
         return [(row["status"], row["reason"]) for row in rows if row["product"] == self.product]
 
 
@@ -172,7 +174,7 @@ def test_rows_without_a_time_are_of_1998_and_the_status_can_tell(times: list[flo
     assert list(archive.partitions()) == ["year=1998"]
     assert same(archive.answer(), rows)
     before = Lake(archive.lake).status().rows()
-    assert catalog.rebuild(archive.lake) == []
+    assert rebuild(archive.lake) == []
     assert Lake(archive.lake).status().rows() == before
 
 
@@ -317,13 +319,13 @@ def test_an_archive_that_moved_is_unchanged(archive: Archive, tmp_path: Path) ->
 
 
 def test_after_a_reindex_it_is_the_same_lake(archive: Archive) -> None:
-    before, rows = archive.partitions(), catalog.read_table(archive.lake, "partition")
-    assert catalog.rebuild(archive.lake) == []
-    assert catalog.read_table(archive.lake, "partition").equals(rows)
+    before, rows = archive.partitions(), read_table(archive.lake, "partition")
+    assert rebuild(archive.lake) == []
+    assert read_table(archive.lake, "partition").equals(rows)
     assert archive.take().unchanged == 1
     shutil.rmtree(archive.lake / "_catalog")
-    assert catalog.rebuild(archive.lake) == []
-    assert catalog.read_table(archive.lake, "partition").equals(rows)
+    assert rebuild(archive.lake) == []
+    assert read_table(archive.lake, "partition").equals(rows)
     report = archive.take()
     assert (report.taken, report.partitions) == ([archive.name], 0)
     assert archive.partitions() == before
@@ -334,7 +336,7 @@ def test_a_partition_that_is_lost_is_made_again(archive: Archive) -> None:
     for lost in ("year=2013", "2013"):
         for path in archive.lake.rglob(f"{archive.product}/{lost}"):
             shutil.rmtree(path)
-    catalog.rebuild(archive.lake)
+    rebuild(archive.lake)
     assert len(archive.answer()) == 2 * PER_YEAR
     assert archive.take().partitions == 1
     assert archive.partitions() == before

@@ -28,11 +28,13 @@ from numpy.lib.recfunctions import append_fields, drop_fields
 from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 
-from mica_lake import Lake, catalog, per_file
+from mica_lake import Lake, per_file
 from mica_lake.archive import aca_l0 as aca_l0_facade
 from mica_lake.archive import asp_l1 as asp_l1_facade
 from mica_lake.archive import obspar as obspar_facade
 from mica_lake.archive.aca_dark import dark_cal as dark_cal_facade
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.verify import Verified
 from mica_lake.ingest import aca_l0, compare, everything
 from mica_lake.ingest.report import Report
 from mica_lake.simulate import aca_l0 as simulate_aca_l0
@@ -43,7 +45,6 @@ from mica_lake.simulate import stats as simulate_stats
 from mica_lake.simulate import vv as simulate_vv
 from mica_lake.simulate.observations import Observation, link_revisions, observations
 from mica_lake.times import cxcsec
-from mica_lake.verify import Verified
 
 ARCHIVE = Path("data/mica/archive")
 FOLDERS = {
@@ -186,9 +187,9 @@ def of(made: Callable[[str], Path], tmp_path: Path) -> Iterator[Callable[[str], 
 def tables_of(lake: Path) -> dict[str, pl.DataFrame]:
     """Rows of all tables and of `source_file`, in an order of their own."""
     opened = Lake(lake)
-    names = set(catalog.read_table(lake, "partition").column("table_name").to_pylist())
+    names = set(read_table(lake, "partition").column("table_name").to_pylist())
     frames = {name: opened.scan(name).collect() for name in sorted(names)}
-    frames["source_file"] = pl.from_arrow(catalog.read_table(lake, "source_file"))  # type: ignore[assignment]
+    frames["source_file"] = pl.from_arrow(read_table(lake, "source_file"))  # type: ignore[assignment]
     return {name: in_order(frame) for name, frame in frames.items()}
 
 

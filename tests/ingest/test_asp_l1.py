@@ -29,19 +29,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mica_lake import catalog
 from mica_lake.archive import asp_l1 as facade
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.key import Key
+from mica_lake.catalog.reindex import rebuild
 from mica_lake.errors import BadFile
+from mica_lake.formats.fits_table import read_header
 from mica_lake.ingest import aca_l0
 from mica_lake.ingest.asp_l1 import Day, Product, build_day, discover, ingest, status_of
-from mica_lake.ingest.fits_table import read_header
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import Found
 from mica_lake.simulate import asp_l1 as simulate
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.simulate.observations import Observation
-from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_SOL, Table
+from mica_lake.tables.asp_l1 import ACA_CENT, ASP_L1_FILE, ASP_SOL
+from mica_lake.tables.table import Table
 from mica_lake.times import cxcsec
 
 NOON = cxcsec("2015:100:12:00:00")
@@ -226,7 +229,7 @@ def file_rows(lake: Path) -> dict[str, dict[str, Any]]:
 
 
 def statuses(lake: Path) -> list[tuple[str, str, str | None, str | None]]:
-    known = catalog.read_table(lake, "source_file").to_pylist()
+    known = read_table(lake, "source_file").to_pylist()
     return [(row["filename"], row["status"], row["reason"], row["checksum"]) for row in known]
 
 
@@ -242,7 +245,7 @@ def state(lake: Path) -> list[tuple[str, bytes, int]]:
 def answer(lake: Path) -> dict[str, pa.Table]:
     """What is in the lake for queries: the partitions that its catalog names, put together."""
     found: dict[str, list[pa.Table]] = {table.name: [] for table in (ASP_L1_FILE, ASP_SOL, ACA_CENT)}
-    for row in catalog.read_table(lake, "partition").to_pylist():
+    for row in read_table(lake, "partition").to_pylist():
         if row["table_name"] in found:
             found[row["table_name"]].append(pq.read_table(lake / row["path"], partitioning=None))
     return {
@@ -457,7 +460,7 @@ def test_newer_columns_are_null_for_older_files_and_full_for_newer_ones(flight_l
 def test_each_row_lies_in_the_partition_of_its_day_in_time_order(declared: Table, flight_lake: Path) -> None:
     found = sorted((flight_lake / declared.name).rglob("data.parquet"))
     assert [path.relative_to(flight_lake).as_posix() for path in found] == [
-        catalog.Key(day).path(declared) for day in (date(2016, 12, 31), date(2017, 1, 1))
+        Key(day).path(declared) for day in (date(2016, 12, 31), date(2017, 1, 1))
     ]
     seen = []
     for path, day in zip(found, ("2016:366", "2017:001"), strict=True):
@@ -886,7 +889,7 @@ def test_reindex_and_the_next_ingest_give_the_same_lake(
     before = answer(lake)
     if not with_the_old:
         shutil.rmtree(lake / "_catalog")
-    assert catalog.rebuild(lake) == []
+    assert rebuild(lake) == []
     assert answer(lake) == before
     report = take(small, lake)
     assert (report.partitions, report.taken, report.unchanged) == (0, [], 36)
@@ -907,7 +910,7 @@ def test_after_a_reindex_without_the_old_catalog_what_the_archive_has_no_more_st
     before = answer(lake)
     assert 20300 in before["asp_sol"].column("obsid").to_pylist()
     shutil.rmtree(lake / "_catalog")
-    catalog.rebuild(lake)
+    rebuild(lake)
     take(top, lake)
     assert answer(lake) == before
 
@@ -917,7 +920,7 @@ def lose(lake: Path, path: Path, damage: Callable[[Path], object]) -> None:
     pinned = [p for p in (lake / "_catalog" / "pinned").rglob("*.parquet") if p.samefile(path)]
     for link in (path, *pinned):
         damage(link)
-    catalog.rebuild(lake)
+    rebuild(lake)
 
 
 @pytest.mark.parametrize(
@@ -967,7 +970,7 @@ def test_another_product_leaves_this_one_alone_and_this_one_it(small: Path, smal
     take(small, lake)
     one = {path.relative_to(lake): path.read_bytes() for path in lake.glob("aca_l0/**/data.parquet")}
     assert partitions(lake) == partitions(small_lake)
-    assert {row["product"] for row in catalog.read_table(lake, "source_file").to_pylist()} == {"aca_l0", "asp_l1_file"}
+    assert {row["product"] for row in read_table(lake, "source_file").to_pylist()} == {"aca_l0", "asp_l1_file"}
     before = state(lake)
     aca_l0.ingest([tmp_path], lake, jobs=1)
     take(small, lake)
@@ -1159,9 +1162,7 @@ def test_an_archive_that_was_moved_is_where_it_is_now(small: Path, lake: Path, t
     assert {row["directory"] for row in file_rows(lake).values()} == {str(path) for path in top.glob("*/*_v*")}
     assert {Path(str(row["link"])).parent.parent for row in file_rows(lake).values() if row["link"]} == {top}
     assert all(Path(path).exists() for path in facade.get_files(20100, revision="all", data_root=lake))
-    assert {Path(row["directory"]).parent.parent for row in catalog.read_table(lake, "source_file").to_pylist()} == {
-        top
-    }
+    assert {Path(row["directory"]).parent.parent for row in read_table(lake, "source_file").to_pylist()} == {top}
     assert partitions(lake, "asp_sol") | partitions(lake, "aca_cent") == days
     same_as_anew(top, lake)
 
@@ -1348,7 +1349,7 @@ def test_beside_bad_files_the_rest_goes_in(with_bad_files: tuple[Path, Path, Rep
     assert set(report.set_aside) == bad
     assert set(report.taken) == set(file_rows(lake)) == rest
     assert len(rest) == len(BAD)
-    told = catalog.read_table(lake, "source_file").to_pylist()
+    told = read_table(lake, "source_file").to_pylist()
     assert {row["status"] for row in told} == {"current", "set aside"}
     aside = {
         f"{Path(row['directory']).name}/{row['filename']}": row["reason"] for row in told if row["status"] != "current"
@@ -1566,9 +1567,9 @@ def test_rows_that_are_lost_and_whose_file_is_bad_are_told(top: Path, lake: Path
 def test_a_bad_file_whose_rows_are_lost_is_set_aside_once(top: Path, lake: Path) -> None:
     name = lake_that_lost_centroids_of_a_bad_file(top, lake)
     assert take(top, lake).set_aside == {name: "the file is empty"}
-    assert [
-        row["reason"] for row in catalog.read_table(lake, "source_file").to_pylist() if row["status"] == "set aside"
-    ] == ["the file is empty"]
+    assert [row["reason"] for row in read_table(lake, "source_file").to_pylist() if row["status"] == "set aside"] == [
+        "the file is empty"
+    ]
     before = state(lake)
     take(top, lake)
     assert state(lake) == before

@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 
-from mica_lake import LakeError, catalog
-from mica_lake.generation import EMPTY
+from mica_lake import LakeError
+from mica_lake.catalog.generation import EMPTY, current_generation, read_table
+from mica_lake.catalog.reindex import rebuild
+from mica_lake.catalog.root import create
 from mica_lake.ingest import aca_l0, hdr3, obspar
 from mica_lake.ingest.processes import executor
-from mica_lake.s3 import S3Path, s3_path
 from mica_lake.simulate.aca_l0 import archive
 from mica_lake.simulate.object_store import ObjectStore
+from mica_lake.store.s3 import S3Path, s3_path
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
@@ -145,7 +147,7 @@ def contents(lake: Path | S3Path) -> dict[str, Any]:
     """All bytes that people read, and what the catalog lists."""
     paths = (path for name in TABLES for path in (lake / name).rglob("*") if isinstance(path, S3Path) or path.is_file())
     found: dict[str, Any] = {str(path.relative_to(lake)): path.read_bytes() for path in paths}
-    return found | {name: catalog.read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
+    return found | {name: read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
 
 
 def pinned(lake: Path) -> list[Path]:
@@ -194,7 +196,7 @@ def test_hdr3_alone_is_derived_by_workers(three: Dask, days_lake: Path, tmp_path
     shutil.copytree(days_lake, lake)
     shutil.rmtree(lake / "hdr3")
     shutil.rmtree(lake / "_catalog/pinned/hdr3")
-    catalog.rebuild(lake)
+    rebuild(lake)
     assert hdr3.ingest(lake, cluster=three.address).partitions == 6
     assert contents(lake) == contents(days_lake)
 
@@ -273,7 +275,7 @@ def test_without_a_scheduler_nothing_is_done(
     monkeypatch.setattr(cluster, "CONNECT", 0.5)
     with pytest.raises(LakeError, match=f"no Dask scheduler answers at {address} .*{reason}"):
         aca_l0.ingest([days], tmp_path / "lake", cluster=address)
-    assert catalog.current_generation(tmp_path / "lake") == EMPTY
+    assert current_generation(tmp_path / "lake") == EMPTY
 
 
 def test_of_all_products_none_is_tried_without_a_scheduler(ska: Path, tmp_path: Path) -> None:
@@ -322,7 +324,7 @@ def odd(days: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     top = tmp_path_factory.mktemp("odd")
     with dask(top / "dask") as started, other_code(top / "other"):
         (top / "files").symlink_to(days)
-        catalog.create(top / "lake")
+        create(top / "lake")
         folders = [top / name for name in ("without_lake", "without_files", "with_another_lake", "upper", "work")]
         for folder in folders:
             folder.mkdir()
@@ -331,7 +333,7 @@ def odd(days: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         (without_files / "lake").symlink_to(top / "lake")
         (without_files / "files").mkdir()
         (with_another_lake / "files").symlink_to(days)
-        catalog.create(with_another_lake / "lake")
+        create(with_another_lake / "lake")
         (top / "none").mkdir()
         (top / "none/mica_lake.py").touch()
         odd = [started.worker(cwd=folder) for folder in (without_lake, without_files, with_another_lake)]
@@ -372,7 +374,7 @@ def test_a_worker_that_lacks_something_is_named(
         aca_l0.ingest([f"{HERE}/files"], f"{HERE}/lake", cluster=started.address)
     count = 7 if may_mount() else 5
     assert str(raised.value).startswith(f"{count} of {count} workers cannot take part. Nothing was done.\n")
-    assert catalog.current_generation(top / "lake") == EMPTY
+    assert current_generation(top / "lake") == EMPTY
 
 
 def test_one_that_joins_later_and_differs_ends_the_ingest(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from astropy.io import fits
 
 from mica_lake import per_file
 from mica_lake.archive import aca_l0
-from mica_lake.fits_product import Product
-from mica_lake.ingest import fits_table
+from mica_lake.formats import fits_table
+from mica_lake.formats.fits_product import Product
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 

@@ -18,15 +18,18 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from mica_lake import catalog
+from mica_lake.catalog.commit import commit
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.key import key_of, path_of
+from mica_lake.catalog.partition import read_derived_from, read_sources
+from mica_lake.catalog.verify import Verified
+from mica_lake.catalog.version import pin
 from mica_lake.cli import app
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.ingest.compare import compare
-from mica_lake.partition_file import read_derived_from, read_sources
 from mica_lake.simulate.aca_l0 import archive
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
-from mica_lake.verify import Verified
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +61,14 @@ def content(lake: Path) -> dict[str, bytes]:
 
 def rewrite(lake: Path, table: str, change: Callable[[pa.Table], pa.Table], **of_sources: int) -> None:
     """Make the last partition of a table as a mistake of ours would have made it: it is at one with itself."""
-    rows = [r for r in catalog.read_table(lake, "partition").to_pylist() if r["table_name"] == table]
-    path = catalog.path_of(rows[-1])
-    key = catalog.key_of(TABLES[table], path)
+    rows = [r for r in read_table(lake, "partition").to_pylist() if r["table_name"] == table]
+    path = path_of(rows[-1])
+    key = key_of(TABLES[table], path)
     sources, footer = read_sources(lake / path, TABLES[table])
     changed = change(pq.read_table(lake / path, partitioning=None))
     sources = [replace(s, **{name: getattr(s, name) + more for name, more in of_sources.items()}) for s in sources]
-    row = catalog.pin(lake, TABLES[table], key, changed, sources, read_derived_from(footer))
-    catalog.commit(lake, {(table, key): row}, catalog.read_table(lake, "source_file"))
+    row = pin(lake, TABLES[table], key, changed, sources, read_derived_from(footer))
+    commit(lake, {(table, key): row}, read_table(lake, "source_file"))
 
 
 def with_last(name: str, change: Callable[[Any], Any]) -> Callable[[pa.Table], pa.Table]:

@@ -19,20 +19,21 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from mica_lake import catalog
 from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_id, get_dark_cal_image, get_dark_cal_props
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.partition import checksum
+from mica_lake.catalog.reindex import rebuild
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest import aca_l0, obspar
 from mica_lake.ingest.dark_cal import ImageJob, build_image, discover, ingest
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import Rejected, found_in
 from mica_lake.lake import Lake
-from mica_lake.partition_file import checksum
 from mica_lake.simulate import dark_cal
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.simulate.observations import observations
 from mica_lake.simulate.obspar import write_obspar
-from mica_lake.tables import DARK_CAL
+from mica_lake.tables.dark_cal import DARK_CAL
 from mica_lake.times import cxcsec
 
 A, B, C = "2016366", "2019155", "2020001"
@@ -91,7 +92,7 @@ def state(lake: Path) -> list[tuple[str, bytes, int, int]]:
 
 def known(lake: Path) -> list[tuple[str, str]]:
     """Source files by name and status."""
-    rows = [row for row in catalog.read_table(lake, "source_file").to_pylist() if row["product"] == "dark_cal"]
+    rows = [row for row in read_table(lake, "source_file").to_pylist() if row["product"] == "dark_cal"]
     return sorted((f"{Path(row['directory']).name}/{row['filename']}", row["status"]) for row in rows)
 
 
@@ -103,7 +104,7 @@ def ids(lake: Path, table: str = "dark_cal") -> list[str]:
 def rows_of(lake: Path, table: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
     """Distinct rows of what queries read, which are the versions that the catalog names."""
     found: list[dict[str, Any]] = []
-    for row in catalog.read_table(lake, "partition").to_pylist():
+    for row in read_table(lake, "partition").to_pylist():
         if row["table_name"] == table:
             rows = pq.read_table(lake / row["path"], columns=columns, partitioning=None)
             found += rows.group_by(rows.column_names).aggregate([]).to_pylist()
@@ -127,7 +128,7 @@ def image_in(lake: Path, dark_id: str) -> Image:
 
 def answers(lake: Path) -> dict[str, str]:
     """What queries read: partitions that the catalog names, and what is in them."""
-    paths = [row["path"] for row in catalog.read_table(lake, "partition").to_pylist() if "dark" in row["table_name"]]
+    paths = [row["path"] for row in read_table(lake, "partition").to_pylist() if "dark" in row["table_name"]]
     return {path: checksum((lake / path).read_bytes()) for path in paths}
 
 
@@ -556,7 +557,7 @@ def test_a_bad_file_is_set_aside_with_the_reason_and_the_other_half_with_it(
     bad, other = sorted(both(dark_id), key=lambda name: not name.endswith(filename))
     assert reason in report.set_aside[bad]
     assert report.set_aside[other] == f"{bad} is set aside"
-    rows = catalog.read_table(lake, "source_file").to_pylist()
+    rows = read_table(lake, "source_file").to_pylist()
     found = {row["filename"]: (row["status"], row["reason"]) for row in rows if row["directory"].endswith(dark_id)}
     assert found == {Path(name).name: ("set aside", report.set_aside[name]) for name in (bad, other)}
 
@@ -846,7 +847,7 @@ def test_after_a_rebuild_an_ingest_gives_the_same_lake(catalog_kept: bool, top: 
     before = answers(lake), partitions(lake), known(lake)
     if not catalog_kept:
         shutil.rmtree(lake / "_catalog")
-    assert catalog.rebuild(lake) == []
+    assert rebuild(lake) == []
     assert answers(lake) == before[0]
     report = take(top, lake)
     assert (report.partitions, sorted(report.set_aside)) == (0, sorted(both(C)))
@@ -863,7 +864,7 @@ def lose(lake: Path, name: str, how: str) -> list[str]:
             link.unlink()
         else:
             link.write_bytes(link.read_bytes()[:100] + b"PAR1")
-    return catalog.rebuild(lake)
+    return rebuild(lake)
 
 
 @pytest.mark.parametrize("how", ["missing", "damaged"])
@@ -905,7 +906,7 @@ def test_a_file_that_is_lost_and_became_bad_is_known_once(top: Path, lake: Path)
 @pytest.mark.usefixtures("taken")
 def test_without_its_catalog_a_lake_knows_where_its_calibrations_were(top: Path, lake: Path, tmp_path: Path) -> None:
     shutil.rmtree(lake / "_catalog")
-    catalog.rebuild(lake)
+    rebuild(lake)
     assert ids(lake) == [A, B]
     write(tmp_path / "elsewhere", C)
     take(tmp_path / "elsewhere", lake)
@@ -1006,12 +1007,12 @@ def test_other_products_in_the_lake_are_left_alone_and_leave_it_alone(top: Path,
     assert (answers(lake), partitions(lake), known(lake)) == before
     others = {name: content for name, content, *_ in state(lake) if name.startswith(("obspar", "aca_l0", "hdr3"))}
     assert len(others) > 3
-    products = catalog.read_table(lake, "source_file").column("product").to_pylist()
+    products = read_table(lake, "source_file").column("product").to_pylist()
     counts = {product: products.count(product) for product in products}
     assert (counts["aca_l0"], counts["dark_cal"], len(counts)) == (1, 4, 3)
     write(top, C)
     assert take(top, lake).taken == both(C)
     assert {n: c for n, c, *_ in state(lake) if n.startswith(("obspar", "aca_l0", "hdr3"))} == others
-    products = catalog.read_table(lake, "source_file").column("product").to_pylist()
+    products = read_table(lake, "source_file").column("product").to_pylist()
     assert {product: products.count(product) for product in products} == counts | {"dark_cal": 6}
     assert ids(lake) == [A, B, C]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mica_lake import catalog
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.verify import Verified
 from mica_lake.ingest import aca_l0, dark_cal, everything, obspar
 from mica_lake.ingest.compare import compare
-from mica_lake.verify import Verified
 
 ARCHIVE = "data/mica/archive"
 
@@ -36,7 +36,7 @@ def test_whatever_stops_a_product_is_told_and_the_others_go_in(
     assert code == 1
     kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
     assert f"failed: obspar: {kind}{error}" in text
-    tables = {row["table_name"] for row in catalog.read_table(tmp_path / "lake", "partition").to_pylist()}
+    tables = {row["table_name"] for row in read_table(tmp_path / "lake", "partition").to_pylist()}
     assert {"dark_cal", "asp_l1_file", "acq_stats", "guide_stats", "vv_report"} <= tables
     assert "obspar" not in tables
 
@@ -50,7 +50,7 @@ def test_a_product_whose_disk_is_away_is_no_product_that_is_not_there(demo_ska: 
     assert (code, "not there" in text) == (1, True)
     assert "failed: obspar: " in text
     assert "there is no such folder" in text
-    assert len(catalog.read_table(tmp_path / "lake", "source_file")) == 4
+    assert len(read_table(tmp_path / "lake", "source_file")) == 4
 
 
 def test_one_path_is_one_source(demo_files: Path, demo_ska: Path, tmp_path: Path) -> None:

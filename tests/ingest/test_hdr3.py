@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from mica_lake import catalog
 from mica_lake.archive.aca_hdr3 import MSID, MSIDset
+from mica_lake.catalog.reindex import rebuild
 from mica_lake.cli import app
-from mica_lake.hdr3_msids import DEFINITIONS, PSEUDO_MSIDS
 from mica_lake.ingest import hdr3
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
+from mica_lake.tables.hdr3_msids import DEFINITIONS, PSEUDO_MSIDS
 from mica_lake.times import cxcsec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -374,7 +374,7 @@ def lose(lake: Path, doy: int) -> None:
     assert len(pinned) == 1
     for link in (path, *pinned):
         link.unlink()
-    catalog.rebuild(lake)
+    rebuild(lake)
 
 
 @pytest.mark.parametrize("doy", [181, 182, 184])
@@ -394,7 +394,7 @@ def test_after_a_rebuild_without_a_loss_it_is_up_to_date(
 ) -> None:
     ingest(days_of_files[0] + days_of_files[1], lake, jobs=1)
     before = partitions(lake)
-    assert catalog.rebuild(lake) == []
+    assert rebuild(lake) == []
     assert hdr3.ingest(lake, jobs=1).partitions == 0
     assert partitions(lake) == before
 
@@ -405,9 +405,7 @@ def made_by_another(lake: Path, files: Sequence[Path], folder: Path, change: Cal
     for name in ("ingest", "sql"):
         shutil.copytree(ROOT / name, folder / "mica_lake" / name)
     change(folder / "mica_lake")
-    # Left at once: the threads of native libraries can abort a process that ends in the usual way, once in a while.
-    code = "import os, sys; from mica_lake.ingest.aca_l0 import ingest; ingest(sys.argv[2:], sys.argv[1], jobs=1)"
-    code += "; os._exit(0)"
+    code = "import sys; from mica_lake.ingest.aca_l0 import ingest; ingest(sys.argv[2:], sys.argv[1], jobs=1)"
     command = [sys.executable, "-c", code, lake, *files]
     subprocess.run(command, check=True, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)})
 

@@ -21,7 +21,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mica_lake import catalog
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.reindex import rebuild, reindex
 from mica_lake.errors import BadFile
 from mica_lake.ingest import aca_l0
 from mica_lake.ingest.obspar import Parameter, ingest, read
@@ -30,7 +31,8 @@ from mica_lake.lake import Lake
 from mica_lake.simulate import obspar
 from mica_lake.simulate.aca_l0 import readouts, write_file
 from mica_lake.simulate.observations import Observation, observations
-from mica_lake.tables import OBSPAR, OBSPAR_KV, TABLES
+from mica_lake.tables import TABLES
+from mica_lake.tables.obspar import OBSPAR, OBSPAR_KV
 from mica_lake.times import cxcsec
 
 TOP = "data/mica/archive/obspar"
@@ -86,13 +88,13 @@ def state(lake: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def known(lake: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = catalog.read_table(lake, "source_file").to_pylist()
+    rows: list[dict[str, Any]] = read_table(lake, "source_file").to_pylist()
     return rows
 
 
 def pinned(lake: Path, name: str) -> pa.Table:
     """A table as queries read it; all its partitions must have the same columns."""
-    paths = [row["path"] for row in catalog.read_table(lake, "partition").to_pylist() if row["table_name"] == name]
+    paths = [row["path"] for row in read_table(lake, "partition").to_pylist() if row["table_name"] == name]
     parts = [pq.read_table(lake / path, partitioning=None).replace_schema_metadata() for path in paths]
     return pa.concat_tables(parts) if parts else TABLES[name].schema.empty_table()
 
@@ -531,7 +533,7 @@ def test_an_observation_that_moves_to_another_year_leaves_the_old_one(ska: Path,
     assert take(ska, lake).replaced == [name_of(1)]
     assert sorted(partitions(lake)) == ["obspar/year=2016/data.parquet", "obspar_kv/year=2016/data.parquet"]
     assert wide(lake, "a", "tstart") == [(2, NEXT_YEAR)]
-    assert {row["year"] for row in catalog.read_table(lake, "partition").to_pylist()} == {2016}
+    assert {row["year"] for row in read_table(lake, "partition").to_pylist()} == {2016}
 
 
 def test_rows_are_in_the_order_of_time_observation_and_revision(ska: Path, lake: Path) -> None:
@@ -861,7 +863,7 @@ def test_a_partition_that_is_lost_is_named_and_ingest_brings_it_back(
             lose(copy, f"{table}/year=2016/data.parquet")
         else:
             truncate(copy / f"{table}/year=2016/data.parquet")
-    trouble = catalog.reindex(copy)
+    trouble = reindex(copy)
     assert sorted(line.split(" is damaged")[0] for line in trouble) == (
         [f"{table}/year=2016/data.parquet" for table in lost] if damage == "truncated" else []
     )
@@ -877,7 +879,7 @@ def test_a_partition_that_is_lost_is_named_and_ingest_brings_it_back(
 def test_after_a_rebuild_ingest_gives_the_same_lake(catalog_is: str, archive: Path, filled: Path, copy: Path) -> None:
     if catalog_is == "lost":
         shutil.rmtree(copy / "_catalog")
-    assert catalog.rebuild(copy) == []
+    assert rebuild(copy) == []
     assert answer(copy) == answer(filled)
     files = len(current(filled))
     report = take(archive, copy)
@@ -916,7 +918,7 @@ def test_after_a_rebuild_ingest_keeps_what_is_gone_from_the_archive(
     assert len(before[1]) == 3
     if catalog_is == "lost":
         shutil.rmtree(lake / "_catalog")
-    catalog.rebuild(lake)
+    rebuild(lake)
     assert partitions(lake) == before[0]
     take(ska, lake)
     assert wide(lake, "obsid", "revision", "a") == before[1]
@@ -933,7 +935,7 @@ def test_rows_lost_while_their_file_is_bad_are_given_up_until_it_is_mended(ska: 
     take(ska, lake)
     for table in ("obspar", "obspar_kv"):
         lose(lake, f"{table}/year=2015/data.parquet")
-    catalog.rebuild(lake)
+    rebuild(lake)
     for _ in range(2):
         assert list(take(ska, lake).set_aside) == [name_of(1)]
         assert wide(lake, "obsid", "a") == [(2, 2)]

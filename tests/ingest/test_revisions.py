@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mica_lake import catalog
+from mica_lake.catalog.generation import read_table
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.revisions import judge
@@ -58,7 +58,7 @@ def partitions(lake: Path) -> dict[str, bytes]:
 
 
 def known(lake: Path) -> list[dict[str, Any]]:
-    return catalog.read_table(lake, "source_file").to_pylist()
+    return read_table(lake, "source_file").to_pylist()
 
 
 def statuses(lake: Path) -> dict[str, str]:

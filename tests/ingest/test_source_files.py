@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mica_lake import catalog
-from mica_lake.generation import EMPTY
+from mica_lake.catalog.generation import EMPTY, current_generation, read_table, write_generation
+from mica_lake.catalog.mend import writing
+from mica_lake.catalog.root import create
+from mica_lake.formats.on_disk import escaped, unescaped
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import (
     Found,
@@ -25,8 +27,7 @@ from mica_lake.ingest.source_files import (
     partitions,
     walk,
 )
-from mica_lake.on_disk import escaped, unescaped
-from mica_lake.tables import SOURCE_FILE
+from mica_lake.tables.catalog import SOURCE_FILE
 
 # --- where the archive is ---------------------------------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ def opened(lake: Path, top: Path = TOP, product: str = "dark_cal") -> SourceFile
 
 
 def rows(lake: Path, product: str = "dark_cal") -> dict[str, dict[str, Any]]:
-    found = [row for row in catalog.read_table(lake, "source_file").to_pylist() if row["product"] == product]
+    found = [row for row in read_table(lake, "source_file").to_pylist() if row["product"] == product]
     named = {os.path.join(row["directory"], row["filename"]): row for row in found}  # noqa: PTH118 - as a text
     assert len(named) == len(found), "a file has two rows"
     return named
@@ -148,7 +149,7 @@ def rows(lake: Path, product: str = "dark_cal") -> dict[str, dict[str, Any]]:
 def lake(tmp_path: Path) -> Path:
     """A lake that knows two files, a/x with rows, and one that is set aside; b is of another product."""
     root = tmp_path / "lake"
-    catalog.create(root)
+    create(root)
     files = opened(root)
     files.note([Taken(a_file("a/x"), "1", {"rows": 5, "tstart": 1.5}), Taken(a_file("a/y"), "2", {"rows": None})])
     files.note([Rejected(a_file("a/bad"), "it is bad")])
@@ -160,7 +161,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 def test_what_was_noted_is_known_and_reported(tmp_path: Path) -> None:
-    catalog.create(tmp_path / "lake")
+    create(tmp_path / "lake")
     files = opened(tmp_path / "lake")
     files.note([Taken(a_file("a/x"), "1", {"rows": 5, "revision": 2}), Rejected(a_file("a/bad"), "it is bad")])
     files.note(iter([Taken(a_file("a/y", size=7), "2")]))
@@ -179,19 +180,19 @@ def test_what_was_noted_is_known_and_reported(tmp_path: Path) -> None:
 
 
 def test_nothing_new_is_no_new_generation(lake: Path) -> None:
-    before = catalog.current_generation(lake)
+    before = current_generation(lake)
     files = opened(lake)
     found = [a_file("a/x"), a_file("a/y"), a_file("a/bad")]
     assert files.sort_out(found, ["a/x", "a/y"]) == []
     files.commit(lake, {})
     assert (files.report.unchanged, files.report.set_aside) == (2, {"a/bad": "it is bad"})
-    assert catalog.current_generation(lake) == before
+    assert current_generation(lake) == before
 
 
 def test_a_commit_of_nothing_makes_no_generation(tmp_path: Path) -> None:
-    with catalog.writing(tmp_path):
+    with writing(tmp_path):
         opened(tmp_path).commit(tmp_path, {})
-    assert catalog.current_generation(tmp_path) == EMPTY
+    assert current_generation(tmp_path) == EMPTY
 
 
 @pytest.mark.parametrize(
@@ -288,9 +289,7 @@ def test_what_the_lake_has_of_a_file_that_became_bad_stays(lake: Path) -> None:
     assert files.rows["a/x"]["checksum"] == "1"
     files.commit(lake, {})
     found = [
-        r
-        for r in catalog.read_table(lake, "source_file").to_pylist()
-        if (r["product"], r["filename"]) == ("dark_cal", "x")
+        r for r in read_table(lake, "source_file").to_pylist() if (r["product"], r["filename"]) == ("dark_cal", "x")
     ]
     assert sorted((row["status"], row["size"]) for row in found) == [("current", 10), ("set aside", 3)]
     # Known so in the next run, and not read again.
@@ -329,15 +328,15 @@ def test_files_of_other_products_stay_as_they_are(lake: Path) -> None:
 
 def test_partitions_are_those_of_the_tables_named(tmp_path: Path) -> None:
     assert partitions(tmp_path, ["asp_l1_proc"]) == {}
-    schema = catalog.read_table(tmp_path, "partition").schema
+    schema = read_table(tmp_path, "partition").schema
     given_rows = [
         dict.fromkeys(schema.names) | {"table_name": name, "day_number": day, "path": f"{name} {day}"}
         for name, day in [("asp_l1_proc", 0), ("dark_cal_image", 5), ("dark_cal_image", 6), ("hdr3", 5)]
     ]
-    catalog.create(tmp_path / "lake")
-    empty = catalog.read_table(tmp_path / "lake", "source_file")
+    create(tmp_path / "lake")
+    empty = read_table(tmp_path / "lake", "source_file")
     given = pa.Table.from_pylist(given_rows, schema=schema)
-    catalog.write_generation(tmp_path / "lake", "00000001", given, empty, None)
+    write_generation(tmp_path / "lake", "00000001", given, empty, None)
     found = partitions(tmp_path / "lake", ["asp_l1_proc", "dark_cal_image"])
     assert {key: row["path"] for key, row in found.items()} == {
         ("asp_l1_proc", 0): "asp_l1_proc 0",

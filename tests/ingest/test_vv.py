@@ -19,7 +19,10 @@ import pytest
 from astropy.io import fits
 from rich.console import Console
 
-from mica_lake import catalog
+from mica_lake.catalog.generation import current_generation
+from mica_lake.catalog.reindex import rebuild
+from mica_lake.catalog.verify import Finding, Verified
+from mica_lake.cli.vv_output import run
 from mica_lake.errors import BadFile, MissingDataError
 from mica_lake.ingest import asp_l1, obspar, vv
 from mica_lake.ingest.compare import compare
@@ -29,11 +32,9 @@ from mica_lake.simulate import asp_l1 as simulate_asp_l1
 from mica_lake.simulate import obspar as simulate_obspar
 from mica_lake.simulate import vv as simulate_vv
 from mica_lake.simulate.observations import Observation, observations
-from mica_lake.stat_columns import row_dtype
-from mica_lake.verify import Finding, Verified
+from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.vv import get_arch_vv, get_rms_data, get_vv, get_vv_dir, get_vv_files
 from mica_lake.vv.archive import rms_rows
-from mica_lake.vv_output import run
 
 ARCHIVE = "data/mica/archive"
 
@@ -178,10 +179,10 @@ def test_nested_slots_are_those_of_the_report(lake: Path, observed: list[Observa
 
 
 def test_an_unchanged_archive_changes_nothing(lake: Path, ska: Path) -> None:
-    before, generation = contents(lake), catalog.current_generation(lake)
+    before, generation = contents(lake), current_generation(lake)
     report = vv.ingest(ska, lake)
     assert (report.taken, report.unchanged, report.partitions) == ([], 4, 0)
-    assert (contents(lake), catalog.current_generation(lake)) == (before, generation)
+    assert (contents(lake), current_generation(lake)) == (before, generation)
 
 
 def test_what_changed_in_the_source_is_replaced(lake: Path, ska: Path, observed: list[Observation]) -> None:
@@ -236,7 +237,7 @@ def test_after_a_lost_partition_the_archive_brings_it_back(lake: Path, ska: Path
         (path,) = lake.glob(f"{name}/*/data.parquet")
         path.unlink()
         shutil.rmtree(lake / "_catalog/pinned" / name)
-    assert catalog.rebuild(lake) == []
+    assert rebuild(lake) == []
     assert vv.ingest(ska, lake).partitions == 2
     assert contents(lake) == before
 
@@ -244,7 +245,7 @@ def test_after_a_lost_partition_the_archive_brings_it_back(lake: Path, ska: Path
 def test_without_a_catalog_nothing_is_lost(lake: Path, ska: Path) -> None:
     before = contents(lake)
     shutil.rmtree(lake / "_catalog")
-    assert catalog.rebuild(lake) == []
+    assert rebuild(lake) == []
     assert contents(lake) == before
     assert vv.ingest(ska, lake).partitions == 0
     assert contents(lake) == before

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.tables import Column, Table
+from mica_lake.tables.table import Column, Table
 
 TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 TABLE = Table(

@@ -1,8 +1,8 @@
 """Processes that are forked, as multiprocessing does on Linux, from one that has asked a lake."""
 
-import multiprocessing
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,16 +47,27 @@ def test_a_scan_that_would_never_end_is_refused_and_what_would_do_is_said(demo_l
     assert forked(demo_lake, USED, rows) == "[293, 293, 293, 293]"
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_process_started_otherwise_may_scan(method: str, demo_lake: str) -> None:
-    frame = Lake(demo_lake).scan("aca_l0", "2024:001", "2024:001:00:10", slot=3)
-    assert frame.collect().height == 293
-    with multiprocessing.get_context(method).Pool(1) as pool:
-        assert pool.apply_async(rows_of, (demo_lake,)).get(60) == 293
+STARTED = """
+import multiprocessing, sys
+from mica_lake.lake import Lake
 
-
-def rows_of(lake: str) -> int:
+def rows_of(lake):
     return Lake(lake).scan("aca_l0", "2024:001", "2024:001:00:10", slot=3).collect().height
+
+if __name__ == "__main__":
+    assert rows_of(sys.argv[1]) == 293
+    with multiprocessing.get_context(sys.argv[2]).Pool(1) as pool:
+        print(pool.apply_async(rows_of, (sys.argv[1],)).get(60))
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_process_started_otherwise_may_scan(method: str, demo_lake: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(STARTED)
+    command = [sys.executable, script, demo_lake, method]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "293"
 
 
 def test_the_status_is_what_duckdb_gives(demo_lake: str) -> None:

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from mica_lake.generation import next_name, read_table, write_generation
+from mica_lake.catalog.generation import next_name, read_table, write_generation
 from mica_lake.ingest import aca_l0, acq_stats, vv
 from mica_lake.lake import Lake
-from mica_lake.tables import PARTITION, TABLES
+from mica_lake.tables import TABLES
+from mica_lake.tables.catalog import PARTITION
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -20,9 +20,11 @@ import numpy as np
 import polars  # noqa: F401 - imported once, before the forks
 from astropy.table import Table
 
-from mica_lake import Lake, catalog
+from mica_lake import Lake
 from mica_lake.archive import aca_hdr3, aca_l0, asp_l1, obspar
 from mica_lake.archive.aca_dark import dark_cal
+from mica_lake.catalog import commit
+from mica_lake.catalog.generation import read_table
 from mica_lake.cli import app
 from mica_lake.ingest import compare, everything  # noqa: F401 - imported once, before the forks
 from mica_lake.stats import acq_stats, guide_stats
@@ -58,7 +60,7 @@ def answers(lake: str) -> list[list[Any]]:
 
 def look(lake: str) -> dict[str, Any]:
     """What all rows are, and which versions the catalog lists."""
-    partition = catalog.read_table(Path(lake), "partition").to_pylist()
+    partition = read_table(Path(lake), "partition").to_pylist()
     return {"answers": answers(lake), "partition": sorted(row["path"] for row in partition)}
 
 
@@ -153,7 +155,7 @@ class Steps:
 
     def watch_commits(self, snapshots: str | None) -> None:
         """Note from which step to which each commit has partitions under way; keep a copy of the lake after each."""
-        begin, commit = catalog._begin, catalog.commit
+        begin, real = commit._begin, commit.commit
 
         def begun(*args: Any) -> None:
             begin(*args)
@@ -161,14 +163,16 @@ class Steps:
 
         def committed(root: Any, *args: Any) -> None:
             self.commits.append([self.count, 0])
-            commit(root, *args)
+            real(root, *args)
             self.commits[-1][1] = self.count
             if snapshots:
                 copy = Path(snapshots) / str(len(self.commits))
                 subprocess.run(["cp", "-a", str(root), copy], check=True)
                 (copy / "_catalog" / "lock").write_text("")
 
-        catalog._begin, catalog.commit = begun, committed
+        commit._begin = begun  # type: ignore[assignment]
+        for module in [m for m in sys.modules.values() if getattr(m, "commit", None) is real]:
+            module.commit = committed  # type: ignore[attr-defined]
 
 
 def command(argv: list[str], die: int | None, snapshots: str | None, watch: bool) -> dict[str, Any]:

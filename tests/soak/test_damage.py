@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from mica_lake import catalog
+from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.key import path_of
 from mica_lake.tables import TABLES
 
 Copy = Callable[[Path, Path], Path]
@@ -120,12 +121,12 @@ def everything(lake: Path) -> dict[str, Any]:
         p.relative_to(lake).as_posix(): p.read_bytes() for p in lake.rglob("data.parquet") if "_catalog" not in p.parts
     }
     files["mica_lake.sql"] = (lake / "mica_lake.sql").read_bytes()
-    return files | {"partition": catalog.read_table(lake, "partition").to_pylist()}
+    return files | {"partition": read_table(lake, "partition").to_pylist()}
 
 
 def sources(lake: Path) -> list[dict[str, Any]]:
     """All that is known of source files, but for which of two archives they were first seen in."""
-    return catalog.read_table(lake, "source_file").drop_columns(["directory", "mtime_ns"]).to_pylist()
+    return read_table(lake, "source_file").drop_columns(["directory", "mtime_ns"]).to_pylist()
 
 
 class Damaged:
@@ -140,7 +141,7 @@ class Damaged:
         self.answers: Counter[tuple[str, str, str, str]] = Counter()
         self.last: dict[str, str] = {}
         self.files = 0
-        self.current = str(catalog.current_generation(whole))
+        self.current = str(current_generation(whole))
 
     def fresh(self, links: bool = True) -> Path:
         shutil.rmtree(self.lake, ignore_errors=True)
@@ -202,8 +203,8 @@ def damaged(children: list[Any], whole: Path, tmp_path: Path, archives: dict[str
 
 def partitions(lake: Path, table: str) -> list[tuple[str, str]]:
     """Path of each partition of a table, and of its version."""
-    rows = catalog.read_table(lake, "partition").to_pylist()
-    return [(catalog.path_of(row), row["path"]) for row in rows if row["table_name"] == table]
+    rows = read_table(lake, "partition").to_pylist()
+    return [(path_of(row), row["path"]) for row in rows if row["table_name"] == table]
 
 
 def report(damaged: Damaged, name: str, record_property: Callable[[str, object], None]) -> None:
@@ -308,7 +309,7 @@ def kinds(lake: Path, current: str) -> dict[str, tuple[list[str], str]]:
 def harmless(lake: Path, current: str) -> dict[str, tuple[list[str], str]]:
     """Those on which no answer depends: what they say is written anew, or asked by nobody."""
     before = f"_catalog/{int(current) - 1:08d}/partition.parquet"
-    used = {row["path"] for row in catalog.read_table(lake, "partition").to_pylist()}
+    used = {row["path"] for row in read_table(lake, "partition").to_pylist()}
     pinned = {p.relative_to(lake).as_posix() for p in (lake / "_catalog/pinned").rglob("*.parquet")}
     return {
         "lock": (["_catalog/lock"], "_catalog/current"),

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mica_lake import Lake, catalog
+from mica_lake import Lake
 from mica_lake.archive.aca_l0 import get_slot_data
+from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.partition import checksum
 from mica_lake.ingest import everything as everything_of
-from mica_lake.partition_file import checksum
 from mica_lake.simulate import aca_l0, dark_cal, obspar, stats
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
@@ -82,12 +83,12 @@ def everything(lake: Path) -> dict[str, Any]:
     files = {
         p.relative_to(lake).as_posix(): p.read_bytes() for p in lake.rglob("*.parquet") if "_catalog" not in p.parts
     }
-    return files | {name: catalog.read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
+    return files | {name: read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
 
 
 def is_whole(lake: Path) -> None:
     """Each version that the catalog names is there and is what its name says, and queries answer."""
-    for row in catalog.read_table(lake, "partition").to_pylist():
+    for row in read_table(lake, "partition").to_pylist():
         assert checksum((lake / row["path"]).read_bytes()).startswith(Path(row["path"]).stem[-16:])
     for table in Lake(lake).status()["table_name"]:
         Lake(lake).scan(table).collect()
@@ -115,7 +116,7 @@ def test_without_room_each_stage_fails_with_the_reason_and_goes_on_when_there_is
             said = re.findall(r"no room left on the disk \((.*?)\)\. The lake is as before: make room", out.getvalue())
             assert len(said) == out.getvalue().count("failed: ") > 0, out.getvalue()
             places.update(place_of(path, lake) for path in said)
-            if catalog.current_generation(lake) is not None:
+            if current_generation(lake) is not None:
                 is_whole(lake)
                 reached.add(frozenset(Lake(lake).status()["table_name"]))
             room += max(least, int(room * (0.06 if soak else 0.5)))
@@ -148,7 +149,7 @@ def test_a_lake_without_room_for_more_answers_as_before(ska: Path, undisturbed: 
             assert done.returncode == 1
             assert "no room left on the disk" in done.stderr
             assert Lake(lake).sql(QUESTION).fetchall() == before[1]
-            assert catalog.read_table(lake, "partition").to_pylist() == before[0]["partition"]
+            assert read_table(lake, "partition").to_pylist() == before[0]["partition"]
         mount(f"size={1 << 28}")
         assert mica_lake("ingest", "aca_l0", "--from", more, "--lake", lake, "--jobs", "1").returncode == 0
         subprocess.run(["cp", "-a", undisturbed, tmp_path / "lake"], check=True)

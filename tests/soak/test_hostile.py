@@ -26,16 +26,16 @@ import pytest
 from astropy.io import fits
 from rich.console import Console
 
-from mica_lake import catalog
+from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.verify import Verified
 from mica_lake.ingest import everything
 from mica_lake.ingest.aca_l0 import ingest as ingest_aca_l0
 from mica_lake.ingest.compare import compare
 from mica_lake.ingest.report import Report
 from mica_lake.simulate import aca_l0, dark_cal, obspar, stats
 from mica_lake.simulate.observations import observations
-from mica_lake.stat_columns import row_dtype
+from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.times import cxcsec
-from mica_lake.verify import Verified
 
 # Production does not turn warnings into errors.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -338,7 +338,7 @@ def ingest(product: str, ska: Path, lake: Path) -> Report:
 
 
 def aside(lake: Path) -> dict[str, str]:
-    rows = catalog.read_table(lake, "source_file").to_pylist()
+    rows = read_table(lake, "source_file").to_pylist()
     return {row["filename"]: row["reason"] for row in rows if row["status"] == "set aside"}
 
 
@@ -367,7 +367,7 @@ def test_a_hostile_file_is_set_aside_and_the_good_one_goes_in(
     make(place.of(ska), content)
     filename = Path(place.path).name
     for night in range(2):
-        before = catalog.current_generation(lake)
+        before = current_generation(lake)
         with within(SECONDS):
             report = ingest(place.product, ska, lake)
         assert report.exit_code == 3
@@ -375,7 +375,7 @@ def test_a_hostile_file_is_set_aside_and_the_good_one_goes_in(
         assert re.search(words, reason), reason
         assert re.search(words, aside(lake)[filename])
         assert catalog_rows(lake) == expected
-        assert night == 0 or (report.taken, catalog.current_generation(lake)) == ([], before)
+        assert night == 0 or (report.taken, current_generation(lake)) == ([], before)
 
 
 def good_lake(place: Place, ska: Path, tmp_path: Path) -> Path:
@@ -385,7 +385,7 @@ def good_lake(place: Place, ska: Path, tmp_path: Path) -> Path:
 
 def catalog_rows(lake: Path) -> list[tuple[str, str, int]]:
     """Partitions, by their content."""
-    rows = catalog.read_table(lake, "partition").to_pylist()
+    rows = read_table(lake, "partition").to_pylist()
     return sorted((row["table_name"], row["path"], row["rows"]) for row in rows)
 
 
@@ -408,7 +408,7 @@ def test_names_that_are_not_utf8_are_known_again_the_next_night(product: str, go
     assert [name.split("/")[-1] for name in first.set_aside.keys() - ALWAYS] == [escaped]
     assert (second.taken, second.unchanged) == ([], len(first.taken))
     assert second.set_aside == first.set_aside
-    rows = catalog.read_table(lake, "source_file").to_pylist()
+    rows = read_table(lake, "source_file").to_pylist()
     assert all(r"night \xff\x0a" in row["directory"] for row in rows)
     # Nothing is compared with another file than it was.
     verified = Verified()

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from mica_lake import Lake, catalog
-from mica_lake.partition_file import checksum
+from mica_lake import Lake
+from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.partition import checksum
 from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
@@ -69,7 +70,7 @@ def run(ska: Path, lake: Path) -> Path:
 def state(lake: Path) -> State:
     """What the catalog lists, by table; each version that it names is there, and is what its name says."""
     rows: State = {}
-    for row in catalog.read_table(lake, "partition").to_pylist():
+    for row in read_table(lake, "partition").to_pylist():
         rows.setdefault(row["table_name"], []).append(row)
         assert checksum((lake / row["path"]).read_bytes()).startswith(Path(row["path"]).stem[-16:])
     return rows
@@ -81,11 +82,11 @@ def everything(lake: Path) -> dict[str, Any]:
         p.relative_to(lake).as_posix(): p.read_bytes() for p in lake.rglob("*.parquet") if "_catalog" not in p.parts
     }
     files["mica_lake.sql"] = (lake / "mica_lake.sql").read_bytes()
-    return files | {name: catalog.read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
+    return files | {name: read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
 
 
 def generation(lake: Path) -> int:
-    return int(catalog.current_generation(lake) or 0)
+    return int(current_generation(lake) or 0)
 
 
 @dataclass
@@ -167,7 +168,7 @@ def test_killed_at_random_moments_and_run_again_the_lake_is_that_of_a_run_in_pea
             if kill is None:
                 break
             kills.append(kill)
-            if catalog.current_generation(lake) is not None:
+            if current_generation(lake) is not None:
                 Lake(lake).status()
                 for table in states[1]:
                     assert state(lake).get(table) in [s.get(table) for s in states], f"seed {seed}: {table}, {kill}"

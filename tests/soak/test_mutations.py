@@ -26,16 +26,19 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from mica_lake import Lake, catalog
+from mica_lake import Lake
+from mica_lake.catalog.generation import read_table
+from mica_lake.formats.fits_table import BadFile
 from mica_lake.ingest import aca_l0, asp_l1, dark_cal, obspar, revision_folders, stat_table
-from mica_lake.ingest.fits_table import BadFile
 from mica_lake.ingest.report import Report
 from mica_lake.simulate import aca_l0 as simulate_aca_l0
 from mica_lake.simulate import dark_cal as simulate_dark_cal
 from mica_lake.simulate import obspar as simulate_obspar
 from mica_lake.simulate.observations import observations
 from mica_lake.simulate.stats import archive as stats_archive
-from mica_lake.tables import ACA_CENT, ACQ_STATS, ASP_SOL, Table
+from mica_lake.tables.acq_stats import ACQ_STATS
+from mica_lake.tables.asp_l1 import ACA_CENT, ASP_SOL
+from mica_lake.tables.table import Table
 from mica_lake.times import cxcsec
 
 # Production does not turn warnings into errors.
@@ -183,7 +186,7 @@ def plain(value: NDArray[Any]) -> bytes:
 def reasons(report: Report, lake: Path, product: str) -> dict[str, str]:
     """Why files were set aside; each has a reason, and the catalog has the same."""
     assert all(reason.strip() for reason in report.set_aside.values())
-    rows = catalog.read_table(lake, "source_file").to_pylist()
+    rows = read_table(lake, "source_file").to_pylist()
     assert {row["reason"] for row in rows if row["product"] == product and row["status"] == "set aside"} <= {
         *report.set_aside.values(), *("; ".join(report.set_aside.values()).split("; "))
     }  # fmt: skip

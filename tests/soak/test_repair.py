@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from mica_lake import catalog
-from mica_lake.partition_file import checksum
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.key import path_of
+from mica_lake.catalog.partition import checksum
 
 PRODUCTS = ("aca_l0", "dark_cal", "obspar", "asp_l1", "acq_stats", "guide_stats", "vv")
 # In the short form, and the long.
@@ -50,7 +51,7 @@ class Peace:
 
     def state(self, lake: Path) -> str:
         """Name of the state that a lake is in, by the versions of its partitions; it is kept if it is new."""
-        name = versions(catalog.read_table(lake, "partition").column("path").to_pylist())
+        name = versions(read_table(lake, "partition").column("path").to_pylist())
         if name not in self.lakes:
             self.lakes[name] = self.copied(lake, self.top / name)
         return name
@@ -94,12 +95,12 @@ def everything(lake: Path) -> dict[str, Any]:
         p.relative_to(lake).as_posix(): p.read_bytes() for p in lake.rglob("*.parquet") if "_catalog" not in p.parts
     }
     files["mica_lake.sql"] = (lake / "mica_lake.sql").read_bytes()
-    return files | {name: catalog.read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
+    return files | {name: read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
 
 
 def published(lake: Path) -> None:
     """Each partition's file is the version that the catalog lists, and there is no other."""
-    listed = {catalog.path_of(row): row["path"] for row in catalog.read_table(lake, "partition").to_pylist()}
+    listed = {path_of(row): row["path"] for row in read_table(lake, "partition").to_pylist()}
     there = {p.relative_to(lake).as_posix() for p in lake.rglob("data.parquet") if "_catalog" not in p.parts}
     assert there == set(listed)
     for path, version in listed.items():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
-from mica_lake.tables import ACA_L0
+from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import cxcsec, utc, utc_day
 
 Row = dict[str, Any]

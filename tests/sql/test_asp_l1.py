@@ -18,7 +18,8 @@ from mica_lake.ingest.asp_l1 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate import asp_l1 as simulate
 from mica_lake.simulate.observations import Observation
-from mica_lake.tables import ACA_CENT, ASP_L1_FILE, ASP_SOL, Table
+from mica_lake.tables.asp_l1 import ACA_CENT, ASP_L1_FILE, ASP_SOL
+from mica_lake.tables.table import Table
 from mica_lake.times import cxcsec
 
 # A leap second before it.

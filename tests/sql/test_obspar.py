@@ -17,7 +17,7 @@ from mica_lake.ingest.obspar import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate import obspar
 from mica_lake.simulate.observations import observations
-from mica_lake.tables import OBSPAR, OBSPAR_KV
+from mica_lake.tables.obspar import OBSPAR, OBSPAR_KV
 from mica_lake.times import cxcsec
 
 TOP = "data/mica/archive/obspar"

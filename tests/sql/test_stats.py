@@ -12,7 +12,9 @@ from mica_lake.ingest import acq_stats, guide_stats
 from mica_lake.lake import Lake
 from mica_lake.simulate import stats
 from mica_lake.simulate.observations import observations
-from mica_lake.tables import ACQ_STATS, GUIDE_STATS, Table
+from mica_lake.tables.acq_stats import ACQ_STATS
+from mica_lake.tables.guide_stats import GUIDE_STATS
+from mica_lake.tables.table import Table
 from mica_lake.times import cxcsec
 
 

@@ -12,13 +12,13 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 from numpy.typing import ArrayLike, NDArray
 
-from mica_lake import catalog
 from mica_lake.aca_image import aca_image_class
 from mica_lake.archive.arrays import values_and_mask
+from mica_lake.catalog.generation import State, state
 from mica_lake.common import MICA_ARCHIVE_PATH  # noqa: F401 - as scripts of mica import it from here
 from mica_lake.errors import MissingDataError
+from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import Lake, open_lake
-from mica_lake.on_disk import unescaped
 from mica_lake.times import cxcsec, day_start, interval, is_scalar, utc
 
 __all__ = [
@@ -316,7 +316,7 @@ def get_dark_cal_image(
 
 
 def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool, allow_negative: bool) -> Any:
-    image = _observed(str(lake.root), catalog.state(lake.root), dark_id).copy()
+    image = _observed(str(lake.root), state(lake.root), dark_id).copy()
     if t_ccd_ref is not None:
         query = "SELECT ccd_temp FROM dark_cal WHERE dark_id = $dark_id"
         ((t_ccd,),) = lake.sql(query, {"dark_id": dark_id}).fetchall()
@@ -330,7 +330,7 @@ def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool
 
 
 @lru_cache(maxsize=16)
-def _observed(root: str, generation: catalog.State, dark_id: str) -> NDArray[np.float32]:
+def _observed(root: str, generation: State, dark_id: str) -> NDArray[np.float32]:
     """An image as it was observed, kept for the next time; not to be changed."""
     # Row by row, as the image was.
     rows = open_lake(root).arrow("SELECT value FROM dark_image($dark_id)", {"dark_id": dark_id})

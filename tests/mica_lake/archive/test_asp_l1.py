@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mica_lake.archive import asp_l1
+from mica_lake.catalog.verify import Verified
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest.asp_l1 import ingest
 from mica_lake.ingest.compare import compare
@@ -27,7 +28,6 @@ from mica_lake.lake import Lake
 from mica_lake.simulate import asp_l1 as simulate
 from mica_lake.simulate.observations import Observation
 from mica_lake.times import cxcsec
-from mica_lake.verify import Verified
 
 Floats = NDArray[np.float64]
 SHARED = Path(__file__).resolve().parents[4] / "shared"

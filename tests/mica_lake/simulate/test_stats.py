@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mica_lake.simulate import stats
 from mica_lake.simulate.observations import Observation, observations
-from mica_lake.stat_columns import row_dtype
+from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.times import cxcsec
 
 # Some weeks of five years, so that temperatures and warm pixels differ.

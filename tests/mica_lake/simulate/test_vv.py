@@ -10,7 +10,7 @@ import pytest
 
 from mica_lake.simulate import asp_l1, obspar, vv
 from mica_lake.simulate.observations import Observation, observations
-from mica_lake.stat_columns import row_dtype
+from mica_lake.tables.stat_columns import row_dtype
 
 OBSERVED: list[Observation] = [
     replace(o, tstop=o.tstart + 3000) for o in observations(7e8, 7e8 + 90000) if o.detector != "NONE"

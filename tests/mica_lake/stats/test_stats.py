@@ -16,8 +16,8 @@ from mica_lake.ingest import acq_stats as ingest_acq_stats
 from mica_lake.ingest import guide_stats as ingest_guide_stats
 from mica_lake.simulate import stats
 from mica_lake.simulate.observations import observations
-from mica_lake.stat_columns import row_dtype
 from mica_lake.stats import acq_stats, guide_stats
+from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.times import cxcsec
 
 FACADE: dict[str, ModuleType] = {"acq": acq_stats, "guide": guide_stats}

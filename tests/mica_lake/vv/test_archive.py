@@ -14,14 +14,14 @@ import pytest
 from rich.console import Console
 
 from mica_lake.archive import asp_l1, obspar
+from mica_lake.cli.vv_output import show
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest import asp_l1 as ingest_asp_l1
 from mica_lake.ingest import obspar as ingest_obspar
 from mica_lake.ingest import vv as ingest_vv
 from mica_lake.lake import Lake
-from mica_lake.stat_columns import row_dtype
+from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.vv import Obi, get_arch_vv, get_rms_data, get_vv, get_vv_dir, get_vv_files
-from mica_lake.vv_output import show
 
 OBSID = 32448
 

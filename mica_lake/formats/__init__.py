@@ -1,0 +1,1 @@
+"""How the bytes of source files are read."""

@@ -1,0 +1,106 @@
+"""A product file as astropy reads it: the columns and keywords of its first table, and errors that name the file."""
+
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from mica_lake.formats.gunzip import decompress
+
+__all__ = ["Product"]
+
+
+class Product:
+    """
+    The first table of a FITS file.
+
+    Parameters
+    ----------
+    path : path
+        The file, gzipped or not.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    header : astropy.io.fits.Header
+        Header of the table.
+    data : astropy.io.fits.FITS_rec
+        Its rows.
+    names : dict of str
+        Its columns: name in lower case, without blanks around it -> name as the file has it.
+
+    Raises
+    ------
+    ValueError
+        If it is not a FITS file with a table, or is damaged.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> archive = getfixture("demo_ska") / "data/mica/archive"
+    >>> Product(min(archive.glob("asp1/*/*_v*/*_acal1.fits.gz"))).column("aca_misalign").shape
+    (1, 3, 3)
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        stored = self.path.read_bytes()
+        try:
+            content = decompress(stored)
+            with warnings.catch_warnings():
+                # To astropy that is no error.
+                warnings.filterwarnings("error", message=".*truncated")
+                hdu = fits.HDUList.fromstring(content)[1]
+                self.header, self.data = hdu.header, hdu.data
+            if len(self.data) < self.header["NAXIS2"]:
+                raise ValueError(f"{self.header['NAXIS2']} rows are announced, {len(self.data)} are there")
+            self.names = {name.strip().lower(): name for name in self.data.names}
+            if len(self.names) < len(self.data.names):
+                raise ValueError(f"two of its columns have the same name: {', '.join(self.data.names)}")
+        except Exception as error:  # astropy and isal raise many kinds for damaged files
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ValueError(
+                f"{self.path}: it is no FITS file with a table, or damaged ({reason}): copy it anew"
+            ) from error
+
+    def keyword(self, name: str) -> Any:
+        """Give the value of a keyword, None if it is there without one."""
+        if name not in self.header:
+            raise ValueError(f"{self.path}: its header lacks {name}, so it is no product of this kind")
+        value = self.header[name]
+        return None if isinstance(value, fits.card.Undefined) else value
+
+    def number(self, name: str) -> float:
+        """Give the value of a keyword that has to be a number."""
+        value = self.keyword(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{self.path}: its header has {name} {value!r}, which is not a number")
+        return float(value)
+
+    def column(self, *names: str) -> NDArray[Any]:
+        """Give the first of these columns that the table has, in the machine's byte order."""
+        found = next((name for name in names if name in self.names), None)
+        if found is None:
+            raise ValueError(f"{self.path}: it has no column {names[-1]}, so it is no product of this kind")
+        column = np.asarray(self.data[self.names[found]])
+        return column.astype(column.dtype.newbyteorder("="))
+
+    def rows(self, *needed: str) -> list[dict[str, Any]]:
+        """Give the rows with all columns, of Python's own types; these must be among them."""
+        columns = {
+            name: [_plain(value) for value in self.column(name)] for name in dict.fromkeys([*self.names, *needed])
+        }
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    """Give a value of a column as Python's own type, a text without the blanks that pad it."""
+    value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    return value.strip() if isinstance(value, str) else value

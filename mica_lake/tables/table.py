@@ -1,0 +1,107 @@
+"""What a table is, and what a column of one is."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+ALL_SIZES = (4, 6, 8)
+
+
+@dataclass(frozen=True)
+class Column:
+    """
+    A column of a table.
+
+    Attributes
+    ----------
+    name : str
+        Its name, that of the source where it has one.
+    type : pyarrow.DataType
+        Its type in the lake.
+    unit : str
+        Its unit, empty where it has none.
+    meaning : str
+        What it is.
+    source : str
+        Where it comes from.
+    imgsizes : tuple of int
+        The image sizes that have it; null for the others.
+    """
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+    source: str
+    imgsizes: tuple[int, ...] = ALL_SIZES
+
+
+@dataclass(frozen=True)
+class Table:
+    """
+    A table of the lake.
+
+    Attributes
+    ----------
+    name : str
+        Its name: the folder below the lake and the ingest job have it, too.
+    keys : tuple of str
+        What its directories are partitioned by: year, doy and slot, year and doy, year, or nothing.
+    columns : tuple of Column
+        Its columns, in order. A wide table has those after them that its sources have: see `wide`.
+    row_group_rows : int
+        Rows that a query reads or skips together; measured, see docs/performance.md.
+    time : str
+        The column whose times say what a partition covers.
+    searched : tuple of str
+        Columns with statistics, by which a query skips row groups.
+    names_sources : bool
+        Whether a partition's metadata lists its source files.
+    wide : bool
+        Whether it has a column for each key that is met in its sources. All its partitions have the same columns.
+    order : tuple of str
+        Columns by which its rows are sorted.
+    order_within : tuple of str
+        Columns within whose equal values they are; in all of a partition by default.
+    product : str
+        What `mica-lake ingest` takes to make it, if that is not its name.
+    definitions : str
+        What its values are computed by, beside the columns' units: calibrations, rules.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    columns: tuple[Column, ...]
+    row_group_rows: int
+    time: str = "TIME"
+    searched: tuple[str, ...] = ("TIME",)
+    names_sources: bool = False
+    wide: bool = False
+    order: tuple[str, ...] = ()
+    order_within: tuple[str, ...] = ()
+    product: str = ""
+    definitions: str = ""
+
+    @property
+    def ingested_as(self) -> str:
+        """What `mica-lake ingest` takes to make it."""
+        return self.product or self.name
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of a partition."""
+        return pa.schema([pa.field(c.name, c.type) for c in self.columns])
+
+    @cached_property
+    def definition(self) -> str:
+        """Checksum of what its values mean; a partition made by another one is made anew by the next ingest."""
+        columns = [[c.name, str(c.type), c.unit] for c in self.columns]
+        return hashlib.sha256(json.dumps([columns, self.definitions]).encode()).hexdigest()[:16]
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """The columns by name."""
+        return {c.name: c for c in self.columns}
