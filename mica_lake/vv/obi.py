@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mica_lake.catalog import partition as partition_file
 from mica_lake.errors import BadFile, MissingDataError
+from mica_lake.formats import obspar as obspar_files
 from mica_lake.formats.fits_product import Product
-from mica_lake.ingest import obspar as obspar_files
 from mica_lake.vv import plots
 
 if TYPE_CHECKING:

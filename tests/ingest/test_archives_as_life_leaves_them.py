@@ -892,11 +892,11 @@ OBSPAR_ODDITIES = [
         reason="contradicts its obs_id"),
     Oddity("a row without value", telescop(b"telescop,s,h"), reason="has 3 fields, not 7"),
     Oddity("a comma that no quotes protect", telescop(b"telescop,s,h,X, Y,,,T"), reason="has 8 fields, not 7"),
-    Oddity("a quote without end", telescop(b'telescop,s,h,"X,,,T'), reason="is no CSV"),
-    Oddity("a type that is none", telescop(b'telescop,b,h,yes,,,"T"'), reason="type 'b' is none of s, i, r"),
-    Oddity("a number that is none", telescop(b'telescop,r,h,INDEF,,,"T"'), reason="'INDEF' is no real"),
+    Oddity("a quote without end", telescop(b'telescop,s,h,"X,,,T'), reason="is not valid CSV"),
+    Oddity("a type that is none", telescop(b'telescop,b,h,yes,,,"T"'), reason="type 'b' is not s, i or r"),
+    Oddity("a number that is none", telescop(b'telescop,r,h,INDEF,,,"T"'), reason="'INDEF' is not a real number"),
     Oddity("a name that is no text", telescop(b'tel\xffscop,s,h,"X",,,"T"'),
-        reason="its name has bytes that are no text"),
+        reason="its name has bytes that are not UTF-8"),
 ]  # fmt: skip
 
 
