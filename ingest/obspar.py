@@ -301,7 +301,7 @@ def ingest(
     >>> from mica_lake.simulate.observations import observations
     >>> from mica_lake.simulate import obspar
     >>> tmp = getfixture("tmp_path")
-    >>> paths = obspar.archive(tmp / "ska", observations(8.2e8, 8.2e8 + 86400))
+    >>> paths = obspar.write_archive(tmp / "ska", observations(8.2e8, 8.2e8 + 86400))
     >>> len(ingest(tmp / "ska", tmp / "lake", jobs=1).taken) == len(paths)
     True
     """

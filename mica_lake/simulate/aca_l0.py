@@ -20,7 +20,7 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["archive", "readouts", "times", "write_file"]
+__all__ = ["readouts", "times", "write_archive", "write_file"]
 
 # The spacecraft clock of autumn 2019, used for all time: CXC seconds of VCDU count 0, and seconds per count.
 _ZERO = 681530396.715541
@@ -771,7 +771,7 @@ def _plan(
                 yield file
 
 
-def archive(
+def write_archive(
     root: Path,
     start: float,
     stop: float,
@@ -835,7 +835,7 @@ def archive(
     >>> from pathlib import Path
     >>> from mica_lake.simulate import aca_l0
     >>> with tempfile.TemporaryDirectory() as root:
-    ...     [p.name for p in aca_l0.archive(Path(root), 7e8, 7e8 + 60, slots=[0, 3], hard_cases=False)]
+    ...     [p.name for p in aca_l0.write_archive(Path(root), 7e8, 7e8 + 60, slots=[0, 3], hard_cases=False)]
     ['acaf700000003N001_0_img0.fits.gz', 'acaf700000003N001_3_img0.fits.gz']
     """
     for slot in slots:

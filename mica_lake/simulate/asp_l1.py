@@ -21,7 +21,7 @@ from mica_lake.simulate.aca_l0 import _Cards, _Dwell, _dwells, _header, _rng, _t
 from mica_lake.simulate.observations import Observation, _directory, _write, _write_database, link_revisions
 from mica_lake.times import utc_day
 
-__all__ = ["archive", "write_products"]
+__all__ = ["write_archive", "write_products"]
 
 _Floats = NDArray[np.float64]
 
@@ -433,7 +433,7 @@ def _job(ska: Path, seed: int, work: tuple[Observation, int]) -> list[tuple[Path
     return _products(ska, *work, seed)
 
 
-def archive(
+def write_archive(
     ska: Path,
     observations: Sequence[Observation],
     *,
@@ -471,7 +471,7 @@ def archive(
     --------
     >>> from mica_lake.simulate import asp_l1
     >>> from mica_lake.simulate.observations import observations
-    >>> paths = asp_l1.archive(getfixture("tmp_path"), observations(7e8, 7e8 + 20000))
+    >>> paths = asp_l1.write_archive(getfixture("tmp_path"), observations(7e8, 7e8 + 20000))
     >>> sorted({p.parent.name for p in paths})
     ['27379_v01', '27379_v02']
     """

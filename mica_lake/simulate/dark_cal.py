@@ -18,7 +18,7 @@ from mica_lake import times
 from mica_lake.simulate.aca_l0 import _rng
 from mica_lake.simulate.observations import _write
 
-__all__ = ["archive", "write_calibration"]
+__all__ = ["write_archive", "write_calibration"]
 
 _SIDE = 1024
 _YEAR = 365.25 * 86400.0
@@ -157,7 +157,7 @@ def write_calibration(ska: Path, dark_id: str, *, seed: int = 0) -> Path:
     return directory
 
 
-def archive(ska: Path, start: float, stop: float, *, every: float = _YEAR, seed: int = 0) -> list[Path]:
+def write_archive(ska: Path, start: float, stop: float, *, every: float = _YEAR, seed: int = 0) -> list[Path]:
     """Write a calibration every so often.
 
     Parameters
@@ -184,7 +184,7 @@ def archive(ska: Path, start: float, stop: float, *, every: float = _YEAR, seed:
     Examples
     --------
     >>> from mica_lake.simulate import dark_cal
-    >>> [p.name for p in dark_cal.archive(getfixture("tmp_path"), 7e8, 7.2e8, every=1e7)]
+    >>> [p.name for p in dark_cal.write_archive(getfixture("tmp_path"), 7e8, 7.2e8, every=1e7)]
     ['2020067', '2020183']
     """
     if not (every > 0 and start <= stop):

@@ -8,7 +8,7 @@ from mica_lake import times
 from mica_lake.simulate.aca_l0 import _rng
 from mica_lake.simulate.observations import Observation, _directory, _write, _write_database, link_revisions
 
-__all__ = ["archive", "write_obspar"]
+__all__ = ["write_archive", "write_obspar"]
 
 _TABLE = (
     "filename text, obsid int, tstart float, tstop float, revision int, content text DEFAULT 'OBSPAR', isdefault int, "
@@ -242,7 +242,7 @@ def write_obspar(ska: Path, observation: Observation, revision: int, *, seed: in
     return _write(directory / _name(observation, revision), gzip.compress(text.encode(), mtime=0))
 
 
-def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
+def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
     """Write the parameters of observations, all revisions, with links and the table of files.
 
     Parameters
@@ -263,7 +263,7 @@ def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) ->
     --------
     >>> from mica_lake.simulate import obspar
     >>> from mica_lake.simulate.observations import observations
-    >>> [p.parent.name for p in obspar.archive(getfixture("tmp_path"), observations(7e8, 7e8 + 20000))]
+    >>> [p.parent.name for p in obspar.write_archive(getfixture("tmp_path"), observations(7e8, 7e8 + 20000))]
     ['27379_v01', '27379_v02', '43476_v02']
     """
     top = Path(ska) / "data/mica/archive/obspar"

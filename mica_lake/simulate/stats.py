@@ -18,7 +18,7 @@ from mica_lake.simulate.dark_cal import _CELSIUS, _GROWTH, _SHARE, _YEAR, _YEARS
 from mica_lake.simulate.observations import Observation, _write
 from mica_lake.tables.stat_columns import row_dtype
 
-__all__ = ["archive"]
+__all__ = ["write_archive"]
 
 _STARS = 8
 # Numbers drawn for each star, of each kind of distribution.
@@ -42,7 +42,7 @@ class _Stars:
     observed : sequence of Observation
         The observations.
     seed : int
-        As of `archive`.
+        As of `write_archive`.
     """
 
     def __init__(self, observed: Sequence[Observation], seed: int) -> None:
@@ -260,7 +260,7 @@ def _hdf5(rows: NDArray[np.void], node: str = "data") -> bytes:
     return content.getvalue()
 
 
-def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
+def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
     """Write the acquisition and the guide star statistics of some observations.
 
     Parameters
@@ -283,7 +283,7 @@ def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) ->
     --------
     >>> from mica_lake.simulate import stats
     >>> from mica_lake.simulate.observations import observations
-    >>> [p.name for p in stats.archive(getfixture("tmp_path"), observations(7e8, 7e8 + 60000))]
+    >>> [p.name for p in stats.write_archive(getfixture("tmp_path"), observations(7e8, 7e8 + 60000))]
     ['acq_stats.h5', 'guide_stats.h5']
     """
     paths = []

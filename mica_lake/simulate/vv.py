@@ -19,7 +19,7 @@ from mica_lake.simulate.stats import _hdf5
 from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.vv.obi import Obi
 
-__all__ = ["archive"]
+__all__ = ["write_archive"]
 
 _Work = tuple[Observation, int]
 
@@ -45,7 +45,7 @@ def _job(ska: Path, seed: int, work: _Work) -> tuple[Path, list[dict[str, Any]]]
     return _write(report, obi.report().encode()), rows
 
 
-def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0, jobs: int = 1) -> list[Path]:
+def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0, jobs: int = 1) -> list[Path]:
     """Write the V&V products of observations, all revisions, with links and the table of residuals.
 
     Parameters
@@ -76,8 +76,8 @@ def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0, jo
     >>> from mica_lake.simulate import asp_l1, obspar, vv
     >>> from mica_lake.simulate.observations import observations
     >>> ska, some = getfixture("tmp_path"), observations(7e8, 7e8 + 60000)[2:3]
-    >>> paths = obspar.archive(ska, some) + asp_l1.archive(ska, some)
-    >>> [path.name for path in vv.archive(ska, some)]
+    >>> paths = obspar.write_archive(ska, some) + asp_l1.write_archive(ska, some)
+    >>> [path.name for path in vv.write_archive(ska, some)]
     ['vv_report.json', 'vv.h5']
     """
     top = Path(ska) / "data/mica/archive/vv"

@@ -61,7 +61,7 @@ def listed(ska: Path, *observed: Observation) -> None:
     """Let the archive's database list these, which have no files if nobody writes them."""
     for path in (ska / TOP).rglob("*.db3"):
         path.unlink()
-    obspar.archive(ska, observed)
+    obspar.write_archive(ska, observed)
 
 
 def take(ska: Path, lake: Path, jobs: int = 1) -> Report:
@@ -466,7 +466,7 @@ def simulated() -> list[Observation]:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated archive, not to be changed."""
     ska = tmp_path_factory.mktemp("archive")
-    obspar.archive(ska, simulated())
+    obspar.write_archive(ska, simulated())
     return ska
 
 
@@ -514,7 +514,7 @@ def test_a_ska_root_or_the_folder_may_be_given(
 def in_steps(ska: Path, lake: Path, steps: Sequence[Sequence[Observation]]) -> None:
     """Let the archive grow, and take it at each step."""
     for observed in steps:
-        obspar.archive(ska, observed)
+        obspar.write_archive(ska, observed)
         assert take(ska, lake).exit_code == 0
 
 
@@ -639,7 +639,7 @@ def test_rows_that_are_there_are_not_read_again(ska: Path, lake: Path) -> None:
 
 def test_a_moved_archive_is_not_read_again_and_its_paths_follow(tmp_path: Path) -> None:
     ska, moved, lake = tmp_path / "ska", tmp_path / "moved", tmp_path / "lake"
-    obspar.archive(ska, simulated())
+    obspar.write_archive(ska, simulated())
     n = len(take(ska, lake).taken)
     before = state(lake)
     ska.rename(moved)
@@ -656,7 +656,7 @@ def test_a_moved_archive_is_not_read_again_and_its_paths_follow(tmp_path: Path) 
         assert Path(directory).is_relative_to(moved)
         assert link is None or Path(link).resolve() == Path(directory)
     assert {Path(row["directory"]).is_relative_to(moved) for row in known(lake)} == {True}
-    obspar.archive(ska, simulated())
+    obspar.write_archive(ska, simulated())
     shutil.rmtree(moved)
     assert take(ska, lake).taken == []
     assert partitions(lake) == {path: before[path][1] for path in before if path in partitions(lake)}
@@ -685,7 +685,7 @@ def test_a_file_that_is_renamed_is_the_file_of_its_revision_from_then_on(ska: Pa
 
 def test_an_observation_gone_from_the_archive_stays_as_it_was(tmp_path: Path) -> None:
     ska, lake, every = tmp_path / "ska", tmp_path / "lake", simulated()
-    obspar.archive(ska, every)
+    obspar.write_archive(ska, every)
     take(ska, lake)
     before = partitions(lake)
     for o in every[2:9]:
@@ -695,7 +695,7 @@ def test_an_observation_gone_from_the_archive_stays_as_it_was(tmp_path: Path) ->
     assert {name.split("/")[1] for name in report.set_aside} == {f"{o.obsid:05d}" for o in every[2:9]}
     assert {*report.set_aside.values()} == {"archfiles.db3 lists it, but it has no folder"}
     assert partitions(lake) == before
-    obspar.archive(ska, every)
+    obspar.write_archive(ska, every)
     report = take(ska, lake)
     assert (report.taken, report.exit_code, partitions(lake)) == ([], 0, before)
 
@@ -703,7 +703,7 @@ def test_an_observation_gone_from_the_archive_stays_as_it_was(tmp_path: Path) ->
 def test_a_revision_gone_while_others_stay_is_neither_default_nor_last_any_more(tmp_path: Path) -> None:
     ska, lake = tmp_path / "ska", tmp_path / "lake"
     one = next(o for o in simulated() if o.obsid == 23151)
-    obspar.archive(ska, [one])
+    obspar.write_archive(ska, [one])
     take(ska, lake)
     told = ("revision", "isdefault", "islast", "link")
     link, last = (str(ska / TOP / "23" / name) for name in ("23151", "23151_last"))
@@ -713,7 +713,7 @@ def test_a_revision_gone_while_others_stay_is_neither_default_nor_last_any_more(
     take(ska, lake)
     assert wide(lake, *told) == [(1, False, False, None), (2, False, False, None), (3, False, True, last)]
     shutil.rmtree(folder_of(ska, 23151, 3))
-    obspar.archive(ska, [replace(one, revisions=(1,), default=1, last=1)])
+    obspar.write_archive(ska, [replace(one, revisions=(1,), default=1, last=1)])
     take(ska, lake)
     assert wide(lake, *told) == [(1, True, True, link), (2, False, False, None), (3, False, False, None)]
     assert {number for number, default in rows(lake, "obspar_kv", "revision", "isdefault") if default} == {1}
@@ -723,12 +723,12 @@ def test_a_revision_gone_while_others_stay_is_neither_default_nor_last_any_more(
 def test_a_default_that_changes_does_not_read_the_files_again(tmp_path: Path) -> None:
     ska, lake = tmp_path / "ska", tmp_path / "lake"
     one = next(o for o in simulated() if o.obsid == 23151)
-    paths = obspar.archive(ska, [one])
+    paths = obspar.write_archive(ska, [one])
     take(ska, lake)
     content = {path: path.read_bytes() for path in paths}
     times = {path: path.stat().st_mtime_ns for path in paths}
     for default in (3, 1, None):
-        obspar.archive(ska, [replace(one, default=default)])
+        obspar.write_archive(ska, [replace(one, default=default)])
         for path in paths:
             path.write_bytes(b"\xff" * len(content[path]))
             os.utime(path, ns=(times[path], times[path]))

@@ -90,7 +90,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.rename(path.with_name(f"{L0}_3_img0.fits.gz"))
     dark_cal.write_calibration(ska, "2015100")
     observed = observations(NOON, NOON + 86400)
-    stats.archive(ska, observed)
+    stats.write_archive(ska, observed)
     o = next(o for o in observed if o.detector != "NONE")
     path = obspar.write_obspar(ska, o, o.revisions[0])
     text = gzip.decompress(path.read_bytes()).replace(f"{o.obsid}".encode(), b"10000")
