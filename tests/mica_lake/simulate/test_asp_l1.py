@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from mica_lake.simulate import aca_l0, asp_l1
+from mica_lake.simulate import aca_l0, asp_l1, sky
 from mica_lake.simulate.observations import Observation, observations
 
 R2A = 206264.81
@@ -213,8 +213,8 @@ class TestProducts:
 
     def test_place_of_a_fid(self):
         """A light that is to be seen at given angles is put where it is seen there, to a milliarcsecond."""
-        place = asp_l1._fid_place(1900.0, -700.0, 0.3, -0.2, 0.5)
-        seen = asp_l1._fid_angles(place, *(np.array([value]) for value in (0.3, -0.2, 0.5)))
+        place = sky.fid_place(1900.0, -700.0, 0.3, -0.2, 0.5)
+        seen = sky.fid_angles(place, *(np.array([value]) for value in (0.3, -0.2, 0.5)))
         assert [float(angle[0]) for angle in seen] == pytest.approx([1900, -700], abs=1e-3)
 
     def test_same_bytes(self, products, tmp_path):
