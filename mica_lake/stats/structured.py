@@ -3,11 +3,13 @@
 import os
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mica_lake.errors import LakeError
 from mica_lake.lake import open_lake
 from mica_lake.tables.stat_columns import row_dtype
 
@@ -23,12 +25,23 @@ def rows_of(table: str, filter: bool, data_root: Root, condition: str = "true", 
     `table` is ``acq_stats``, ``guide_stats`` or ``vv_rms``; `filter` leaves out rows that are known to be bad, and
     `condition` chooses rows in SQL, with `params` for its parameters.
     """
-    query = f"FROM {table} WHERE {condition}{' AND NOT known_bad' if filter else ''}"
-    found = open_lake(data_root).arrow(query, params)
+    lake = open_lake(data_root)
+    try:
+        found = lake.arrow(f"FROM {table} WHERE {condition}{' AND NOT known_bad' if filter else ''}", params)
+        return _structured(found, row_dtype(table))
+    except (duckdb.Error, KeyError, RuntimeError, pa.ArrowNotImplementedError) as error:
+        if isinstance(error, duckdb.Error) and type(error) is not duckdb.Error:
+            raise  # it says what is wrong
+        # Without a class of its own, or about columns: what comes of a damaged Parquet footer.
+        reason = f"a file of table {table} is damaged ({error}): 'mica-lake verify --lake {lake.root}' names it"
+        raise LakeError(reason) from error
+
+
+def _structured(found: pa.Table, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    """Rows with these fields, in the order of their positions."""
     if len(found) <= _TOGETHER:
         # The rows of a star come a few at a time, from a file for each year.
         found = found.combine_chunks()
-    dtype = row_dtype(table)
     rows, buffer = np.empty(len(found), dtype), np.empty(min(len(found), _TOGETHER), dtype)
     # Columns are filled in a buffer, and whole rows go from there to their places; numpy copies them faster as bytes.
     as_bytes = np.dtype((np.void, dtype.itemsize))

@@ -1262,7 +1262,7 @@ def cut(content: bytes) -> bytes:
 BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     "truncated gzip": ("asol", {"change": cut}, "the gzip data are truncated"),
     "truncated gzip of a list": ("gspr", {"change": cut}, "the gzip data are truncated"),
-    "rows cut off": ("asol", {"change": lambda content: content[:-2880]}, "it is truncated: 40 rows"),
+    "rows cut off": ("asol", {"change": lambda content: content[:-2880]}, "it is truncated: it should have 40 rows"),
     "rows cut off and zipped": ("acen", {"change": lambda content: gzip.compress(content[:-2880])}, "it is truncated"),
     "no FITS": ("asol", {"change": lambda content: b"<html>"}, "it is not a FITS file"),
     "empty": ("aqual", {"change": lambda content: b""}, "the file is empty"),

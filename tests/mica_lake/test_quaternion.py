@@ -55,11 +55,11 @@ def test_several_attitudes_are_arrays() -> None:
 @pytest.mark.parametrize(
     ("given_attitude", "intype", "error", "message"),
     [
-        ([1, 2], None, TypeError, "no attitude"),
-        (5, None, TypeError, "no attitude"),
-        (np.zeros((2, 2, 3)), None, TypeError, "no attitude"),
-        ([0, 0, 0, 1], "equatorial", TypeError, "no attitude"),
-        ([1, 2, 3], "euler", TypeError, "'euler' is none of"),
+        ([1, 2], None, TypeError, "not an attitude"),
+        (5, None, TypeError, "not an attitude"),
+        (np.zeros((2, 2, 3)), None, TypeError, "not an attitude"),
+        ([0, 0, 0, 1], "equatorial", TypeError, "not an attitude"),
+        ([1, 2, 3], "euler", TypeError, "'euler' is not quaternion"),
         ([1, 0, 0, 1], None, ValueError, "not of length 1"),
     ],
 )

@@ -153,3 +153,13 @@ def test_a_lake_without_statistics_has_none(kind: str, tmp_path: Path) -> None:
     root = lake_of(tmp_path / "ska", tmp_path / "lake")
     for found in (FACADE[kind].get_stats(data_root=root), FACADE[kind].get_star_stats(1, data_root=root)):
         assert (found.shape, found.dtype) == ((0,), row_dtype(f"{kind}_stats"))
+
+
+def test_a_damaged_footer_is_an_error_of_the_lake(ska: Path, tmp_path: Path) -> None:
+    root = lake_of(ska, tmp_path / "lake")
+    for path in (root / "_catalog" / "pinned" / "acq_stats").rglob("*.parquet"):
+        content = path.read_bytes().replace(b"n_trak_interv", b"m_trak_interv")
+        path.unlink()
+        path.write_bytes(content)
+    with pytest.raises(LakeError, match=r"a file of table acq_stats is damaged .*'mica-lake verify --lake .*names it"):
+        acq_stats.get_stats(data_root=root)
