@@ -1,10 +1,10 @@
 """
-ACA L0: the lake beside the per-file way, on simulated files.
+ACA L0: the lake compared with reading file by file, on simulated files.
 
 usage: python benchmarks/aca_l0.py [--days 5] [--jobs N] [--dir DIR] [--mission]
 
-Every row times two things in one run and prints their ratio. The best of several repetitions counts on both sides, so
-both have their files in the page cache.
+Each row compares two times of the same run. The best of several repetitions counts on both sides, so both have their
+files in the page cache.
 """
 
 import os
@@ -48,7 +48,7 @@ STAR, FID = 3, 0  # a 6x6 and an 8x8 slot
 
 
 def read_all(paths: list[Path]) -> int:
-    """Open each file with astropy and read all its columns once: what the ingest is held against."""
+    """Open each file with astropy and read all its columns once: what the ingest is compared with."""
     rows = 0
     for path in paths:
         with fits.open(path) as hdus:
@@ -74,7 +74,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     )
     rows = Rows()
 
-    # Both start their processes and read what is in the page cache; three times, as disks and clouds have their moods.
+    # Both start their processes and read from the page cache; three times, as disks and clouds vary.
     baseline_times, ingest_times = [], []
     for _ in range(3):
         began = time.perf_counter()
@@ -142,13 +142,13 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
 
 def path_meets(path: Path, start: float, stop: float) -> bool:
-    """Whether a file of the simulated archive can have readouts of a time range."""
+    """Whether a file of the simulated archive can have readouts in a time range."""
     begins = int(path.name[4:13])
     return begins - 10 <= stop and begins + 6450 >= start
 
 
 def mission_rows(console: Console, root: Path, small: Path, days: int) -> None:
-    """Planning on a lake of 27 years of tiny partitions, beside that on the lake of some days."""
+    """Measure planning on a lake of 27 years of tiny partitions, compared with a lake of a few days."""
     first = utc_day(cxcsec("1999:204"))
     count = 27 * 365
     if current_generation(root) is None:
@@ -164,7 +164,7 @@ def mission_rows(console: Console, root: Path, small: Path, days: int) -> None:
     params = {"start": START, "stop": START + days * DAY - 1}
     full = best(lambda: other.arrow(query, params), 15)
     console.print(
-        f"slot_data of {days} days: {tiny * 1e3:.1f} ms there, {full * 1e3:.1f} ms on the lake of {days} days, "
+        f"slot_data of {days} days: {tiny * 1e3:.1f} ms on it, {full * 1e3:.1f} ms on the lake of {days} days, "
         f"ratio {tiny / full:.2f}"
     )
     script = (
@@ -175,13 +175,11 @@ def mission_rows(console: Console, root: Path, small: Path, days: int) -> None:
     )
     out = subprocess.run([sys.executable, "-c", script, str(root)], check=True, capture_output=True, text=True).stdout
     rows, seconds, megabytes = map(float, out.split())
-    console.print(
-        f"one column of one slot of all of it: {rows:,.0f} rows, {seconds:.2f} s, {megabytes:,.0f} MB at most"
-    )
+    console.print(f"one column of one slot, all years: {rows:,.0f} rows, {seconds:.2f} s, at most {megabytes:,.0f} MB")
 
 
 def tiny_lake(root: Path, first_ordinal: int, count: int) -> None:
-    """A lake with one readout in each partition."""
+    """Make a lake with one readout in each partition."""
     create(root)
     written: dict[tuple[str, Key], dict[str, Any]] = {}
     day_type = utc_day(0.0).__class__

@@ -1,5 +1,5 @@
 """
-Ingest of ACA L0 on the workers of a Dask cluster on this host, beside the local processes.
+Ingest of ACA L0 on the workers of a Dask cluster on this host, compared with local processes.
 
 usage: python benchmarks/cluster.py [--days 5] [--jobs 2] [--dir DIR] [--mission]
 
@@ -46,7 +46,7 @@ class Cluster(NamedTuple):
 
 @contextmanager
 def dask(folder: Path, workers: int) -> Iterator[Cluster]:
-    """A scheduler with some workers of one thread each."""
+    """Start a scheduler and workers of one thread each."""
     file = folder / "scheduler.json"
     file.unlink(missing_ok=True)
     common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
@@ -56,7 +56,7 @@ def dask(folder: Path, workers: int) -> Iterator[Cluster]:
     try:
         with distributed.Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=60)
-            # A cluster is there before the ingest: its workers have loaded what they need.
+            # A cluster exists before the ingest: its workers have imported what they need.
             client.run(environment)
             yield Cluster(client.scheduler.address, processes)
     finally:
@@ -76,7 +76,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     console.print(f"{days} days, {len(list(files.iterdir()))} files; {machine}; {versions}")
 
     def timed(take: Callable[[], Report], cluster: Cluster | None = None) -> tuple[float, float, Report]:
-        """Seconds, and seconds of CPU of all processes, of an ingest into a new lake."""
+        """Ingest into a new lake: seconds, CPU seconds of all processes, and the report."""
         shutil.rmtree(root, ignore_errors=True)
         began, before = time.perf_counter(), cpu_seconds(cluster)
         report = take()
@@ -87,14 +87,16 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
         table.add_column(name, justify="right")
     one = 0.0
     for count in range(1, jobs + 1):
-        here, there = [], []
+        by_processes, by_workers = [], []
         for _ in range(3):
-            here.append(timed(lambda count=count: ingest([files], root, jobs=count)))
+            by_processes.append(timed(lambda count=count: ingest([files], root, jobs=count)))
             with dask(folder, count) as cluster:
-                there.append(timed(lambda cluster=cluster: ingest([files], root, cluster=cluster.address), cluster))
-        local = statistics.median(seconds for seconds, _, _ in here)
+                by_workers.append(
+                    timed(lambda cluster=cluster: ingest([files], root, cluster=cluster.address), cluster)
+                )
+        local = statistics.median(seconds for seconds, _, _ in by_processes)
         one = one or local
-        for what, measured in ((f"{count} processes", here), (f"{count} workers", there)):
+        for what, measured in ((f"{count} processes", by_processes), (f"{count} workers", by_workers)):
             seconds, cpu = (statistics.median(column) for column in list(zip(*measured, strict=True))[:2])
             report = measured[0][2]
             each = seconds * count
@@ -106,17 +108,17 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
             ratios = (f"{one / seconds:.2f}", f"{local / seconds:.2f}")
             table.add_row(what, f"{seconds:,.2f}", f"{cpu:,.2f}", *rates, *ratios)
     console.print(table)
-    console.print(f"what the scheduler can hand out: {tasks_a_second(folder, jobs):,.0f} tasks/s")
+    console.print(f"what the scheduler can distribute: {tasks_a_second(folder, jobs):,.0f} tasks/s")
 
 
 def cpu_seconds(cluster: Cluster | None) -> float:
-    """Seconds of CPU so far, of this process, of those it has ended, and of a cluster."""
+    """CPU seconds so far of this process, of its children that have ended, and of a cluster."""
     own = sum(os.times()[:4])
     return own + sum(sum(process.cpu_times()[:2]) for process in (cluster.processes if cluster else ()))
 
 
 def tasks_a_second(folder: Path, workers: int) -> float:
-    """Tasks without any work that pass through the executor in a second."""
+    """How many empty tasks pass through the executor per second."""
     with dask(folder, workers) as cluster, ExitStack() as stack:
         pool = executor(stack, None, cluster.address, None, [])(1)
         list(pool.map(index, range(100)))

@@ -1,10 +1,10 @@
 """
-Header 3: `MSID` and `MSIDset` beside the per-file way, HDF5 and numpy files, on simulated files.
+Header 3: `MSID` and `MSIDset` compared with reading file by file, HDF5 and numpy files, on simulated files.
 
 usage: python benchmarks/hdr3.py [--days 5] [--jobs N] [--dir DIR] [--mission]
 
-Every row times two things in one run and prints their ratio; the best of several repetitions counts on both sides.
-`--mission` adds lakes of 365 days and of 27 years, made of one simulated day over and over. Needs h5py.
+Each row compares two times of the same run; the best of several repetitions counts on both sides. `--mission` adds
+lakes of 365 days and of 27 years, which repeat one simulated day. Needs h5py.
 """
 
 import subprocess
@@ -42,7 +42,7 @@ THREE = ("ccd_temp", "aca_temp", "dac")  # slots 6, 7, 7
 
 
 def per_file(paths: Iterable[Path], names: Iterable[str]) -> dict[str, np.ma.MaskedArray[Any, Any]]:
-    """Open each file of a slot with astropy, decode, stack; the last readout before a gap is bad."""
+    """Open each file of a slot with astropy, decode and stack; the last readout before a gap is bad."""
     times, words = [], {name: [] for name in names}
     for path in paths:
         with fits.open(path) as hdus:
@@ -56,7 +56,7 @@ def per_file(paths: Iterable[Path], names: Iterable[str]) -> dict[str, np.ma.Mas
 
 
 def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
-    """Measure on so many days."""
+    """Simulate, measure, print."""
     console = Console()
     files, root = folder / f"hdr3_files_{days}", folder / f"hdr3_lake_{days}"
     stop = START + days * DAY
@@ -105,7 +105,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
 
 def pin_day(root: Path, day: date, example: pa.Table) -> dict[str, Any]:
-    """One day of a lake, the example at another time."""
+    """Pin one day of a lake: the example, moved to another day."""
     times = example.column("TIME").to_numpy()
     moved = pa.array(times - times[0] + day_start(day))
     return pin(root, HDR3, Key(day), example.set_column(0, "TIME", moved), [], "")
@@ -114,7 +114,7 @@ def pin_day(root: Path, day: date, example: pa.Table) -> dict[str, Any]:
 def many_days(
     console: Console, root: Path, first: date, count: int, example: pa.Table, jobs: int, twenty: float
 ) -> None:
-    """One MSID over all of a lake that is made of one day."""
+    """Measure an MSID over a whole lake that repeats one day."""
     days = [first + timedelta(days=n) for n in range(count)]
     if current_generation(root) is None:
         create(root)

@@ -1,10 +1,10 @@
 """
-Dark current, observation parameters, aspect solutions: the lake beside reading the files, on simulated ones.
+Dark current, observation parameters, aspect solutions: the lake compared with reading files, on simulated files.
 
 usage: python benchmarks/products.py [--days 5] [--jobs N] [--dir DIR] [--mission]
 
-Every row times two things in one run and prints their ratio; the best of several repetitions counts on both sides.
-10 calibrations and 400 observations a day, 50 and 2,000 at most; aspect products of the first six observations.
+Each row compares two times of the same run; the best of several repetitions counts on both sides. 10 calibrations and
+400 observations per day, at most 50 and 2,000; aspect products of the first six observations.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ START = cxcsec("2012:001")
 
 
 def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
-    """Measure; the mission is for the other benchmarks."""
+    """Simulate, measure, print; there is no mission here."""
     calibrations, count = CALIBRATIONS * min(days, 5), OBSERVATIONS * min(days, 5)
     console = Console()
     ska, root = folder / "ska_products", folder / "lake_products"

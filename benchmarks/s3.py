@@ -1,10 +1,10 @@
 """
-A lake on an object store beside the same lake on the disk: what it takes, what the store is asked, what distance costs.
+A lake on an object store compared with the same lake on disk: times, requests, and the cost of distance.
 
 usage: python benchmarks/s3.py [--days 20] [--jobs 2] [--dir DIR]
 
-The store is moto's server on loopback, in a process of its own. The same store is then asked through a forwarder that
-gives each answer 30 ms later. Simulation takes --jobs processes, everything measured one.
+The store is moto's server on loopback, in a process of its own. Then the same store is accessed through a forwarder
+that delays each answer by 30 ms. Simulation uses --jobs processes, all that is measured uses one.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ SLOT = 3
 ANSWER_AFTER = 0.03
 PATIENCE = 60.0
 OPERATIONS = ("GET", "HEAD", "LIST", "PUT", "DELETE", "POST")
-# What of DuckDB's settings makes up for the distance.
+# DuckDB's settings that matter at a distance.
 SETTINGS = {
     "as DuckDB has it": "RESET parquet_prefetch_column_gap",
     "columns 64 kB apart at once, as Lake sets it": "SET parquet_prefetch_column_gap = 65536",
@@ -57,7 +57,7 @@ SETTINGS = {
 
 
 class Asked(NamedTuple):
-    """What something gave, its seconds, what the store was asked for meanwhile, and the bytes that it answered with."""
+    """The result of a call, its time (s), the requests it made to the store, and the bytes of the answers."""
 
     answer: Any
     seconds: float
@@ -67,14 +67,14 @@ class Asked(NamedTuple):
 
 
 class Place:
-    """A lake, and where it is; of one behind a forwarder, what passes is known."""
+    """A lake at a place; behind a forwarder, the bytes that pass are counted."""
 
     def __init__(self, root: str, store: ObjectStore | None = None, far: tuple[str, Any] | None = None) -> None:
         self.root, self._store, self._far = root, store, far
 
     @contextmanager
     def here(self) -> Iterator[None]:
-        """Ask the store through the forwarder, if there is one."""
+        """Access the store through the forwarder, if there is one."""
         before = os.environ["AWS_ENDPOINT_URL"]
         if self._far:
             os.environ["AWS_ENDPOINT_URL"] = self._far[0]
@@ -84,7 +84,7 @@ class Place:
             os.environ["AWS_ENDPOINT_URL"] = before
 
     def timed(self, do: Callable[[], Any]) -> Asked:
-        """Do something there, and tell what it took."""
+        """Do something at this place, and measure it."""
         with self.here():
             asked, passed = self._so_far()
             began = time.perf_counter()
@@ -101,7 +101,7 @@ class Place:
 
 @contextmanager
 def distance(store: ObjectStore) -> Iterator[tuple[str, Any]]:
-    """A store farther away: its endpoint, and a count of the bytes of its answers."""
+    """Put the store farther away: its endpoint, and a counter of the bytes of its answers."""
     processes = get_context("spawn")
     passed = processes.Value("q", 0)
     ours, theirs = processes.Pipe()
@@ -110,7 +110,7 @@ def distance(store: ObjectStore) -> Iterator[tuple[str, Any]]:
     process.start()
     try:
         if not ours.poll(PATIENCE):
-            raise OSError("the forwarder does not begin")
+            raise OSError("the forwarder does not start")
         yield f"http://127.0.0.1:{ours.recv()}", passed
     finally:
         process.kill()
@@ -151,7 +151,7 @@ def _forward(store: int, passed: Any, ours: Connection) -> None:
 
 
 def reading(stop: float, obsid: int, days: int) -> dict[str, tuple[Callable[[Any], Any], int]]:
-    """What is asked of a lake, and how many partitions it needs."""
+    """The queries to a lake, and how many partitions each needs."""
     interval = {"start": START, "stop": stop}
     noon = START + (days // 2 + 0.5) * DAY
     columns = ["TIME", "TEMPCCD"]
@@ -183,20 +183,20 @@ def reading(stop: float, obsid: int, days: int) -> dict[str, tuple[Callable[[Any
 
 
 def check(root: Any) -> None:
-    """Look at each partition."""
+    """Read each partition."""
     with ExitStack() as stack:
         verified = verify(root, pool=executor(stack, 1))
     assert not verified.findings, verified.findings
 
 
 def said(requests: Counter[str], each: int = 1) -> str:
-    """How many requests of which kind."""
+    """The number of requests of each kind."""
     told = [f"{requests[kind] / each:,.{1 if each > 1 else 0}f} {kind}" for kind in OPERATIONS if requests[kind]]
     return ", ".join(told) or "none"
 
 
 def ms(*asked: Asked) -> str:
-    """Times of the first and later ones."""
+    """The times of the first and of later calls."""
     return " / ".join(f"{one.seconds * 1e3:,.0f}" for one in asked)
 
 
@@ -228,7 +228,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
 
 def ingests(places: list[Place], files: Path, ska: Path, folder: Path) -> Table:
-    """What an ingest takes in each place."""
+    """Measure an ingest at each place."""
     table = Table("aca_l0 and hdr3, 1 process")
     for name in ("s", "files/s", "rows/s", "MB gz/s", "requests per partition", "of them LIST"):
         table.add_column(name, justify="right")
@@ -236,7 +236,7 @@ def ingests(places: list[Place], files: Path, ska: Path, folder: Path) -> Table:
     shutil.rmtree(warm, ignore_errors=True)
     for what, place in zip(("local", "S3 (loopback)", "with 30 ms"), places, strict=True):
         shutil.rmtree(place.root, ignore_errors=True)
-        # What is loaded at the first time is no part of it.
+        # Imports at the first call do not count.
         with place.here():
             ingest_aca_l0.ingest([first], warm if what == "local" else f"{place.root}_warm", jobs=1)
         asked = place.timed(lambda place=place: ingest_aca_l0.ingest([files], place.root, jobs=1))
@@ -251,7 +251,7 @@ def ingests(places: list[Place], files: Path, ska: Path, folder: Path) -> Table:
 
 
 def readings(places: list[Place], queries: dict[str, tuple[Callable[[Any], Any], int]]) -> Table:
-    """What opening and reading take in each place: the first time, and again."""
+    """Measure opening and reading at each place: the first time, and again."""
     table = Table("ms, the first time / again")
     for name in ("local", "S3 (loopback)", "with 30 ms", "requests", "partitions asked for", "needed", "MB"):
         table.add_column(name, justify="right")
@@ -282,7 +282,7 @@ def readings(places: list[Place], queries: dict[str, tuple[Callable[[Any], Any],
 
 
 def settings_beside_settings(place: Place, stop: float, days: int) -> Table:
-    """What a query takes with other settings of DuckDB, in a place far away; on new connections, the better of two."""
+    """Measure a query far away with other settings of DuckDB; on new connections, the better of two."""
     table = Table(f"{days} days of a slot, with 30 ms: s, requests, MB")
     for setting in SETTINGS:
         table.add_column(setting, justify="right")

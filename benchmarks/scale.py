@@ -1,10 +1,10 @@
 """
-What grows with the catalog: opening, planning, a night's ingest, on lakes that know many files and have no rows.
+What grows with the catalog: opening, planning and a night's ingest, on lakes that list many files but have no rows.
 
 usage: python benchmarks/scale.py [--days 5] [--jobs N] [--dir DIR] [--mission]
 
-The catalog is that of a year; with --mission that of 27 years (78,840 partitions of aca_l0), and of ten times as much.
-Each lake is measured in a process of its own, so that the memory is what it takes.
+The catalog covers a year; with --mission, 27 years (78,840 partitions of aca_l0), and ten times as many. Each lake is
+measured in a process of its own, so that memory is that of one lake.
 """
 
 import os
@@ -41,20 +41,20 @@ from side_by_side import best, main
 
 DAY = 86400.0
 YEAR_FILES = 365 * 8 * DAY / 6430
-NIGHT = cxcsec("2025:300")  # no other file is near it, so that what it brings is all that is to be done
+NIGHT = cxcsec("2025:300")  # no other files are near, so that this night is all there is to do
 FIRST, LAST = cxcsec("1999:204"), cxcsec("2025:290")
 BATCHES = 3
 
 
 def partitions(root: Path, days: int) -> pa.Table:
-    """The catalog's list of so many days of `aca_l0` and `hdr3`."""
+    """The catalog's list of partitions for so many days of `aca_l0` and `hdr3`."""
     night, rng = Key(utc_day(NIGHT)).day_number, np.random.default_rng(1)
     rows = []
     for number in range(days):
         if abs(number - night) < 30:
             continue
         day = EPOCH + timedelta(days=number)
-        times = day_start(EPOCH + timedelta(days=number % 9855))  # CXC seconds end before ten missions do
+        times = day_start(EPOCH + timedelta(days=number % 9855))  # valid CXC seconds end before ten missions do
         row = {"year": day.year, "doy": day.timetuple().tm_yday, "day_number": number, "rows": 31_000}
         row |= {"bytes": 2_200_000, "tstart": times + 1, "tstop": times + DAY, "files": 14}
         for slot, version in enumerate(rng.bytes(9 * 8).hex()[n : n + 16] for n in range(0, 144, 16)):
@@ -68,8 +68,8 @@ def partitions(root: Path, days: int) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=PARTITION)
 
 
-def source_files(count: int, here: Path) -> pa.Table:
-    """What the catalog knows of so many files of `aca_l0`; the first ones are on the disk, empty."""
+def source_files(count: int, folder: Path) -> pa.Table:
+    """The catalog's list of so many files of `aca_l0`; the first ones exist, empty."""
     rng = np.random.default_rng(2)
     starts = np.linspace(FIRST, LAST, count // 8 + 2)
     parts = []
@@ -82,7 +82,7 @@ def source_files(count: int, here: Path) -> pa.Table:
             "filename": [f"acaf{int(t):09d}N001_{s}_img0.fits.gz" for t, s in zip(tstart, slot, strict=True)],
             "status": pa.repeat("current", len(place)),
             "directory": [
-                str(here) if n < BATCHES * BATCH_FILES else "/data/ska/data/mica/archive/aca0" for n in place
+                str(folder) if n < BATCHES * BATCH_FILES else "/data/ska/data/mica/archive/aca0" for n in place
             ],
             "size": rng.integers(150_000, 330_000, len(place)),
             "mtime_ns": rng.integers(10**18, 17 * 10**17, len(place)),
@@ -99,20 +99,20 @@ def source_files(count: int, here: Path) -> pa.Table:
             "rows": np.where(slot < 3, 1568, 3135),
         }
         for n, name in enumerate(columns["filename"][: max(BATCHES * BATCH_FILES - first, 0)]):
-            (here / name).touch()
-            columns["size"][n], columns["mtime_ns"][n] = 0, (here / name).stat().st_mtime_ns
+            (folder / name).touch()
+            columns["size"][n], columns["mtime_ns"][n] = 0, (folder / name).stat().st_mtime_ns
         arrays = [pa.array(columns[name]) if name in columns else pa.nulls(len(place)) for name in SOURCE_FILE.names]
         parts.append(pa.table(arrays, names=SOURCE_FILE.names).cast(SOURCE_FILE))
     return pa.concat_tables(parts)
 
 
 def make(root: Path, years: int) -> list[str]:
-    """A lake whose catalog knows so many years: how much that is."""
-    here = known_files(root)
-    for folder in (root, here):
-        shutil.rmtree(folder, ignore_errors=True)
-    here.mkdir(parents=True)
-    known = source_files(int(years * YEAR_FILES), here)
+    """Make a lake whose catalog covers so many years; returns its numbers and sizes."""
+    files = known_files(root)
+    for old in (root, files):
+        shutil.rmtree(old, ignore_errors=True)
+    files.mkdir(parents=True)
+    known = source_files(int(years * YEAR_FILES), files)
     create(root)
     partition = partitions(root, years * 365)
     write_generation(root, "00000001", partition, known, None)
@@ -122,12 +122,12 @@ def make(root: Path, years: int) -> list[str]:
 
 
 def known_files(root: Path) -> Path:
-    """Where the files are that a lake knows."""
+    """Folder of the files in the catalog that exist."""
     return root.with_name(f"{root.name}_files")
 
 
 def measure(root: Path, night: Path) -> list[str]:
-    """What a lake takes."""
+    """Measure a lake."""
     opened = best(lambda: Lake(root).connection, 3)
     lake = Lake(root)
     query = "SELECT aca_l0_files(cxcsec('1998:100'), cxcsec('1998:119:12:00'), 3) AS files"
@@ -182,7 +182,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
 
 def alone_in_a_process(function: Callable[..., list[str]], *arguments: Any) -> list[str]:
-    """What a function gives, in a new process."""
+    """Call a function in a new process."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 

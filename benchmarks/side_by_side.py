@@ -1,4 +1,4 @@
-"""What the benchmarks share: their options, and rows of two times and their ratio."""
+"""What the benchmarks share: command line options, and rows of two times and their ratio."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ FILE = 6430.0
 
 
 def best(function: Callable[[], Any], repeat: int) -> float:
-    """Shortest time of some calls, in seconds."""
+    """The shortest time of several calls (s)."""
     times = []
     for _ in range(repeat):
         began = time.perf_counter()
@@ -30,24 +30,24 @@ def best(function: Callable[[], Any], repeat: int) -> float:
 
 
 class Rows:
-    """A table of what the lake takes, what is beside it takes, and how many times longer that is."""
+    """A table of the lake's times, those of what it is compared with, and their ratios."""
 
     def __init__(self) -> None:
         self.table = Table("what")
-        for name in ("lake", "beside it", "ratio"):
+        for name in ("lake", "compared", "ratio"):
             self.table.add_column(name, justify="right")
 
     def add(self, what: str, lake: float, beside: float) -> None:
-        """Add a row; times in seconds."""
+        """Add a row, with times in seconds."""
         self.table.add_row(what, f"{lake * 1e3:,.1f} ms", f"{beside * 1e3:,.1f} ms", f"{beside / lake:,.1f}x")
 
     def show(self, console: Console) -> None:
-        """Print it."""
+        """Print the table."""
         console.print(self.table)
 
 
 def simulate_8x8(folder: Path, slots: Sequence[int], start: float, stop: float, jobs: int) -> None:
-    """8x8 files of slots that have no others without hard cases."""
+    """Write 8x8 files, also of slots that otherwise have other sizes without hard cases."""
     folder.mkdir(parents=True, exist_ok=True)
     starts = np.arange(start, stop, FILE).tolist()
     stops = [min(start + FILE, stop) for start in starts]
@@ -57,17 +57,17 @@ def simulate_8x8(folder: Path, slots: Sequence[int], start: float, stop: float, 
 
 
 def simulate_file(folder: Path, slot: int, start: float, stop: float) -> None:
-    """One 8x8 file, whatever the slot."""
+    """Write an 8x8 file, whatever the slot."""
     simulate.write_file(folder, slot, simulate.readouts(slot, 8, simulate.times(start, stop, 8)))
 
 
 def main(document: str | None, run: Callable[[Path, int, int, bool], None], days: int = 5) -> None:
-    """Run a benchmark with the options of the command line: its folder, days, processes, and whether a mission, too."""
+    """Run a benchmark with the folder, days, processes and mission flag from the command line."""
     parser = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=days)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--dir", type=Path, help="keep the files and the lakes here, and use those that are there")
-    parser.add_argument("--mission", action="store_true", help="also a whole mission")
+    parser.add_argument("--dir", type=Path, help="keep files and lakes in this folder, and reuse those that exist")
+    parser.add_argument("--mission", action="store_true", help="also measure a whole mission")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         run(options.dir or Path(temporary), options.days, options.jobs, options.mission)

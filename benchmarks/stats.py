@@ -1,10 +1,10 @@
 """
-Statistics and V&V: the lake beside h5py reading the HDF5 tables, and what the residuals of an observation take.
+Statistics and V&V: the lake compared with h5py reading the HDF5 tables, and the time for residuals of an observation.
 
 usage: python benchmarks/stats.py [--jobs N] [--dir DIR]
 
-Simulated ones, 500,000 rows each (170,000 of V&V), over 27 years, in chunks as PyTables makes them. Every row times two
-things in one run and prints their ratio; the best of several repetitions counts on both sides. Needs h5py, matplotlib.
+The tables are simulated: 500,000 rows each (170,000 of V&V) over 27 years, in chunks like those of PyTables. Each row
+compares two times of the same run; the best of several repetitions counts on both sides. Needs h5py and matplotlib.
 """
 
 from dataclasses import replace
@@ -35,7 +35,7 @@ START, STOP = cxcsec("1999:240"), cxcsec("2026:240")
 
 
 def simulate(ska: Path) -> None:
-    """Write both tables: some observations over and over, each time of other stars."""
+    """Write both tables: the same observations over and over, with other stars each time."""
     some = observations(cxcsec("2012:001"), cxcsec("2013:001"))
     times = np.linspace(START, STOP, ROWS // 8).tolist()
     observed = [replace(some[n % len(some)], obsid=n, tstart=time, tstop=time + 10000) for n, time in enumerate(times)]
@@ -50,10 +50,10 @@ def simulate(ska: Path) -> None:
 
 
 def simulate_vv(ska: Path) -> None:
-    """Write products of two observations, and the table of their residuals over and over."""
+    """Write products of two observations, and a table that repeats their residuals."""
     some = [o for o in observations(cxcsec("2012:001"), cxcsec("2012:010")) if o.detector != "NONE"][:2]
-    for product in (obspar, asp_l1, vv):
-        product.write_archive(ska, some)
+    for simulator in (obspar, asp_l1, vv):
+        simulator.write_archive(ska, some)
     path = ska / "data/mica/archive/vv/vv.h5"
     rows = np.resize(read(path, "vv"), VV_ROWS)
     rows["tstart"] = np.linspace(START, STOP, VV_ROWS)
@@ -64,13 +64,13 @@ def simulate_vv(ska: Path) -> None:
 
 
 def read(path: Path, node: str = "data") -> NDArray[Any]:
-    """The whole table, as h5py reads it."""
+    """Read the whole table with h5py."""
     with h5py.File(path) as file:
         return file[node][()]  # type: ignore[no-any-return]
 
 
 def success(path: Path) -> list[tuple[float, int, int]]:
-    """Stars and those acquired, by half magnitude, of the columns needed."""
+    """Stars, and stars acquired, by half magnitude, from the columns needed."""
     with h5py.File(path) as file:
         mag, acquired, bad = (file["data"][name] for name in ("mag", "acqid", "known_bad"))
     bins, place = np.unique(np.floor(mag[~bad] * 2) / 2, return_inverse=True)
@@ -79,7 +79,7 @@ def success(path: Path) -> list[tuple[float, int, int]]:
 
 
 def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
-    """Measure; the days and the mission are for the other benchmarks."""
+    """Simulate, measure, print; days and mission do not count here."""
     console = Console()
     ska, root = folder / "ska_stats", folder / "lake_stats"
     if not ska.exists():
@@ -133,12 +133,12 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     obi = get_arch_vv(obsid, "last", root)
     seconds = (obi.obspar["tstop"] - obi.obspar["tstart"]) / 1000
     table.add(
-        f"Obi of {seconds:.0f} ks, {len(obi.aspect_intervals)} interval(s), and only reading its files (of it)",
+        f"Obi of {seconds:.0f} ks, {len(obi.aspect_intervals)} interval(s), and only reading its files (part of it)",
         best(lambda: get_arch_vv(obsid, "last", root), 5),
         best(lambda: [ProductFile(path) for path in files if path.parent == folder], 5),
     )
     table.add(
-        "all pictures of a slot, and only the one with all panels (of it)",
+        "all pictures of a slot, and only the one with all panels (part of it)",
         best(lambda: [plots.png(figure) for figure in (obi.plot_slot(3), *obi.plot_slot(3, singles=True).values())], 1),
         best(lambda: plots.png(obi.plot_slot(3)), 1),
     )

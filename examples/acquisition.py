@@ -1,7 +1,7 @@
 """Which stars are acquired.
 
-The fraction of stars acquired, by magnitude and by temperature of the CCD, with the interval that holds it with 68 %
-probability (Wilson); under it, how many there were.
+The fraction of stars acquired, by magnitude and by CCD temperature, with 68 % confidence intervals (Wilson); below, the
+numbers of stars.
 """
 
 import marimo

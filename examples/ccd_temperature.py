@@ -1,7 +1,7 @@
 """Temperature of the CCD over twenty days.
 
-Header 3 has it in the 8x8 readouts of slot 6. Each point is a readout, and no line joins them: where slot 6 had no 8x8
-images for more than an hour the picture is grey. What a readout cannot vouch for is masked, and not drawn.
+Header 3 carries it in the 8x8 readouts of slot 6. Each point is a readout; grey bands mark where slot 6 had no 8x8
+images for more than an hour. Values from incomplete headers are masked, and not drawn.
 """
 
 import marimo

@@ -1,7 +1,7 @@
-"""Four products in one question.
+"""Four products in one query.
 
-For each observation: how warm the CCD was (ACA level 0), how its roll wandered (aspect solution), how many stars were
-acquired (statistics), and with which instrument (observation parameters). One SQL statement.
+For each observation: how warm the CCD was (ACA level 0), how much the roll varied (aspect solution), how many stars
+were acquired (statistics), and which instrument was used (observation parameters). One SQL statement.
 """
 
 import marimo

@@ -1,4 +1,4 @@
-"""Make a lake of simulated files with what the examples ask for, and little else: python simulated_lake.py FOLDER."""
+"""Make a lake of simulated files with what the examples need, and little else: python simulated_lake.py FOLDER."""
 
 import os
 import sys
@@ -16,12 +16,12 @@ DAY, HOUR = 86400.0, 3600.0
 
 
 def simulate(ska: Path, jobs: int) -> None:
-    """Write twenty days of which the fourth is whole, statistics of four years, a dark calibration every two."""
+    """Write twenty days (only the fourth is complete), four years of statistics, and dark current every two years."""
     start, stop = cxcsec("2024:001"), cxcsec("2024:021")
     fourth = start + 3 * DAY
     aca_l0_files.write_archive(ska, fourth, fourth + DAY, slots=[6, 7], ska=True, jobs=jobs)
     aca_l0_files.write_archive(ska, fourth + 12 * HOUR, fourth + 12 * HOUR + 60, slots=[2], ska=True)
-    # Of the other days three hours of header 3, at another time of each day.
+    # On the other days, three hours of header 3, each day at another time.
     folder = ska / "8x8"
     folder.mkdir()
     for day in range(20):
@@ -38,7 +38,7 @@ def simulate(ska: Path, jobs: int) -> None:
 
 
 def main(folder: Path) -> int:
-    """Simulate files in ska/, take them into lake/, and give the exit code."""
+    """Simulate files in ska/, ingest them into lake/, and return the exit code."""
     ska, lake, jobs = folder / "ska", folder / "lake", os.cpu_count() or 1
     simulate(ska, jobs)
     aca_l0.ingest([ska / "8x8"], lake, jobs=jobs)

@@ -1,6 +1,7 @@
 """A star moves over its pixels.
 
-Thirty-five seconds of slot 2, an image per readout. Rows and columns are those of the CCD; the window follows the star.
+Thirty-five seconds of slot 2, one image per readout. Rows and columns are those of the CCD, and the window follows the
+star.
 """
 
 import marimo
@@ -43,7 +44,7 @@ def _(Figure, FuncAnimation, LogNorm, Time, colormaps, images, np):
 
     def draw(image):
         drawn.set_data(image)
-        # IMGROW0, IMGCOL0 is the lower left pixel; a pixel's number is at its middle.
+        # IMGROW0, IMGCOL0 is the lower left pixel; whole numbers are the centers of pixels.
         left, below = image.col0 - 0.5, image.row0 - 0.5
         drawn.set_extent((left, left + size, below, below + size))
         axes.set_title(f"slot 2, {Time(image.TIME, format='cxcsec').utc.yday[:17]} UTC", fontsize="medium")

@@ -1,7 +1,7 @@
 """How hard the cooler works.
 
-The level of the DAC that powers the thermoelectric cooler (TEC), against how much colder the CCD is than its camera.
-The three pseudo-MSIDs of the set share one time axis, the 8x8 readouts of slots 6 and 7.
+The level of the DAC that powers the thermoelectric cooler (TEC), against how much colder the CCD is than the camera.
+The three pseudo-MSIDs of the set share one time axis, that of the 8x8 readouts of slots 6 and 7.
 """
 
 import marimo

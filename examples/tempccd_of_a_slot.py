@@ -1,7 +1,7 @@
 """TEMPCCD of a slot, whatever the image size.
 
-The telemetry of 4x4 images has no TEMPCCD: its readouts are in the answer, with the value masked. Nothing need be known
-of image sizes to ask for a day.
+The telemetry of 4x4 images has no TEMPCCD: their readouts are in the answer, with the value masked. There is no need to
+know about image sizes to ask for a day.
 """
 
 import marimo

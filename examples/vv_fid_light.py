@@ -1,7 +1,7 @@
 """Residuals of a fid light.
 
 How far the centroids of a fid light are from where the aspect solution puts it, against time, and the smoothed angle
-itself. `mica-lake vv 32461 --plots FOLDER` draws each panel of each slot.
+itself. `mica-lake vv 32461 --plots FOLDER` plots every panel of every slot.
 """
 
 import marimo

@@ -1,7 +1,7 @@
 """Residuals of a guide star.
 
-How far the centroids of a slot are from where the aspect solution puts the star. `mica-lake vv 32461` says it in
-numbers, for all slots.
+How far the centroids of a slot are from where the aspect solution puts the star. `mica-lake vv 32461` prints the
+numbers for all slots.
 """
 
 import marimo

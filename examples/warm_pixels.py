@@ -1,6 +1,6 @@
 """Warm pixels over the mission.
 
-The fraction of pixels above 100 e-/s in each dark current calibration, as it was observed, and scaled to a CCD of
+The fraction of pixels above 100 e-/s in each dark current calibration, as observed, and scaled to a CCD temperature of
 -15 °C. One SQL statement counts them all.
 """
 
