@@ -75,9 +75,9 @@ def _interval(solution: ProductFile) -> Interval:
     """Compute the residuals of one aspect interval."""
     name = solution.path.name.partition("_")[0]
     acal, acen, gspr, fidpr = (_sibling(solution.path, name, kind) for kind in ("acal", "acen", "gspr", "fidpr"))
-    for product in (solution, acal):
-        if not len(product.data):
-            raise ValueError(f"{product.path}: it has no rows: leave out this aspect interval, or fetch the file again")
+    for file in (solution, acal):
+        if not len(file.data):
+            raise ValueError(f"{file.path}: it has no rows: leave out this aspect interval, or fetch the file again")
     time = solution.column("time")
     if not (np.isfinite(time).all() and (np.diff(time) > 0).all()):
         raise ValueError(f"{solution.path}: its times are not ascending: fetch the file again")
