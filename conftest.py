@@ -44,7 +44,9 @@ def shared() -> Path:
 def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulated files of two hours, eight slots: slots 0 to 2 are 8x8, slots 3 to 7 are 6x6."""
     folder = tmp_path_factory.mktemp("demo_files")
-    aca_l0.archive(folder, cxcsec("2024:001"), cxcsec("2024:001:02:00"), hard_cases=False, jobs=os.cpu_count() or 1)
+    aca_l0.write_archive(
+        folder, cxcsec("2024:001"), cxcsec("2024:001:02:00"), hard_cases=False, jobs=os.cpu_count() or 1
+    )
     return folder
 
 
@@ -53,10 +55,10 @@ def demo_ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A $SKA root with the observations of those hours, their products and statistics, and two dark calibrations."""
     ska = tmp_path_factory.mktemp("demo_ska")
     of_those_hours = observations(cxcsec("2024:001"), cxcsec("2024:001:02:00"))
-    obspar.archive(ska, of_those_hours)
-    asp_l1.archive(ska, of_those_hours)
-    stats.archive(ska, of_those_hours)
-    vv.archive(ska, of_those_hours)
+    obspar.write_archive(ska, of_those_hours)
+    asp_l1.write_archive(ska, of_those_hours)
+    stats.write_archive(ska, of_those_hours)
+    vv.write_archive(ska, of_those_hours)
     for dark_id in ("2022069", "2023341"):
         dark_cal.write_calibration(ska, dark_id)
     return ska

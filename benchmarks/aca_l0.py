@@ -36,7 +36,7 @@ from mica_lake.catalog.partition import Source
 from mica_lake.catalog.root import create
 from mica_lake.catalog.version import pin
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.catalog import SOURCE_FILE
 from mica_lake.times import cxcsec, day_start, utc_day
@@ -64,7 +64,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     files, root = folder / f"files_{days}", folder / f"lake_{days}"
     stop = START + days * DAY
     if not files.exists():
-        archive(files, START, stop, hard_cases=False, jobs=jobs)
+        write_archive(files, START, stop, hard_cases=False, jobs=jobs)
     by_slot = [sorted(files.glob(f"*_{slot}_img0.fits.gz")) for slot in range(8)]
     paths = [path for slot in by_slot for path in slot]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"

@@ -29,7 +29,7 @@ from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.ingest.cluster import environment
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
-from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.times import cxcsec
 from side_by_side import main
 
@@ -70,7 +70,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     console = Console()
     files, root = folder / f"files_{days}", folder / f"lake_cluster_{days}"
     if not files.exists():
-        archive(files, START, START + days * DAY, hard_cases=False, jobs=jobs)
+        write_archive(files, START, START + days * DAY, hard_cases=False, jobs=jobs)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     versions = f"pyarrow {pa.__version__}, distributed {distributed.__version__}"
     console.print(f"{days} days, {len(list(files.iterdir()))} files; {machine}; {versions}")

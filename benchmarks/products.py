@@ -38,11 +38,11 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     found = observations(START, START + 2 * 365.25 * 86400)[:count]
     if not ska.exists():
         first = cxcsec("2000:001")
-        simulate_dark_cal.archive(
+        simulate_dark_cal.write_archive(
             ska, first, first + (calibrations - 0.5) * 0.5 * 365.25 * 86400, every=0.5 * 365.25 * 86400
         )
-        simulate_obspar.archive(ska, found)
-        simulate_asp_l1.archive(ska, found[:6], jobs=jobs)
+        simulate_obspar.write_archive(ska, found)
+        simulate_asp_l1.write_archive(ska, found[:6], jobs=jobs)
     for name in ("dark_cal", "obspar", "asp_l1"):
         ingest = PRODUCTS[name]
         report = ingest(ska, root, jobs=jobs)

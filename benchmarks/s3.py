@@ -37,7 +37,7 @@ from mica_lake.ingest import aca_l0 as ingest_aca_l0
 from mica_lake.ingest import obspar as ingest_obspar
 from mica_lake.ingest.processes import executor
 from mica_lake.simulate import obspar
-from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.simulate.object_store import ObjectStore, object_store
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
@@ -205,10 +205,10 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     console = Console()
     files, ska, local, stop = folder / f"s3_files_{days}", folder / "s3_ska", folder / "s3_lake", START + days * DAY
     if not files.exists():
-        archive(files, START, stop, slots=[SLOT], hard_cases=False, jobs=jobs)
+        write_archive(files, START, stop, slots=[SLOT], hard_cases=False, jobs=jobs)
         simulate_8x8(files, (6, 7), START, stop, jobs)
     observed = observations(START, stop)
-    obspar.archive(ska, observed)
+    obspar.write_archive(ska, observed)
     obsid = next(one.obsid for one in observed if one.default is not None)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     versions = f"DuckDB {duckdb.__version__}, Polars {pl.__version__}, pyarrow {pa.__version__}"

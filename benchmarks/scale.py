@@ -32,7 +32,7 @@ from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.root import create
 from mica_lake.ingest import hdr3
 from mica_lake.ingest.aca_l0 import BATCH_FILES, ingest
-from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.catalog import PARTITION, SOURCE_FILE
 from mica_lake.tables.hdr3 import HDR3
@@ -159,7 +159,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     console = Console()
     files, empty = folder / f"night_{days}", folder / "lake_of_nothing"
     if not files.exists():
-        archive(files, NIGHT, NIGHT + days * DAY, hard_cases=False, jobs=jobs)
+        write_archive(files, NIGHT, NIGHT + days * DAY, hard_cases=False, jobs=jobs)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     console.print(f"{machine}; DuckDB {duckdb.__version__}, pyarrow {pa.__version__}; load {os.getloadavg()[0]:.1f}")
     shutil.rmtree(empty, ignore_errors=True)

@@ -41,7 +41,7 @@ def simulate(ska: Path) -> None:
     observed = [replace(some[n % len(some)], obsid=n, tstart=time, tstop=time + 10000) for n, time in enumerate(times)]
     rng = np.random.default_rng(0)
     stars = rng.choice(rng.integers(1_000_000, 1_200_000_000, STARS), ROWS)
-    for path in stats.archive(ska, observed):
+    for path in stats.write_archive(ska, observed):
         rows = read(path)
         rows["agasc_id"] = stars
         with h5py.File(path, "w") as file:
@@ -53,7 +53,7 @@ def simulate_vv(ska: Path) -> None:
     """Write products of two observations, and the table of their residuals over and over."""
     some = [o for o in observations(cxcsec("2012:001"), cxcsec("2012:010")) if o.detector != "NONE"][:2]
     for product in (obspar, asp_l1, vv):
-        product.archive(ska, some)
+        product.write_archive(ska, some)
     path = ska / "data/mica/archive/vv/vv.h5"
     rows = np.resize(read(path, "vv"), VV_ROWS)
     rows["tstart"] = np.linspace(START, STOP, VV_ROWS)

@@ -19,8 +19,8 @@ def simulate(ska: Path, jobs: int) -> None:
     """Write twenty days of which the fourth is whole, statistics of four years, a dark calibration every two."""
     start, stop = cxcsec("2024:001"), cxcsec("2024:021")
     fourth = start + 3 * DAY
-    aca_l0_files.archive(ska, fourth, fourth + DAY, slots=[6, 7], ska=True, jobs=jobs)
-    aca_l0_files.archive(ska, fourth + 12 * HOUR, fourth + 12 * HOUR + 60, slots=[2], ska=True)
+    aca_l0_files.write_archive(ska, fourth, fourth + DAY, slots=[6, 7], ska=True, jobs=jobs)
+    aca_l0_files.write_archive(ska, fourth + 12 * HOUR, fourth + 12 * HOUR + 60, slots=[2], ska=True)
     # Of the other days three hours of header 3, at another time of each day.
     folder = ska / "8x8"
     folder.mkdir()
@@ -31,10 +31,10 @@ def simulate(ska: Path, jobs: int) -> None:
             for slot in (6, 7):
                 aca_l0_files.write_file(folder, slot, aca_l0_files.readouts(slot, 8, times))
     of_the_day = observations(fourth, fourth + DAY)
-    obspar.archive(ska, of_the_day)
-    asp_l1.archive(ska, of_the_day, jobs=jobs)
-    stats.archive(ska, observations(cxcsec("2020:001"), stop))
-    dark_cal.archive(ska, cxcsec("2000:001"), stop, every=730.5 * DAY)
+    obspar.write_archive(ska, of_the_day)
+    asp_l1.write_archive(ska, of_the_day, jobs=jobs)
+    stats.write_archive(ska, observations(cxcsec("2020:001"), stop))
+    dark_cal.write_archive(ska, cxcsec("2000:001"), stop, every=730.5 * DAY)
 
 
 def main(folder: Path) -> int:

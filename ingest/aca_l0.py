@@ -574,7 +574,7 @@ def ingest(
     --------
     >>> from mica_lake.simulate import aca_l0
     >>> tmp = getfixture("tmp_path")
-    >>> paths = aca_l0.archive(tmp / "files", 5.0e8, 5.0e8 + 600, slots=[3], hard_cases=False)
+    >>> paths = aca_l0.write_archive(tmp / "files", 5.0e8, 5.0e8 + 600, slots=[3], hard_cases=False)
     >>> ingest([tmp / "files"], tmp / "lake", jobs=1).rows
     293
     """

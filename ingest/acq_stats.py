@@ -43,7 +43,7 @@ def ingest(
     >>> from mica_lake.simulate import stats
     >>> from mica_lake.simulate.observations import observations
     >>> tmp = getfixture("tmp_path")
-    >>> paths = stats.archive(tmp / "ska", observations(7e8, 7e8 + 60000))
+    >>> paths = stats.write_archive(tmp / "ska", observations(7e8, 7e8 + 60000))
     >>> report = ingest(tmp / "ska", tmp / "lake", jobs=1)
     >>> report.taken, report.rows
     (['acq_stats/acq_stats.h5'], 32)

@@ -519,7 +519,7 @@ def ingest(
     >>> from mica_lake.simulate.observations import observations
     >>> from mica_lake.simulate import asp_l1
     >>> tmp = getfixture("tmp_path")
-    >>> paths = asp_l1.archive(tmp / "ska", observations(8.2e8, 8.2e8 + 43200)[:1])
+    >>> paths = asp_l1.write_archive(tmp / "ska", observations(8.2e8, 8.2e8 + 43200)[:1])
     >>> len(ingest(tmp / "ska", tmp / "lake", jobs=1).taken) == len(paths)
     True
     """

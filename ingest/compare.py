@@ -29,6 +29,7 @@ from mica_lake.catalog.partition import checksum, read_partition
 from mica_lake.catalog.verify import Finding, Verified, chosen, ingesting, read_state, reindexing, removing
 from mica_lake.errors import BadFile, LakeError
 from mica_lake.formats.gunzip import MAX_BYTES, decompress
+from mica_lake.formats.obspar import LARGEST as LARGEST_OBSPAR
 from mica_lake.formats.on_disk import one_or_several, read
 from mica_lake.ingest import aca_l0, asp_l1, asp_l1_proc, dark_cal, hdr3, obspar, stat_table, vv
 from mica_lake.ingest.revision_folders import Revision
@@ -52,7 +53,7 @@ _MARGIN = 10.0
 # Readouts that files share may be as far apart as a chain of some files makes them; the next one is 1.025 s away.
 _SHARED = 5 * SAME_READOUT
 _LARGEST = {
-    ACA_L0.name: MAX_BYTES, DARK_CAL.name: dark_cal.LARGEST, OBSPAR.name: obspar.LARGEST,
+    ACA_L0.name: MAX_BYTES, DARK_CAL.name: dark_cal.LARGEST, OBSPAR.name: LARGEST_OBSPAR,
     ASP_L1_FILE.name: asp_l1.LARGEST, ACQ_STATS.name: stat_table.LARGEST, GUIDE_STATS.name: stat_table.LARGEST,
     VV_REPORT.name: vv.LARGEST, VV_RMS.name: stat_table.LARGEST,
 }  # fmt: skip

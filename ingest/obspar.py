@@ -5,7 +5,6 @@ Observation parameters: from files ``OO/OOOOO_vRR/axaff*_obs0a.par[.gz]`` to tab
 typed column per parameter.
 """
 
-import csv
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,6 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,7 +26,7 @@ from mica_lake.catalog.partition import checksum, read_partition
 from mica_lake.catalog.root import absolute
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
-from mica_lake.formats.gunzip import decompress
+from mica_lake.formats.obspar import LARGEST, Parameter, num_ccd_on, read, typed
 from mica_lake.formats.on_disk import read as read_file
 from mica_lake.formats.on_disk import unescaped
 from mica_lake.ingest import revision_folders
@@ -54,108 +52,8 @@ from mica_lake.times import utc_day
 
 _FORM = "axaff<obsid>_<obi>N<version>_obs0a.par[.gz]"
 NAME = re.compile(r"axaff(\d{5})_(?P<obi>\d{3})N(?P<number>\d{3})_obs0a\.par(\.gz)?", re.ASCII)
-# An obspar has some 300 parameters in 30 kB; each is a column of `obspar`.
-LARGEST, MOST_PARAMETERS = 1 << 22, 2000
 TYPES = {"s": pa.string(), "i": pa.int64(), "r": pa.float64()}
-# Name, type, mode and value, which say all; minimum, maximum and description may be missing.
-_NEEDED, _FIELDS = 4, 7
-# A row whose text has quotes that are not doubled: the text ends with the last one before minimum and maximum.
-_QUOTES = re.compile(r'([^",]+),([^",]*),([^",]*),"(.*)",([^",]*),([^",]*),"?([^"]*)"?')
 _USED = ("tstart", "tstop", "obs_id")
-_CCD_ON = re.compile(r"ccd[is]\d_on", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """
-    A parameter of an observation.
-
-    Attributes
-    ----------
-    name, type : str
-        Its name, with ``_`` for ``-``, and its type: s, i or r.
-    value : str or None
-        Its value as it is written; None for an empty i or r.
-    description : str
-        What it is.
-    """
-
-    name: str
-    type: str
-    value: str | None
-    description: str
-
-    @property
-    def typed(self) -> str | int | float | None:
-        """Its value, of its type."""
-        return self.value if self.value is None or self.type == "s" else {"i": int, "r": float}[self.type](self.value)
-
-
-def read(content: bytes) -> list[Parameter]:
-    """
-    Parameters in an obspar file.
-
-    Parameters
-    ----------
-    content : bytes
-        The file as it is stored.
-
-    Returns
-    -------
-    list of Parameter
-        Its parameters, in order; what is not UTF-8 is replaced by U+FFFD. Of a parameter that is there more than once,
-        the last counts.
-
-    Raises
-    ------
-    BadFile
-        If the name, type or value of a parameter cannot be told, or its value is not of its type.
-
-    Examples
-    --------
-    >>> read(b'date-obs,s,h,"2024:001",,,"Start"')[0].name
-    'date_obs'
-    """
-    found = []
-    for number, row in enumerate(_csv(decompress(content, LARGEST).decode("utf-8-sig", "replace")), 1):
-        if not row or row[0].startswith("#"):
-            continue
-        if not _NEEDED <= len(row) <= _FIELDS:
-            raise BadFile(f"row {number} has {len(row)} fields, not {_FIELDS}: {','.join(row)!r}")
-        name, type_, _, value, _, _, description = [*row, "", "", ""][:_FIELDS]
-        if "\ufffd" in name:
-            raise BadFile(f"row {number}: its name has bytes that are no text: {name!r}")
-        if type_ not in TYPES:
-            raise BadFile(f"row {number}, {name}: type {type_!r} is none of s, i, r")
-        parameter = Parameter(name.replace("-", "_"), type_, value if value or type_ == "s" else None, description)
-        try:
-            number_64 = parameter.typed
-            if type_ == "i" and number_64 is not None and not -(2**63) <= int(number_64) < 2**63:
-                raise ValueError
-        except ValueError:
-            raise BadFile(f"row {number}, {name}: {value!r} is no {'integer' if type_ == 'i' else 'real'}") from None
-        found.append(parameter)
-        if len(found) > MOST_PARAMETERS:
-            raise BadFile(f"it has more than {MOST_PARAMETERS} parameters")
-    return found
-
-
-def _csv(text: str) -> list[list[str]]:
-    """The rows of a CSV file; where it is none, each line on its own, with quotes within quotes as they are meant."""
-    try:
-        return list(csv.reader(StringIO(text, newline=""), strict=True))
-    except csv.Error:
-        return [_line(number, line) for number, line in enumerate(re.split("\r\n|\r|\n", text), 1)]
-
-
-def _line(number: int, line: str) -> list[str]:
-    try:
-        return next(csv.reader([line], strict=True), [])
-    except csv.Error as error:
-        match = _QUOTES.fullmatch(line)
-        if match is None:
-            raise BadFile(f"row {number} is no CSV: {error}") from None
-        return [field.replace('""', '"') for field in match.groups()]
 
 
 def _interval(parameters: Sequence[Parameter], obsid: int) -> tuple[float, float]:
@@ -350,10 +248,9 @@ def _build_wide(
     names, kinds, values = (rows.column(name).to_pylist() for name in ("name", "type", "value"))
     declared, keys = [], []
     for key, (first, last) in _places(rows.combine_chunks()).items():
-        typed = {names[i].lower(): Parameter(names[i], kinds[i], values[i], "").typed for i in range(first, last)}
-        on = sum(value == "Y" for name, value in typed.items() if _CCD_ON.fullmatch(name))
-        declared.append({**place[key], "num_ccd_on": on})
-        keys.append(typed)
+        parameters = {names[i].lower(): typed(kinds[i], values[i]) for i in range(first, last)}
+        declared.append({**place[key], "num_ccd_on": num_ccd_on(parameters)})
+        keys.append(parameters)
     return pin(root, OBSPAR, Key.of_year(year), table_of(OBSPAR, declared, keys, types), [], facts)
 
 
@@ -404,7 +301,7 @@ def ingest(
     >>> from mica_lake.simulate.observations import observations
     >>> from mica_lake.simulate import obspar
     >>> tmp = getfixture("tmp_path")
-    >>> paths = obspar.archive(tmp / "ska", observations(8.2e8, 8.2e8 + 86400))
+    >>> paths = obspar.write_archive(tmp / "ska", observations(8.2e8, 8.2e8 + 86400))
     >>> len(ingest(tmp / "ska", tmp / "lake", jobs=1).taken) == len(paths)
     True
     """

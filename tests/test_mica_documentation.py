@@ -60,20 +60,20 @@ def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
         an_observation("2014:101", 16505),
     ]
     others = [an_observation("2007:001", 7000, (2,)), an_observation("2007:002", 7001), *of_2016]
-    obspar_files.archive(ska, with_products + others)
-    asp_l1_files.archive(ska, with_products)
-    stats_files.archive(ska, with_products + others)
+    obspar_files.write_archive(ska, with_products + others)
+    asp_l1_files.write_archive(ska, with_products)
+    stats_files.write_archive(ska, with_products + others)
     for dark_id in ("2007069", "2012010"):
         dark_cal_files.write_calibration(ska, dark_id)
     for start, slots in ((FIDS - 60, [2]), (cxcsec("2011:003"), [0, 3]), (acis.tstart - 300, [0, 3])):
-        aca_l0_files.archive(ska, start, start + 600, slots=slots, hard_cases=False, ska=True)
+        aca_l0_files.write_archive(ska, start, start + 600, slots=slots, hard_cases=False, ska=True)
     # Header 3 of slots 6 and 7, and 4x4 images of slot 0.
     folder = ska / "more"
     folder.mkdir()
     for date, slot, imgsize in (("2012:001", 6, 8), ("2012:130", 6, 8), ("2012:130", 7, 8), ("2012:001", 0, 4)):
         times = aca_l0_files.times(cxcsec(date), cxcsec(date) + 300, imgsize)
         aca_l0_files.write_file(folder, slot, aca_l0_files.readouts(slot, imgsize, times))
-    vv_files.archive(ska, with_products)
+    vv_files.write_archive(ska, with_products)
     lake = ska / "data" / "mica_lake"
     ingest([ska, folder], lake, jobs=1)
     for one in everything.PRODUCTS.values():

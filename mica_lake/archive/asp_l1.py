@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mica_lake.archive import revisions
 from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError
-from mica_lake.formats.fits_product import Product
+from mica_lake.formats.fits_product import ProductFile
 from mica_lake.lake import open_lake
 
 __all__ = ["get_atts", "get_atts_from_files", "get_dir", "get_files", "get_obs_dirs"]
@@ -252,7 +252,7 @@ def get_atts_from_files(
         )
     all_atts, all_times, headers = [np.empty((0, 4))], [np.empty(0)], []
     for files in zip(asol_files, acal_files, aqual_files, strict=True):
-        solution, calibration, quality = map(Product, files)
+        solution, calibration, quality = map(ProductFile, files)
         tstart, tstop = solution.number("TSTART"), solution.number("TSTOP")
         for other in (calibration, quality):
             apart = max(abs(other.number("TSTART") - tstart), abs(other.number("TSTOP") - tstop))

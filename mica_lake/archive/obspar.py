@@ -1,7 +1,6 @@
 """Observation parameters: the functions of ``mica.archive.obspar``, answered by the views of `sql/obspar.sql`."""
 
 import os
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,13 @@ import numpy as np
 
 from mica_lake.archive import revisions
 from mica_lake.catalog.generation import State, state
+from mica_lake.formats.obspar import num_ccd_on, typed
 from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import open_lake
 from mica_lake.times import interval
 
 __all__ = ["get_dir", "get_files", "get_obs_dirs", "get_obsids", "get_obspar", "get_obspar_file"]
 
-_CCD_ON = re.compile(r"ccd[is]\d_on", re.ASCII)
-_TYPES = {"i": int, "r": float}
 Root = str | os.PathLike[str] | None
 
 
@@ -63,8 +61,7 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     for revision, isdefault, islast, year in _index(root, generation).get(revisions.number(obsid), ()):
         if {"isdefault": isdefault, "islast": islast}.get(condition, params.get("revision") == revision):
             found = dict(_parameters(root, generation, year, revisions.number(obsid), revision))
-            on = [value for name, value in found.items() if _CCD_ON.fullmatch(name)]
-            return found | {"num_ccd_on": on.count("Y")}
+            return found | {"num_ccd_on": num_ccd_on(found)}
     return None
 
 
@@ -101,9 +98,7 @@ def _parameters(root: str, generation: State, year: int, obsid: int, revision: i
 def _by_revision(root: str, source: str, params: dict[str, Any]) -> dict[tuple[int, int], dict[str, Any]]:
     rows = open_lake(root).arrow(f"SELECT obsid, revision, name, type, value {source}", params)
     obsids, revision, names, types, texts = (column.to_numpy() for column in rows.columns)
-    values = [
-        text if kind == "s" or text is None else _TYPES[kind](text) for kind, text in zip(types, texts, strict=True)
-    ]
+    values = [typed(kind, text) for kind, text in zip(types, texts, strict=True)]
     starts = np.flatnonzero(np.r_[True, (np.diff(obsids) != 0) | (np.diff(revision) != 0)][: len(obsids)]).tolist()
     return {
         (int(obsids[a]), int(revision[a])): dict(zip(names[a:b], values[a:b], strict=True))

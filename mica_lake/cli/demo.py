@@ -18,7 +18,7 @@ from mica_lake.ingest import everything
 from mica_lake.lake import Lake
 from mica_lake.output import escape
 from mica_lake.simulate import asp_l1, dark_cal, obspar, stats, vv
-from mica_lake.simulate.aca_l0 import archive as aca_l0_files
+from mica_lake.simulate.aca_l0 import write_archive as write_aca_l0
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
@@ -108,17 +108,19 @@ def _simulate(ska: Path, jobs: int, console: Console) -> list[Path]:
     of_the_day = observations(start, stop)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("files", total=_FILES_OF_THE_DAY)
-        paths = aca_l0_files(
+        paths = write_aca_l0(
             ska, start, stop, ska=True, jobs=jobs, progress=lambda done: progress.update(task, completed=done)
         )
         task = progress.add_task("aspect products", total=sum(len(o.revisions) for o in of_the_day))
-        paths += obspar.archive(ska, of_the_day)
-        paths += asp_l1.archive(ska, of_the_day, jobs=jobs, progress=lambda done: progress.update(task, completed=done))
+        paths += obspar.write_archive(ska, of_the_day)
+        paths += asp_l1.write_archive(
+            ska, of_the_day, jobs=jobs, progress=lambda done: progress.update(task, completed=done)
+        )
         if find_spec("h5py") is not None:
-            paths += stats.archive(ska, of_the_day) + vv.archive(ska, of_the_day, jobs=jobs)
+            paths += stats.write_archive(ska, of_the_day) + vv.write_archive(ska, of_the_day, jobs=jobs)
         else:
             console.print("without V&V and statistics, as h5py is absent: pip install 'mica-lake[stats]'")
-        return paths + dark_cal.archive(ska, cxcsec(_FIRST_DARK_CAL), stop)
+        return paths + dark_cal.write_archive(ska, cxcsec(_FIRST_DARK_CAL), stop)
 
 
 def _ask(lake: Lake, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""A product file as astropy reads it: the columns and keywords of its first table, and errors that name the file."""
+"""A product file read with astropy: columns and keywords of its first table, and errors that name the file."""
 
 import math
 import os
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from mica_lake.formats.gunzip import decompress
 
-__all__ = ["Product"]
+__all__ = ["ProductFile"]
 
 
-class Product:
+class ProductFile:
     """
     The first table of a FITS file.
 
@@ -33,7 +33,7 @@ class Product:
     data : astropy.io.fits.FITS_rec
         Its rows.
     names : dict of str
-        Its columns: name in lower case, without blanks around it -> name as the file has it.
+        Its columns: name in lower case without blanks around it -> name in the file.
 
     Raises
     ------
@@ -45,7 +45,7 @@ class Product:
     Examples
     --------
     >>> archive = getfixture("demo_ska") / "data/mica/archive"
-    >>> Product(min(archive.glob("asp1/*/*_v*/*_acal1.fits.gz"))).column("aca_misalign").shape
+    >>> ProductFile(min(archive.glob("asp1/*/*_v*/*_acal1.fits.gz"))).column("aca_misalign").shape
     (1, 3, 3)
     """
 
@@ -55,45 +55,45 @@ class Product:
         try:
             content = decompress(stored)
             with warnings.catch_warnings():
-                # To astropy that is no error.
+                # astropy only warns of it.
                 warnings.filterwarnings("error", message=".*truncated")
                 hdu = fits.HDUList.fromstring(content)[1]
                 self.header, self.data = hdu.header, hdu.data
             if len(self.data) < self.header["NAXIS2"]:
-                raise ValueError(f"{self.header['NAXIS2']} rows are announced, {len(self.data)} are there")
+                raise ValueError(f"it should have {self.header['NAXIS2']} rows, but has {len(self.data)}")
             self.names = {name.strip().lower(): name for name in self.data.names}
             if len(self.names) < len(self.data.names):
                 raise ValueError(f"two of its columns have the same name: {', '.join(self.data.names)}")
         except Exception as error:  # astropy and isal raise many kinds for damaged files
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ValueError(
-                f"{self.path}: it is no FITS file with a table, or damaged ({reason}): copy it anew"
+                f"{self.path}: it is damaged, or not a FITS file with a table ({reason}): copy it again"
             ) from error
 
     def keyword(self, name: str) -> Any:
-        """Give the value of a keyword, None if it is there without one."""
+        """The value of a keyword; None if it has none."""
         if name not in self.header:
-            raise ValueError(f"{self.path}: its header lacks {name}, so it is no product of this kind")
+            raise ValueError(f"{self.path}: its header lacks {name}, so it is not a product of this kind")
         value = self.header[name]
         return None if isinstance(value, fits.card.Undefined) else value
 
     def number(self, name: str) -> float:
-        """Give the value of a keyword that has to be a number."""
+        """The value of a keyword that must be a number."""
         value = self.keyword(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(f"{self.path}: its header has {name} {value!r}, which is not a number")
         return float(value)
 
     def column(self, *names: str) -> NDArray[Any]:
-        """Give the first of these columns that the table has, in the machine's byte order."""
+        """The first of these columns that the table has, in native byte order."""
         found = next((name for name in names if name in self.names), None)
         if found is None:
-            raise ValueError(f"{self.path}: it has no column {names[-1]}, so it is no product of this kind")
+            raise ValueError(f"{self.path}: it has no column {names[-1]}, so it is not a product of this kind")
         column = np.asarray(self.data[self.names[found]])
         return column.astype(column.dtype.newbyteorder("="))
 
     def rows(self, *needed: str) -> list[dict[str, Any]]:
-        """Give the rows with all columns, of Python's own types; these must be among them."""
+        """The rows with all columns as plain Python values; the columns `needed` must be among them."""
         columns = {
             name: [_plain(value) for value in self.column(name)] for name in dict.fromkeys([*self.names, *needed])
         }
@@ -101,6 +101,6 @@ class Product:
 
 
 def _plain(value: Any) -> Any:
-    """Give a value of a column as Python's own type, a text without the blanks that pad it."""
+    """A value as a plain Python one; text without the blanks that pad it."""
     value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
     return value.strip() if isinstance(value, str) else value

@@ -1,7 +1,7 @@
 """Simulate dark current calibrations of the ACA: an image of the whole CCD and its properties.
 
-A pixel is as hot, beside its fellows, as a seed makes it: radiation damage grows over the years for all, so that the
-pixels that are warm in one calibration are, mostly, warm in every later one.
+The seed ranks the pixels from hottest to coldest. Radiation damage grows over the years for all, so that most pixels
+that are warm in one calibration are warm in every later one.
 """
 
 import io
@@ -15,13 +15,15 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from mica_lake import times
-from mica_lake.simulate.aca_l0 import _rng
-from mica_lake.simulate.observations import _write
+from mica_lake.simulate.dwells import generator
+from mica_lake.simulate.files import write
 
-__all__ = ["archive", "write_calibration"]
+__all__ = ["YEAR", "mean_celsius", "warm_share", "write_archive", "write_calibration"]
+
+YEAR = 365.25 * 86400.0
+"""A year (s)."""
 
 _SIDE = 1024
-_YEAR = 365.25 * 86400.0
 
 # CCD temperature (C) of the calibrations of some years.
 _YEARS = [1999.0, 2001.0, 2003.5, 2007.0, 2013.0, 2019.0, 2025.0]
@@ -29,16 +31,26 @@ _CELSIUS = [-5.5, -10.0, -14.5, -19.5, -19.0, -12.0, -7.5]
 # From this year on the properties have other names.
 _NEW_STYLE = 2014.0
 
-# Dark current at -19 C (e-/s): that of an undamaged pixel, and the limit of a warm one.
+# Dark current at -19 C (e-/s) of an undamaged pixel, and above which a pixel is warm.
 _COLD = 3.0
 _WARM = 100.0
-# Share of warm pixels in 2000, and its growth in a year.
+# Share of warm pixels in 2000, and its growth per year.
 _SHARE = 0.01
 _GROWTH = 0.14 / 24
 
 
+def mean_celsius(year: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """CCD temperature (C) of a year's calibrations, but for some scatter."""
+    return np.asarray(np.interp(year, _YEARS, _CELSIUS))
+
+
+def warm_share(year: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of warm pixels in a year."""
+    return np.asarray(_SHARE + _GROWTH * (year - 2000))
+
+
 def _moment(dark_id: str) -> tuple[date, float]:
-    """Give the day of a calibration, and the same in years."""
+    """The day of a calibration, as a date and in years."""
     match = re.fullmatch(r"([12]\d{3})(\d{3})", dark_id)
     day = date(int(match[1]), 1, 1) + timedelta(int(match[2]) - 1) if match else None
     if day is None or f"{day:%Y%j}" != dark_id:
@@ -47,11 +59,11 @@ def _moment(dark_id: str) -> tuple[date, float]:
 
 
 def _image(seed: int, rng: np.random.Generator, year: float, celsius: float) -> NDArray[np.float32]:
-    """Give the dark current of all pixels (e-/s)."""
+    """The dark current of all pixels (e-/s)."""
     shape = (_SIDE, _SIDE)
-    # Each pixel's place among all, from hottest to coldest. It never changes; the share of warm ones does.
-    rank = np.maximum(_rng(seed, 0, 12).random(shape, dtype=np.float32), np.float32(1e-6))
-    share = np.float32(np.clip(_SHARE + _GROWTH * (year - 2000), 0.002, 0.9))
+    # Each pixel's rank from hottest to coldest never changes; the share of warm ones does.
+    rank = np.maximum(generator(seed, 0, 12).random(shape, dtype=np.float32), np.float32(1e-6))
+    share = np.float32(np.clip(warm_share(year), 0.002, 0.9))
     ratio = share / rank
     damage = np.float32(_WARM - _COLD) * np.where(ratio > 1, np.sqrt(ratio), ratio * ratio)
     # Damage comes and goes a little, so that near the limit some pixels are warm now and then.
@@ -69,24 +81,24 @@ def write_calibration(ska: Path, dark_id: str, *, seed: int = 0) -> Path:
     Parameters
     ----------
     ska : Path
-        What $SKA names. The files are written to data/mica/archive/aca_dark/`dark_id` below it, and replaced there.
+        The folder that $SKA names. The files in data/mica/archive/aca_dark/`dark_id` below it are written or replaced.
     dark_id : str
         Year and day of the year, as in '2022069'.
     seed : int
-        What is written depends on the seed and on `dark_id` alone.
+        What is written depends only on the seed and `dark_id`.
 
     Returns
     -------
     Path
-        The directory of the calibration. Its image has 1024x1024 float32 (e-/s, in steps of 0.1), the first pixel
-        being row and column -512. Some 1 % of pixels are above 100 e-/s at -19 C in 2000 and 15 % in 2024; the
-        properties tell the temperature of the calibration (C), which before 2007 falls and after 2013 rises. From 2014
-        on they have the keys of today.
+        The folder of the calibration. Its image has 1024x1024 float32 (e-/s, in steps of 0.1); the first pixel is
+        row and column -512. Some 1 % of pixels are above 100 e-/s at -19 C in 2000, and 15 % in 2024. The properties
+        give the temperature of the calibration (C), which falls until 2007 and rises after 2013. From 2014 on they
+        have today's keys.
 
     Raises
     ------
     ValueError
-        A `dark_id` that is no day.
+        If `dark_id` is not a day.
 
     Examples
     --------
@@ -99,8 +111,8 @@ def write_calibration(ska: Path, dark_id: str, *, seed: int = 0) -> Path:
     ['ccd_temp', 'date', 'datestart', 'datestop', 'filename', 'n_ccd_img', 'replicas', 't_ccd']
     """
     day, year = _moment(dark_id)
-    rng = _rng(seed, int(dark_id), 13)
-    celsius = round(float(np.interp(year, _YEARS, _CELSIUS) + rng.normal(0, 0.3)), 3)
+    rng = generator(seed, int(dark_id), 13)
+    celsius = round(float(mean_celsius(year) + rng.normal(0, 0.3)), 3)
     begin = times.day_start(day) + round(rng.uniform(3600, 75000), 3)
     # Five replicas of some 15 minutes, the temperature rising a little meanwhile.
     starts = begin + 900.0 * np.arange(5) + rng.uniform(0, 60, 5)
@@ -152,39 +164,39 @@ def write_calibration(ska: Path, dark_id: str, *, seed: int = 0) -> Path:
     content = io.BytesIO()
     image.writeto(content)
     directory = Path(ska) / "data/mica/archive/aca_dark" / dark_id
-    _write(directory / "image.fits", content.getvalue())
-    _write(directory / "properties.json", json.dumps(properties, indent=1).encode())
+    write(directory / "image.fits", content.getvalue())
+    write(directory / "properties.json", json.dumps(properties, indent=1).encode())
     return directory
 
 
-def archive(ska: Path, start: float, stop: float, *, every: float = _YEAR, seed: int = 0) -> list[Path]:
-    """Write a calibration every so often.
+def write_archive(ska: Path, start: float, stop: float, *, every: float = YEAR, seed: int = 0) -> list[Path]:
+    """Write calibrations at regular intervals.
 
     Parameters
     ----------
     ska : Path
-        What $SKA names.
+        The folder that $SKA names.
     start, stop : float
         Interval in CXC seconds; the first calibration is on the day of `start`, and all are before `stop`.
     every : float
-        Time from one to the next (s): a year, unless told.
+        Time from one to the next (s).
     seed : int
         As in `write_calibration`.
 
     Returns
     -------
     list of Path
-        The directories, by day; there is at most one a day.
+        Their folders, by day; there is at most one a day.
 
     Raises
     ------
     ValueError
-        An `every` that is not positive, or an interval that ends before it starts.
+        If `every` is not positive, or `stop` is before `start`.
 
     Examples
     --------
     >>> from mica_lake.simulate import dark_cal
-    >>> [p.name for p in dark_cal.archive(getfixture("tmp_path"), 7e8, 7.2e8, every=1e7)]
+    >>> [p.name for p in dark_cal.write_archive(getfixture("tmp_path"), 7e8, 7.2e8, every=1e7)]
     ['2020067', '2020183']
     """
     if not (every > 0 and start <= stop):

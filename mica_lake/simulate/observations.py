@@ -1,25 +1,22 @@
-"""Simulate what was observed when: an observation in each dwell of the simulated ACA L0 telemetry.
+"""Simulate what was observed when: one observation in each dwell of the simulated ACA L0 telemetry.
 
-The simulators of observation parameters and of aspect L1 products are given these observations, so that the obsids,
-attitudes and revisions of one agree with those of the other, and stars change where those of the telemetry do.
+All simulators of products by observation take these observations, so that obsids, attitudes and revisions agree
+between products, and stars change when those of the telemetry do.
 """
 
 import math
 import os
-import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from mica_lake.simulate.aca_l0 import _Dwell, _dwells, _rng
+from mica_lake.simulate.dwells import Dwell, dwells, generator
 
-__all__ = ["Observation", "link_revisions", "observations"]
+__all__ = ["Observation", "link_revisions", "observations", "revision_folder"]
 
-# Times that have obsids, which number the dwells from the first after launch.
+# Times that have obsids, and the first dwell after launch: obsids number the dwells from there.
 _MISSION = (5e7, 9.5e8)
 _FIRST = 2500
-# Of so many dwells in a row one, drawn at random, is an engineering observation.
+# One of so many dwells in a row, drawn at random, is an engineering observation.
 _BLOCK = 6
 _ENGINEERING = 38001
 
@@ -63,13 +60,13 @@ class Observation:
 
 
 def _observation(seed: int, k: int) -> Observation:
-    """Give the observation of a dwell."""
+    """The observation of a dwell."""
     block, place = divmod(k - _FIRST, _BLOCK)
-    odd = int(_rng(seed, block, 10).integers(_BLOCK))
+    odd = int(generator(seed, block, 10).integers(_BLOCK))
     engineering = place == odd
     science = 1 + block * (_BLOCK - 1) + place - (place > odd)
-    dwell = _Dwell.number(seed, k)
-    rng = _rng(seed, k, 11)
+    dwell = Dwell.number(seed, k)
+    rng = generator(seed, k, 11)
     first = int(rng.integers(1, 4))
     kind = "none" if engineering else rng.choice(["only", "older", "newer", "none"], p=[0.7, 0.12, 0.12, 0.06])
     revisions = (first, first + 1) if kind in ("older", "newer") else (first,)
@@ -79,7 +76,7 @@ def _observation(seed: int, k: int) -> Observation:
         tstop=dwell.stop - rng.uniform(10, 60),
         detector="NONE" if engineering else str(rng.choice(_DETECTORS, p=_SHARES)),
         ra=rng.uniform(0, 360),
-        # Uniform on the sphere but for the poles, where right ascension and roll are hard to tell apart.
+        # Uniform on the sphere, except near the poles, where right ascension and roll are hard to tell apart.
         dec=math.degrees(math.asin(rng.uniform(-0.99, 0.99))),
         roll=rng.uniform(0, 360),
         revisions=revisions,
@@ -89,29 +86,30 @@ def _observation(seed: int, k: int) -> Observation:
 
 
 def observations(start: float, stop: float, *, seed: int = 0) -> list[Observation]:
-    """Give the observations of an interval.
+    """Observations of an interval.
 
-    There is one in each dwell of `mica_lake.simulate.aca_l0` with the same seed: it begins soon after the stars are
-    acquired and ends just before the next maneuver, 2 to 8 hours later. Most have one revision, which is released. Of
-    some there are two, and the older or the newer is released. Of a few, engineering among them, none is.
+    There is one in each dwell of the telemetry that `mica_lake.simulate.aca_l0` writes with the same seed: it begins
+    soon after the stars are acquired and ends just before the next maneuver, 2 to 8 hours later. Most have one
+    revision, which is released. Some have two, of which the older or the newer is released. Of a few, engineering
+    ones among them, none is released.
 
     Parameters
     ----------
     start, stop : float
         Interval in CXC seconds, from August 1999 to 2028.
     seed : int
-        The answer depends on the seed and the interval, and an observation on the seed and its dwell alone.
+        An observation depends only on the seed and its dwell.
 
     Returns
     -------
     list of Observation
-        Those with tstart < `stop` and tstop > `start`, whole, by time. Obsids of science grow with time from 1, those
-        of engineering from 38001; there are no two alike.
+        Those with tstart < `stop` and tstop > `start`, whole, by time. Obsids are unique: science obsids grow with
+        time from 1, engineering ones from 38001.
 
     Raises
     ------
     ValueError
-        An interval that ends before it starts, or that has no obsids.
+        If `stop` is before `start`, or the interval has no obsids.
 
     Examples
     --------
@@ -122,20 +120,20 @@ def observations(start: float, stop: float, *, seed: int = 0) -> list[Observatio
     """
     if not _MISSION[0] <= start <= stop <= _MISSION[1]:
         raise ValueError(f"start {start!r} and stop {stop!r} must be in order and lie between {_MISSION}, CXC seconds")
-    every = [_observation(seed, k) for k in _dwells(seed, start, stop)]
+    every = [_observation(seed, k) for k in dwells(seed, start, stop)]
     return [o for o in every if o.tstart < stop and o.tstop > start]
 
 
 def link_revisions(folder: Path, observation: Observation) -> None:
-    """Make the links that tell which revision is released and which is the latest.
+    """Make the links that say which revision is released and which is the latest.
 
     Parameters
     ----------
     folder : Path
         Top of the products of one kind: OO/OOOOO_vRR is below it, OO being the first two digits of the obsid.
     observation : Observation
-        OO/OOOOO points to the directory of its default revision, OO/OOOOO_last to that of its last one if that is not
-        the default. Links that are there already are replaced, or removed.
+        OO/OOOOO links to the folder of its default revision, OO/OOOOO_last to that of its last one if that is not
+        the default. Existing links are replaced, or removed.
 
     Examples
     --------
@@ -159,29 +157,9 @@ def link_revisions(folder: Path, observation: Observation) -> None:
         beside.replace(link)
 
 
-def _directory(folder: Path, observation: Observation, revision: int) -> Path:
-    """Give the directory of a revision."""
+def revision_folder(folder: Path, observation: Observation, revision: int) -> Path:
+    """The folder OO/OOOOO_vRR of a revision, below the top of the products of one kind."""
     if revision not in observation.revisions:
         raise ValueError(f"revision {revision!r} of obsid {observation.obsid} is not one of {observation.revisions}")
     name = f"{observation.obsid:05d}"
     return folder / name[:2] / f"{name}_v{revision:02d}"
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Write a file, or replace it at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    return beside.replace(path)
-
-
-def _write_database(path: Path, table: str, columns: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write an SQLite database of one table, or replace it at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    marks = ", ".join(f":{column.split()[0]}" for column in columns.split(", "))
-    with closing(sqlite3.connect(beside)) as db, db:
-        db.execute(f"CREATE TABLE {table} ({columns})")
-        db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
-    beside.replace(path)

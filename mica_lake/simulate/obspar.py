@@ -5,17 +5,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mica_lake import times
-from mica_lake.simulate.aca_l0 import _rng
-from mica_lake.simulate.observations import Observation, _directory, _write, _write_database, link_revisions
+from mica_lake.simulate.dwells import generator
+from mica_lake.simulate.files import write, write_database
+from mica_lake.simulate.observations import Observation, link_revisions, revision_folder
 
-__all__ = ["archive", "write_obspar"]
+__all__ = ["write_archive", "write_obspar"]
 
 _TABLE = (
     "filename text, obsid int, tstart float, tstop float, revision int, content text DEFAULT 'OBSPAR', isdefault int, "
     "detnam text"
 )
 
-# What may be in the sky, with the quotes and commas that a reader of the file has to survive.
+# Targets, with quotes and commas that a reader of the file has to cope with.
 _TARGETS = [
     ("NGC 1001", 'The "hidden" nucleus of a quiet galaxy'),
     ("Abell 9", "Merging clusters, cold fronts, and what they tell"),
@@ -32,12 +33,12 @@ _Parameter = tuple[str, str, _Value]
 
 
 def _parameters(observation: Observation, revision: int, seed: int) -> Iterator[_Parameter]:
-    """Give name, type (s string, i integer, r real) and value of each parameter; None is an empty one."""
-    # Not of the revision: another processing does not change what was observed.
-    rng = _rng(seed, observation.obsid, 14)
+    """Name, type (s string, i integer, r real) and value of each parameter; None is an empty value."""
+    # Not by revision: another processing does not change what was observed.
+    rng = generator(seed, observation.obsid, 14)
     instrument, _, ccds = observation.detector.partition("-")
     acis, hrc = instrument == "ACIS", instrument == "HRC"
-    # The aim point is on the I array where all of it is on.
+    # The aim point is on the I array if CCD 0 is on.
     detector = f"ACIS-{'I' if '0' in ccds else 'S'}" if acis else observation.detector
     target, title = _TARGETS[rng.integers(len(_TARGETS))] if acis or hrc else ("NONE", "Engineering")
     cycle = max(1, int((observation.tstart - 5e7) / 31.5576e6) + 1)
@@ -148,7 +149,7 @@ def _parameters(observation: Observation, revision: int, seed: int) -> Iterator[
 
 
 def _acis(subarray: bool) -> Iterator[_Parameter]:
-    """Give the parameters that only ACIS has."""
+    """The parameters that only ACIS has."""
     yield "onchip_sum", "s", "N"
     yield "sumrow", "i", 1
     yield "sumcol", "i", 1
@@ -169,7 +170,7 @@ def _acis(subarray: bool) -> Iterator[_Parameter]:
 
 
 def _hrc(detector: str) -> Iterator[_Parameter]:
-    """Give the parameters that only HRC has."""
+    """The parameters that only HRC has."""
     yield "spect_mode", "s", "N"
     yield "zero_block", "s", "N"
     yield "hrc_timing_mode", "s", "N"
@@ -207,24 +208,24 @@ def write_obspar(ska: Path, observation: Observation, revision: int, *, seed: in
     Parameters
     ----------
     ska : Path
-        What $SKA names. The file is written to data/mica/archive/obspar/OO/OOOOO_vRR below it, and replaced there.
+        The folder that $SKA names. The file in data/mica/archive/obspar/OO/OOOOO_vRR below it is written or replaced.
     observation : Observation
         The observation, as `mica_lake.simulate.observations.observations` gives it.
     revision : int
         One of its revisions.
     seed : int
-        What is written depends on the seed, the observation and the revision, and on nothing else.
+        What is written depends only on the seed, the observation and the revision.
 
     Returns
     -------
     Path
         The file: gzipped lines of name, type, mode, value, minimum, maximum and prompt, of some 105 to 125
-        parameters. ACIS and HRC have each some of their own.
+        parameters. ACIS and HRC each have some of their own.
 
     Raises
     ------
     ValueError
-        A revision that the observation has not.
+        If the observation has no such revision.
 
     Examples
     --------
@@ -237,18 +238,18 @@ def write_obspar(ska: Path, observation: Observation, revision: int, *, seed: in
     >>> gzip.decompress(path.read_bytes()).decode().splitlines()[5]
     'obs_id,s,h,"43476",,,"Obs id"'
     """
-    directory = _directory(Path(ska) / "data/mica/archive/obspar", observation, revision)
+    directory = revision_folder(Path(ska) / "data/mica/archive/obspar", observation, revision)
     text = "".join(_line(*parameter) for parameter in _parameters(observation, revision, seed))
-    return _write(directory / _name(observation, revision), gzip.compress(text.encode(), mtime=0))
+    return write(directory / _name(observation, revision), gzip.compress(text.encode(), mtime=0))
 
 
-def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
+def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
     """Write the parameters of observations, all revisions, with links and the table of files.
 
     Parameters
     ----------
     ska : Path
-        What $SKA names.
+        The folder that $SKA names.
     observations : sequence of Observation
         The observations. The table archfiles of data/mica/archive/obspar/archfiles.db3 lists these and no others.
     seed : int
@@ -263,7 +264,7 @@ def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) ->
     --------
     >>> from mica_lake.simulate import obspar
     >>> from mica_lake.simulate.observations import observations
-    >>> [p.parent.name for p in obspar.archive(getfixture("tmp_path"), observations(7e8, 7e8 + 20000))]
+    >>> [p.parent.name for p in obspar.write_archive(getfixture("tmp_path"), observations(7e8, 7e8 + 20000))]
     ['27379_v01', '27379_v02', '43476_v02']
     """
     top = Path(ska) / "data/mica/archive/obspar"
@@ -284,5 +285,5 @@ def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) ->
                 }
             )
         link_revisions(top, observation)
-    _write_database(top / "archfiles.db3", "archfiles", _TABLE, rows)
+    write_database(top / "archfiles.db3", "archfiles", _TABLE, rows)
     return sorted(paths)

@@ -4,7 +4,6 @@ Faint stars and a warm CCD make acquisition fail, tracking be lost, and centroid
 grows over the years as it does in the simulated dark current calibrations.
 """
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mica_lake import times
-from mica_lake.simulate.aca_l0 import _rng
-from mica_lake.simulate.dark_cal import _CELSIUS, _GROWTH, _SHARE, _YEAR, _YEARS
-from mica_lake.simulate.observations import Observation, _write
+from mica_lake.simulate.dark_cal import YEAR, mean_celsius, warm_share
+from mica_lake.simulate.dwells import generator
+from mica_lake.simulate.files import hdf5, write
+from mica_lake.simulate.observations import Observation
 from mica_lake.tables.stat_columns import row_dtype
 
-__all__ = ["archive"]
+__all__ = ["write_archive"]
 
 _STARS = 8
-# Numbers drawn for each star, of each kind of distribution.
+# How many numbers of each distribution are drawn for a star.
 _DRAWN = 40
-# Magnitude of which half is acquired at -15 C, how much brighter it is for each degree more, and how soft the limit is.
+# Magnitude at which half of the stars are acquired at -15 C, its decrease per degree, and the softness of the limit.
 _HALF, _PER_DEGREE, _SOFT = 10.9, 0.07, 0.2
-# Scatter of a centroid (arcsec) of a star of 8 mag; it doubles in one and a half magnitudes.
+# Scatter of the centroid (arcsec) of an 8 mag star; it doubles every one and a half magnitudes.
 _SCATTER = 0.08
 _CADENCE = 2.05
 _LONG = 60.0
@@ -35,30 +35,22 @@ _Floats = NDArray[np.float64]
 
 
 class _Stars:
-    """Of each star of some observations: catalog, circumstances, and numbers to draw from.
-
-    Parameters
-    ----------
-    observed : sequence of Observation
-        The observations.
-    seed : int
-        As of `archive`.
-    """
+    """The stars of some observations: catalog, circumstances, and numbers to draw from."""
 
     def __init__(self, observed: Sequence[Observation], seed: int) -> None:
-        drawn = [_rng(seed, o.obsid, 15) for o in observed]
+        drawn = [generator(seed, o.obsid, 15) for o in observed]
         self.n = _STARS * len(observed)
         self.observed = observed
         self._normal = self._stacked([rng.standard_normal((_STARS, _DRAWN)) for rng in drawn])
         self._uniform = self._stacked([rng.random((_STARS, _DRAWN)) for rng in drawn])
-        # Numbers that the stars of an observation have in common: those of its first star.
+        # Numbers that the stars of an observation share: those of its first star.
         first = np.arange(self.n) // _STARS * _STARS
         self._common, self._next = self._normal[first], 0
         self.start = self.each([o.tstart for o in observed])
         self.stop = self.each([o.tstop for o in observed])
-        year = 1998 + self.start / _YEAR
-        self.celsius = np.interp(year, _YEARS, _CELSIUS) + 0.5 * self._common[:, self._column()]
-        self.warm = np.maximum(_SHARE + _GROWTH * (year - 2000) + 1e-3 * self._common[:, self._column()], 0.002)
+        year = 1998 + self.start / YEAR
+        self.celsius = mean_celsius(year) + 0.5 * self._common[:, self._column()]
+        self.warm = np.maximum(warm_share(year) + 1e-3 * self._common[:, self._column()], 0.002)
         self.one_shot = 8 * self.common(), 8 * self.common()
         self.yang, self.zang = self.between(-2400, 2400), self.between(-2400, 2400)
         # There are more faint stars than bright ones.
@@ -74,7 +66,7 @@ class _Stars:
         return self._next - 1
 
     def each(self, values: Sequence[Any]) -> NDArray[Any]:
-        """Give the value of its observation to each star."""
+        """Repeat the value of each observation for all of its stars."""
         return np.repeat(np.array(values), _STARS)
 
     def common(self) -> _Floats:
@@ -94,14 +86,14 @@ class _Stars:
         return np.floor(self.between(low, high)).astype(np.int64)
 
     def chance(self, share: float | _Floats) -> NDArray[np.bool_]:
-        """Draw whether something is so for each star."""
+        """Draw for each star whether something happens, given its probability."""
         return self.between(0, 1) < share
 
     def _catalog(self) -> _Columns:
-        """Give the columns that both tables have."""
+        """The columns that both tables have."""
         roll = np.radians(self.each([o.roll for o in self.observed]))
         dec = self.each([o.dec for o in self.observed])
-        # Of the small angles from the middle of the field, turned by the roll.
+        # The small angles from the middle of the field, turned by the roll.
         east = (self.yang * np.cos(roll) + self.zang * np.sin(roll)) / 3600
         north = (self.zang * np.cos(roll) - self.yang * np.sin(roll)) / 3600
         ra = self.each([o.ra for o in self.observed]) - east / np.cos(np.radians(dec))
@@ -140,7 +132,7 @@ class _Stars:
 
 
 def _acq_stats(stars: _Stars) -> _Columns:
-    """Give the columns of the acquisition statistics."""
+    """The columns of the acquisition statistics."""
     half = _HALF - _PER_DEGREE * (stars.celsius + 15)
     acquired = stars.chance(1 / (1 + np.exp((stars.mag - half) / _SOFT)))
     spoiler = ~acquired & stars.chance(0.2)
@@ -185,9 +177,9 @@ def _acq_stats(stars: _Stars) -> _Columns:
 
 
 def _guide_stats(stars: _Stars) -> _Columns:
-    """Give the columns of the guide star statistics."""
+    """The columns of the guide star statistics."""
     samples = np.maximum(np.floor((stars.stop - stars.start) / _CADENCE), 1)
-    # The fainter a star is beside what can be acquired, the more of it is lost.
+    # The closer a star is to the faint limit, the more often its track is lost.
     margin = _HALF - _PER_DEGREE * (stars.celsius + 15) - stars.mag
     lost = np.clip(0.3 * np.exp(-3 * margin) * np.abs(stars.normal()), 0, 1)
     tracked = np.floor(samples * (1 - lost))
@@ -246,32 +238,22 @@ def _guide_stats(stars: _Stars) -> _Columns:
 
 
 def _dates(secs: _Floats) -> NDArray[np.bytes_]:
-    """Give UTC dates of times, of which each observation has one."""
+    """UTC dates of times that are the same for all stars of an observation."""
     return np.repeat(np.array([times.utc(t) for t in secs[::_STARS].tolist()], "S21"), _STARS)
 
 
-def _hdf5(rows: NDArray[np.void], node: str = "data") -> bytes:
-    """Give an HDF5 file of one table."""
-    import h5py
-
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        file.create_dataset(node, data=rows, chunks=(512,), maxshape=(None,), compression="gzip", compression_opts=5)
-    return content.getvalue()
-
-
-def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
+def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
     """Write the acquisition and the guide star statistics of some observations.
 
     Parameters
     ----------
     ska : Path
-        What $SKA names. The files data/acq_stats/acq_stats.h5 and data/guide_stats/guide_stats.h5 below it are
-        replaced.
+        The folder that $SKA names. The files data/acq_stats/acq_stats.h5 and data/guide_stats/guide_stats.h5 below it
+        are written or replaced.
     observations : sequence of Observation
         The observations.
     seed : int
-        The rows of an observation depend on it and on the seed alone.
+        The rows of an observation depend only on it and on the seed.
 
     Returns
     -------
@@ -283,7 +265,7 @@ def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) ->
     --------
     >>> from mica_lake.simulate import stats
     >>> from mica_lake.simulate.observations import observations
-    >>> [p.name for p in stats.archive(getfixture("tmp_path"), observations(7e8, 7e8 + 60000))]
+    >>> [p.name for p in stats.write_archive(getfixture("tmp_path"), observations(7e8, 7e8 + 60000))]
     ['acq_stats.h5', 'guide_stats.h5']
     """
     paths = []
@@ -293,5 +275,5 @@ def archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) ->
         columns = stars.catalog | columns_of(stars)
         for name in row_dtype(table).names or ():
             rows[name] = columns[name]
-        paths.append(_write(Path(ska) / "data" / table / f"{table}.h5", _hdf5(rows)))
+        paths.append(write(Path(ska) / "data" / table / f"{table}.h5", hdf5(rows, "data")))
     return paths

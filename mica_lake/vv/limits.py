@@ -1,4 +1,4 @@
-"""The limits that people watch of the residuals of a slot.
+"""Limits on the residuals of a slot.
 
 ==============  =============  ==========  ===============
 value           fid light bad  star bad    star to look at
@@ -9,7 +9,7 @@ rad_off         0.4 arcsec     1.5 arcsec
 frac_*_big                     0.05
 ==============  =============  ==========  ===============
 
-An absolute value that reaches its limit is outside.
+A value is outside if its absolute value reaches the limit.
 """
 
 from collections.abc import Mapping
@@ -22,26 +22,26 @@ BAD: dict[bool, dict[str, float]] = {
     True: {"dy_rms": 0.05, "dz_rms": 0.05, "dy_med": 0.4, "dz_med": 0.4, "rad_off": 0.4},
     False: {"dy_rms": 0.4, "dz_rms": 0.4, "rad_off": 1.5, **_BIG},
 }
-"""Name -> least value that is bad, of fid lights (True) and of stars (False)."""
+"""Name -> smallest bad value, for fid lights (True) and stars (False)."""
 
 WARN: dict[bool, dict[str, float]] = {True: {}, False: {"dy_rms": 0.25, "dz_rms": 0.25}}
-"""Likewise, least value that is to be looked at."""
+"""The same for values to look at."""
 
 
 class Outside(NamedTuple):
     """
-    A value that is outside a limit.
+    A value outside a limit.
 
     Attributes
     ----------
     name : str
-        What it is.
+        Its name in the report.
     level : {'bad', 'warn'}
-        How far outside it is.
+        How serious it is.
     value : float
-        The value; NaN where there is none.
+        The value; NaN if there is none.
     limit : float
-        What its absolute value should be below.
+        The limit, which its absolute value should stay below.
     """
 
     name: str
@@ -57,13 +57,13 @@ def limits(report: Mapping[str, Any]) -> list[Outside]:
     Parameters
     ----------
     report : mapping
-        Of one slot, as in `mica_lake.vv.obi.Obi.slot_report`, or read from a ``vv_report.json``.
+        The report of one slot, from `mica_lake.vv.obi.Obi.slot_report` or a ``vv_report.json``.
 
     Returns
     -------
     list of Outside
-        In the order of the table above, each value at most once. A value that is not known (None or NaN, because all
-        samples are masked) is bad.
+        In the order of the table above, each value at most once. A missing value (None or NaN, because all samples
+        are masked) is bad.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def limits(report: Mapping[str, Any]) -> list[Outside]:
     found = []
     for name, limit in BAD[fid].items():
         value = float("nan") if report[name] is None else float(report[name])
-        # Not >=, which a NaN would pass.
+        # Not >=, which is False for NaN.
         if not abs(value) < limit:
             found.append(Outside(name, "bad", value, limit))
         elif abs(value) >= WARN[fid].get(name, limit):

@@ -1,4 +1,4 @@
-"""Pictures of the residuals of a slot."""
+"""Plots of the residuals of a slot."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SlotPlot", "png"]
 
-# A green and a red that are told apart by those who confuse the two (Okabe and Ito).
+# A green and a red that can be told apart by the colour-blind (Okabe and Ito).
 GOOD_COLOR, BAD_COLOR, ANGLE_COLOR = "#009E73", "#D55E00", "cornflowerblue"
-# Radius of the circle (arcsec), of fid lights (True) and of stars (False).
+# Radius of the circle (arcsec), for fid lights (True) and stars (False).
 CIRCLE = {True: 0.05, False: 0.7}
 _DPI = 100
 _LEGEND: dict[str, Any] = {"fontsize": "small", "frameon": False, "handletextpad": 0.3, "columnspacing": 1}
@@ -29,26 +29,14 @@ def _figure(width: float, height: float) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("matplotlib is absent: pip install 'mica-lake[plot]'") from error
+        raise ImportError("matplotlib is not installed: pip install 'mica-lake[plot]'") from error
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def png(figure: "Figure") -> bytes:
-    """
-    A figure as a picture.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-
-    Returns
-    -------
-    bytes
-        A PNG file; the same figure gives the same bytes.
-    """
+    """The figure as a PNG file; the same figure gives the same bytes."""
     content = io.BytesIO()
-    # Without the version of matplotlib, which says nothing of the data.
+    # Without the version of matplotlib, which says nothing about the data.
     figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
     return content.getvalue()
 
@@ -56,18 +44,19 @@ def png(figure: "Figure") -> bytes:
 @dataclass(frozen=True)
 class SlotPlot:
     """
-    What there is to draw of a slot.
+    What to plot for a slot.
 
     Attributes
     ----------
     observation : str
-        What to call the observation.
+        Name of the observation in the titles.
     start, stop : float
-        The observation's interval (CXC seconds); times are drawn from its start.
+        The observation's interval (CXC seconds); times are plotted from its start.
     interval_starts : sequence of float
         CXC seconds at which aspect intervals start.
     data, report : mapping
-        Of the slot, as in `mica_lake.vv.obi.Obi.all_slot_data` and `mica_lake.vv.obi.Obi.slot_report`.
+        The slot's data and report, from `mica_lake.vv.obi.Obi.all_slot_data` and
+        `mica_lake.vv.obi.Obi.slot_report`.
     """
 
     observation: str
@@ -78,19 +67,7 @@ class SlotPlot:
     report: Mapping[str, Any]
 
     def figure(self) -> "Figure":
-        """
-        All panels in one figure.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            Axes labelled yz, yzf, y, z and m.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is absent.
-        """
+        """All panels in one figure, with axes labelled yz, yzf, y, z and m."""
         figure = _figure(10, 13)
         mosaic: Any = [["yz", "yzf"], ["y", "y"], ["z", "z"], ["m", "m"]]
         axes = figure.subplot_mosaic(mosaic, height_ratios=[2.2, 1, 1, 1])
@@ -100,19 +77,7 @@ class SlotPlot:
         return figure
 
     def singles(self) -> "dict[str, Figure]":
-        """
-        Each panel in a figure of its own.
-
-        Returns
-        -------
-        dict of matplotlib.figure.Figure
-            slot_N_yz, slot_N_yzf, slot_N_y, slot_N_z and slot_N_m.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is absent.
-        """
+        """Each panel in a figure of its own: slot_N_yz, slot_N_yzf, slot_N_y, slot_N_z and slot_N_m."""
         figures = {}
         for name, panel in self._panels().items():
             figure = _figure(6, 6) if name in ("yz", "yzf") else _figure(9, 3.5)
@@ -138,7 +103,7 @@ class SlotPlot:
         return f"{self.observation}, slot {report['slot']}: {report['type']}, {report['id_status']}{used}"
 
     def _draw_samples(self, axes: "Axes", x: NDArray[Any], y: NDArray[Any]) -> None:
-        """Draw good and bad samples, the latter above."""
+        """Draw good and bad samples, the bad ones on top."""
         bad = self.data["qual"] != 0
         known = np.isfinite(y)
         for name, chosen, color, marker, size in (
@@ -160,7 +125,7 @@ class SlotPlot:
         axes.axvline(0, color="0.7", lw=0.8, zorder=1)
         axes.set(xlabel="dy (arcsec)", ylabel="dz (arcsec)", box_aspect=1)
         if fixed:
-            # As far as a median may be: what is well lies inside, and slots are drawn to one scale.
+            # As far as a median may be off: good slots lie inside, and all are drawn to the same scale.
             reach = BAD[fid]["rad_off"]
             outside = int(((abs(dy) > reach) | (abs(dz) > reach)).sum())
             axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
@@ -169,7 +134,7 @@ class SlotPlot:
             axes.set_aspect("equal", adjustable="datalim")
             title = f"median {off:.3f} arcsec from 0"
         axes.set_title(title, fontsize="medium", pad=20)
-        # Above the axes it hides no sample.
+        # Above the axes, where it hides no samples.
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), borderpad=0.1, ncols=3, **_LEGEND)
 
     def _draw_against_time(self, axes: "Axes", values: NDArray[Any], what: str, label: str, unit: str) -> None:
@@ -179,7 +144,7 @@ class SlotPlot:
             axes.axvline(self._ks(start), ls="--", color="black", lw=0.8, label=name, zorder=1)
         axes.set(xlabel=f"time since {utc(self.start)[:17]} UTC (ks)", ylabel=label)
         axes.set_xlim(-0.01 * self._ks(self.stop), 1.01 * self._ks(self.stop))
-        # z: no sign of a zero.
+        # z: zero without a sign.
         numbers = ", ".join(f"{kind} {self._number(f'{what}_{kind}'):z.3f}" for kind in ("mean", "med", "rms"))
         axes.set_title(f"{numbers}{unit}", fontsize="medium", loc="left")
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderpad=0.1, ncols=3, **_LEGEND)
@@ -189,14 +154,14 @@ class SlotPlot:
         axes.axhline(0, color="0.7", lw=0.8, zorder=1)
         if self.report["type"] == "FID":
             times, angles = self.data["time"], 3600 * self.data[f"ang_{axis}_sm"]
-            # A line from one interval to the next would say that something was measured between.
+            # A line from one interval to the next would suggest measurements in between.
             angles[np.isin(np.arange(len(times)), np.searchsorted(times, self.interval_starts))] = np.nan
             second: Any = axes.twinx()
             second.plot(self._ks(times), angles, color=ANGLE_COLOR, lw=0.6)
             second.set_ylabel(f"smoothed {axis} angle (arcsec)", color=ANGLE_COLOR)
             second.tick_params(axis="y", colors=ANGLE_COLOR)
             second.ticklabel_format(axis="y", useOffset=False)
-            # The line goes below the samples.
+            # The line goes beneath the samples.
             axes.set_zorder(second.get_zorder() + 1)
             axes.patch.set_visible(False)
 

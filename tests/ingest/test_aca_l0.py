@@ -31,7 +31,7 @@ from mica_lake.ingest import obspar
 from mica_lake.ingest.aca_l0 import discover, ingest, scan
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import Found, Rejected
-from mica_lake.simulate.aca_l0 import archive, readouts, times, write_file
+from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import cxcsec, day_start
 
@@ -204,7 +204,7 @@ def hard(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Files of two slots across a midnight, of all sizes, with superseded revisions."""
     folder = tmp_path_factory.mktemp("hard")
     start = cxcsec("2015:100:20:00:00")
-    return archive(folder, start, start + 8 * 3600, slots=[1, 6], file_seconds=1800, seed=4)
+    return write_archive(folder, start, start + 8 * 3600, slots=[1, 6], file_seconds=1800, seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +326,9 @@ def test_a_row_at_midnight_belongs_to_the_day_that_begins(tmp_path: Path) -> Non
 @pytest.fixture
 def ska(tmp_path: Path) -> tuple[Path, Path, list[Path]]:
     """A $SKA root, its archive's folder, and the files in it."""
-    files = archive(tmp_path / "ska", NOON, NOON + 600, slots=[0, 3], file_seconds=300, hard_cases=False, ska=True)
+    files = write_archive(
+        tmp_path / "ska", NOON, NOON + 600, slots=[0, 3], file_seconds=300, hard_cases=False, ska=True
+    )
     return tmp_path / "ska", tmp_path / "ska/data/mica/archive/aca0", files
 
 

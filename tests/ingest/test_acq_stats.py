@@ -474,7 +474,7 @@ def test_without_h5py_it_says_what_to_install(archive: Archive, monkeypatch: pyt
 
 
 def test_both_are_products_of_an_archive_and_leave_each_other_alone(tmp_path: Path) -> None:
-    stats.archive(tmp_path / "ska", observations(cxcsec("2015:364"), cxcsec("2016:003")))
+    stats.write_archive(tmp_path / "ska", observations(cxcsec("2015:364"), cxcsec("2016:003")))
     assert set(INGEST) < set(everything.PRODUCTS)
     lake = tmp_path / "lake"
     for product in INGEST:

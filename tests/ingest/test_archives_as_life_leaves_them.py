@@ -128,23 +128,23 @@ L0_START = cxcsec("2021:100:23:50:00")
 def simulate(product: str, ska: Path) -> None:
     match product:
         case "obspar":
-            simulate_obspar.archive(ska, [A, B, C])
+            simulate_obspar.write_archive(ska, [A, B, C])
         case "asp_l1":
-            simulate_asp_l1.archive(ska, [A, B, C])
+            simulate_asp_l1.write_archive(ska, [A, B, C])
         case "dark_cal":
             for dark_id in DARK:
                 simulate_dark_cal.write_calibration(ska, dark_id)
         case "aca_l0":
             # Over midnight, so that some files have rows in two partitions.
-            simulate_aca_l0.archive(
+            simulate_aca_l0.write_archive(
                 ska, L0_START, L0_START + 1200, slots=[2, 5], file_seconds=240, hard_cases=False, ska=True
             )
         case "acq_stats":
-            simulate_stats.archive(ska, [A, B, C])
+            simulate_stats.write_archive(ska, [A, B, C])
         case "vv":
-            simulate_obspar.archive(ska, [A, B, C])
-            simulate_asp_l1.archive(ska, [A, B, C])
-            simulate_vv.archive(ska, [A, B, C])
+            simulate_obspar.write_archive(ska, [A, B, C])
+            simulate_asp_l1.write_archive(ska, [A, B, C])
+            simulate_vv.write_archive(ska, [A, B, C])
     for other in set(FOLDERS.values()) - {FOLDERS[product]}:
         shutil.rmtree(ska / other, ignore_errors=True)
     shutil.rmtree(ska / "data/guide_stats", ignore_errors=True)
@@ -432,7 +432,7 @@ def observed_again(revisions: tuple[int, ...], default: int | None) -> Callable[
     def make(archive: Archive) -> None:
         again = replace(B, revisions=revisions, default=default, last=revisions[-1])
         simulated = {"obspar": simulate_obspar, "asp_l1": simulate_asp_l1}[archive.product]
-        simulated.archive(archive.ska, [A, again, C])
+        simulated.write_archive(archive.ska, [A, again, C])
 
     return make
 
@@ -892,11 +892,11 @@ OBSPAR_ODDITIES = [
         reason="contradicts its obs_id"),
     Oddity("a row without value", telescop(b"telescop,s,h"), reason="has 3 fields, not 7"),
     Oddity("a comma that no quotes protect", telescop(b"telescop,s,h,X, Y,,,T"), reason="has 8 fields, not 7"),
-    Oddity("a quote without end", telescop(b'telescop,s,h,"X,,,T'), reason="is no CSV"),
-    Oddity("a type that is none", telescop(b'telescop,b,h,yes,,,"T"'), reason="type 'b' is none of s, i, r"),
-    Oddity("a number that is none", telescop(b'telescop,r,h,INDEF,,,"T"'), reason="'INDEF' is no real"),
+    Oddity("a quote without end", telescop(b'telescop,s,h,"X,,,T'), reason="is not valid CSV"),
+    Oddity("a type that is none", telescop(b'telescop,b,h,yes,,,"T"'), reason="type 'b' is not s, i or r"),
+    Oddity("a number that is none", telescop(b'telescop,r,h,INDEF,,,"T"'), reason="'INDEF' is not a real number"),
     Oddity("a name that is no text", telescop(b'tel\xffscop,s,h,"X",,,"T"'),
-        reason="its name has bytes that are no text"),
+        reason="its name has bytes that are not UTF-8"),
 ]  # fmt: skip
 
 

@@ -381,7 +381,7 @@ def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Observation(20002, LEAP - 170, LEAP + 190, *pointing, (3,), 3, 3),
         Observation(20003, LEAP + 3600, LEAP + 4000, *pointing, (1,), None, 1),
     ]
-    assert len(simulate.archive(ska, archive)) == 6 * 6
+    assert len(simulate.write_archive(ska, archive)) == 6 * 6
     return ska
 
 

@@ -22,7 +22,7 @@ def observed() -> Observation:
 
 @pytest.fixture
 def ska(observed: Observation, tmp_path: Path) -> Path:
-    simulate.archive(tmp_path / "ska", [observed])
+    simulate.write_archive(tmp_path / "ska", [observed])
     return tmp_path / "ska"
 
 

@@ -22,7 +22,7 @@ from mica_lake.catalog.reindex import rebuild
 from mica_lake.catalog.root import create
 from mica_lake.ingest import aca_l0, hdr3, obspar
 from mica_lake.ingest.processes import executor
-from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.simulate.object_store import ObjectStore
 from mica_lake.store.s3 import S3Path, s3_path
 from mica_lake.tables import TABLES
@@ -131,7 +131,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("days")
     for day in range(1, 7):
         start = cxcsec(f"2024:{day:03}:12:00:00")
-        archive(folder, start, start + 600, hard_cases=False, jobs=1)
+        write_archive(folder, start, start + 600, hard_cases=False, jobs=1)
     return folder
 
 

@@ -11,7 +11,7 @@ from astropy.io import fits
 from mica_lake import per_file
 from mica_lake.archive import aca_l0
 from mica_lake.formats import fits_table
-from mica_lake.formats.fits_product import Product
+from mica_lake.formats.fits_product import ProductFile
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 
@@ -69,4 +69,4 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "two.fits").write_bytes(content)
     assert fits_table.read(content, ()).layout.odd == {"DTHETA": "is there twice"}  # refused where it is used
     with pytest.raises(ValueError, match="two of its columns have the same name: dtheta, DTHETA"):
-        Product(tmp_path / "two.fits")
+        ProductFile(tmp_path / "two.fits")

@@ -27,7 +27,7 @@ from mica_lake.catalog.version import pin
 from mica_lake.cli import app
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.ingest.compare import compare
-from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
@@ -198,7 +198,7 @@ def test_a_row_that_no_file_has_is_found(lake: Path, demo_files: Path, against: 
 def test_a_file_that_is_not_in_the_lake_is_found_and_mended(
     lake: Path, tmp_path: Path, against: Callable[..., Verified]
 ) -> None:
-    archive(tmp_path / "new", cxcsec("2024:003"), cxcsec("2024:003:00:05"), slots=[3], hard_cases=False)
+    write_archive(tmp_path / "new", cxcsec("2024:003"), cxcsec("2024:003:00:05"), slots=[3], hard_cases=False)
     verified = against(lake, tmp_path / "new")
     assert [f.what for f in verified.findings] == ["it is not in the lake"]
     assert verified.findings[0].mend == f"mica-lake ingest aca_l0 --from {tmp_path / 'new'} --lake {lake}"
@@ -321,7 +321,7 @@ def test_a_file_that_is_there_unzipped_is_the_same(
 
 def test_files_replaced_meanwhile_are_not_wrong(demo_files: Path, tmp_path: Path) -> None:
     files = tmp_path / "files"
-    archive(files, cxcsec("2024:001"), cxcsec("2024:001:00:05"), slots=[3], hard_cases=False)
+    write_archive(files, cxcsec("2024:001"), cxcsec("2024:001:00:05"), slots=[3], hard_cases=False)
     lake = tmp_path / "lake"
     ingest([files], lake, jobs=1)
     rewrite(lake, "aca_l0", with_last("TEMPCCD", nearly))

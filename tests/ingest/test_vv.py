@@ -65,9 +65,9 @@ def observed() -> list[Observation]:
 def whole(observed: list[Observation], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of their obspars, aspect products and V&V, not to be changed."""
     ska = tmp_path_factory.mktemp("vv") / "ska"
-    simulate_obspar.archive(ska, observed)
-    simulate_asp_l1.archive(ska, observed)
-    simulate_vv.archive(ska, observed)
+    simulate_obspar.write_archive(ska, observed)
+    simulate_asp_l1.write_archive(ska, observed)
+    simulate_vv.write_archive(ska, observed)
     return ska
 
 
@@ -379,17 +379,17 @@ def test_the_default_flag_is_right_after_a_newer_revision_arrives(
 ) -> None:
     first, ska, lake = observed[0], tmp_path / "ska", tmp_path / "lake"
     of_then = replace(first, revisions=(1,), default=1, last=1)
-    simulate_obspar.archive(ska, [of_then])
-    simulate_asp_l1.archive(ska, [of_then])
+    simulate_obspar.write_archive(ska, [of_then])
+    simulate_asp_l1.write_archive(ska, [of_then])
     for one in (obspar.ingest, asp_l1.ingest):
         one(ska, lake, jobs=1)
     store([compute(lake, first, "last")], lake)
     assert flags(lake, first) == {1: {1}}
-    simulate_asp_l1.archive(ska, [replace(first, default=2)])
+    simulate_asp_l1.write_archive(ska, [replace(first, default=2)])
     asp_l1.ingest(ska, lake, jobs=1)
     with pytest.raises(MissingDataError, match=r"no obspar of obsid .*, revision 2"):
         compute(lake, first, "last")
-    simulate_obspar.archive(ska, [replace(first, default=2)])
+    simulate_obspar.write_archive(ska, [replace(first, default=2)])
     obspar.ingest(ska, lake, jobs=1)
     assert flags(lake, first) == {1: {0}}
     store([compute(lake, first, "last")], lake)

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from mica_lake.lake import Lake
 from mica_lake.output import Terminal, escape, printable
-from mica_lake.simulate.aca_l0 import archive
+from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.times import cxcsec
 
 COMMAND = Path(sys.executable).with_name("mica-lake")
@@ -95,7 +95,7 @@ def hostile(demo_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         text, found = re.subn('(?<=^detnam,s,h,")', HOSTILE.replace("\n", ""), text, flags=re.MULTILINE)
         assert found == 1
         path.write_bytes(gzip.compress(text.encode()))
-    archive(files, cxcsec("2024:001"), cxcsec("2024:001:00:10"), slots=[3], hard_cases=False)
+    write_archive(files, cxcsec("2024:001"), cxcsec("2024:001:00:10"), slots=[3], hard_cases=False)
     (files / f"acaf{HOSTILE}_img0.fits").write_bytes(b"")
     for product, source in (("aca_l0", files), ("obspar", ska), ("asp_l1", ska)):
         done = mica_lake("ingest", product, "--from", source, "--lake", folder / "lake")

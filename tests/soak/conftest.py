@@ -44,7 +44,7 @@ MIDNIGHT = cxcsec("2015:101")
 def _simulate(ska: Path, *, newer: bool) -> None:
     """An hour around midnight; the newer archive has more revisions, calibrations and rows, and a shorter file."""
     start, stop = MIDNIGHT - 1500, MIDNIGHT + 1500
-    aca_l0.archive(ska, start, stop, slots=[0, 3], file_seconds=700, ska=True)
+    aca_l0.write_archive(ska, start, stop, slots=[0, 3], file_seconds=700, ska=True)
     folder = ska / "data/mica/archive/aca0"
     # Without its index, which lists the current files only, all revisions are taken.
     (folder / "archfiles.db3").unlink()
@@ -60,10 +60,10 @@ def _simulate(ska: Path, *, newer: bool) -> None:
         short = replace(one, tstop=min(one.tstop, one.tstart + 1900), detector="ACIS-7")
         revisions = (1, 2) if newer else (1,)
         observed.append(replace(short, revisions=revisions, default=revisions[-1], last=revisions[-1]))
-    obspar.archive(ska, observed)
-    asp_l1.archive(ska, observed)
-    stats.archive(ska, observed if newer else observed[:1])
-    vv.archive(ska, observed)
+    obspar.write_archive(ska, observed)
+    asp_l1.write_archive(ska, observed)
+    stats.write_archive(ska, observed if newer else observed[:1])
+    vv.write_archive(ska, observed)
     for dark_id in ("2015100", "2015101")[: 1 + newer]:
         dark_cal.write_calibration(ska, dark_id, seed=int(newer))
     # Which file is older is told by its time; all are of one time, so that two runs know the same of them.

@@ -63,10 +63,10 @@ def file_system(place: Path, options: str) -> Iterator[Callable[[str], None]]:
 def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of ten minutes."""
     ska = tmp_path_factory.mktemp("faults") / "ska"
-    aca_l0.archive(ska, START, START + 600, slots=[3, 4], hard_cases=False, ska=True)
+    aca_l0.write_archive(ska, START, START + 600, slots=[3, 4], hard_cases=False, ska=True)
     of_those_minutes = observations(START, START + 600)
-    obspar.archive(ska, of_those_minutes)
-    stats.archive(ska, of_those_minutes)
+    obspar.write_archive(ska, of_those_minutes)
+    stats.write_archive(ska, of_those_minutes)
     dark_cal.write_calibration(ska, "2015100")
     return ska
 
@@ -135,7 +135,7 @@ def place_of(path: str, lake: Path) -> str:
 
 def test_a_lake_without_room_for_more_answers_as_before(ska: Path, undisturbed: Path, tmp_path: Path) -> None:
     more = tmp_path / "more"
-    aca_l0.archive(more, START + 7200, START + 8400, slots=[3], hard_cases=False)
+    aca_l0.write_archive(more, START + 7200, START + 8400, slots=[3], hard_cases=False)
     with file_system(tmp_path / "full", f"size={1 << 28}") as mount:
         lake = tmp_path / "full" / "lake"
         subprocess.run(["cp", "-a", undisturbed, lake], check=True)

@@ -90,7 +90,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.rename(path.with_name(f"{L0}_3_img0.fits.gz"))
     dark_cal.write_calibration(ska, "2015100")
     observed = observations(NOON, NOON + 86400)
-    stats.archive(ska, observed)
+    stats.write_archive(ska, observed)
     o = next(o for o in observed if o.detector != "NONE")
     path = obspar.write_obspar(ska, o, o.revisions[0])
     text = gzip.decompress(path.read_bytes()).replace(f"{o.obsid}".encode(), b"10000")
@@ -307,7 +307,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, bytes], Any], list[Place], str]] = {
     "nothing": (written(lambda _: b""), PLACES, "empty|no JSON|no whole HDF5 file|no interval"),
     "noise": (
         written(lambda content: random.Random(1).randbytes(9999)), PLACES,
-        "no FITS|no JSON|HDF5|no text|no CSV|has [0-9]+ fields",
+        "no FITS|no JSON|HDF5|no text|not UTF-8|not valid CSV|has [0-9]+ fields",
     ),
     "a hundred thousand members": (written(members), [*FITS, PLACES[3]], "more than 10000 gzip members"),
     "a bomb": (written(bomb), [*FITS, PLACES[3]], "expands to more than|no FITS file"),

@@ -32,7 +32,7 @@ State = dict[str, list[dict[str, Any]]]
 def simulate(ska: Path, *, newer: bool) -> None:
     """An archive across midnight; the newer one has more revisions, calibrations and rows than the one before."""
     shutil.rmtree(ska, ignore_errors=True)
-    aca_l0.archive(ska, START, STOP, file_seconds=2000, ska=True)
+    aca_l0.write_archive(ska, START, STOP, file_seconds=2000, ska=True)
     # Without its index, which lists the current files only, all revisions are taken.
     (ska / "data/mica/archive/aca0/archfiles.db3").unlink()
     if not newer:
@@ -45,9 +45,9 @@ def simulate(ska: Path, *, newer: bool) -> None:
             continue
         revisions = (1, 2) if newer else (1,)
         observed.append(replace(short, revisions=revisions, default=revisions[-1], last=revisions[-1]))
-    obspar.archive(ska, observed)
-    asp_l1.archive(ska, observed)
-    stats.archive(ska, observed if newer else observed[:1])
+    obspar.write_archive(ska, observed)
+    asp_l1.write_archive(ska, observed)
+    stats.write_archive(ska, observed if newer else observed[:1])
     for dark_id in ("2015100", "2015101")[: 1 + newer]:
         dark_cal.write_calibration(ska, dark_id, seed=int(newer))
     # Which file is older is told by its time; all are of one time, so that two runs know the same of them.

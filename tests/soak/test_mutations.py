@@ -35,7 +35,7 @@ from mica_lake.simulate import aca_l0 as simulate_aca_l0
 from mica_lake.simulate import dark_cal as simulate_dark_cal
 from mica_lake.simulate import obspar as simulate_obspar
 from mica_lake.simulate.observations import observations
-from mica_lake.simulate.stats import archive as stats_archive
+from mica_lake.simulate.stats import write_archive as write_stats
 from mica_lake.tables.acq_stats import ACQ_STATS
 from mica_lake.tables.asp_l1 import ACA_CENT, ASP_SOL
 from mica_lake.tables.table import Table
@@ -417,7 +417,7 @@ def test_obspars(soak: bool, tmp_path: Path, record_property: Callable[[str, obj
 
 
 def test_statistics(soak: bool, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    (path, *_) = stats_archive(tmp_path, observations(NOON, NOON + 86400))
+    (path, *_) = write_stats(tmp_path, observations(NOON, NOON + 86400))
     good = path.read_bytes()
     mutations = Mutations(soak, 40, 500)
     for number in range(mutations.count):

@@ -37,7 +37,7 @@ def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Observation(20001, MIDNIGHT + 1000, MIDNIGHT + 1720, *POINTING, (2,), 2, 2),
         Observation(20002, MIDNIGHT + 3000, MIDNIGHT + 3341, *POINTING, (3,), None, 3),
     ]
-    assert len(simulate.archive(root, observations)) == 30
+    assert len(simulate.write_archive(root, observations)) == 30
     return root
 
 

@@ -29,7 +29,7 @@ TYPES = {"s": "VARCHAR", "i": "BIGINT", "r": "DOUBLE"}
 def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of observations of two years."""
     root = tmp_path_factory.mktemp("ska")
-    obspar.archive(root, EVERY)
+    obspar.write_archive(root, EVERY)
     return root
 
 

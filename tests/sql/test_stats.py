@@ -22,7 +22,7 @@ from mica_lake.times import cxcsec
 def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Statistics of some weeks of two years; a few rows have neither magnitude nor temperature."""
     root = tmp_path_factory.mktemp("ska")
-    path, _ = stats.archive(root, observations(cxcsec("2016:350"), cxcsec("2017:020")))
+    path, _ = stats.write_archive(root, observations(cxcsec("2016:350"), cxcsec("2017:020")))
     with h5py.File(path, "r+") as file:
         rows = file["data"][()]
         rows["mag"][::50], rows["ccd_temp"][::40] = np.nan, np.nan
@@ -94,7 +94,7 @@ def test_row_groups_can_be_skipped_by_star_time_and_observation(lake: Lake) -> N
 
 
 def test_a_lake_without_statistics_answers_with_no_rows(tmp_path: Path) -> None:
-    stats.archive(tmp_path / "ska", [])
+    stats.write_archive(tmp_path / "ska", [])
     acq_stats.ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
     empty = Lake(tmp_path / "lake")
     for view in ("acq_stats", "guide_stats", "acq_success_by_mag", "acq_success_by_ccd_temp"):

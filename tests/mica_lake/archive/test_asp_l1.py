@@ -122,7 +122,7 @@ OBSERVATIONS = [
 def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive, in which each observation has another misalignment, far from none."""
     root = tmp_path_factory.mktemp("ska")
-    for path in simulate.archive(root, OBSERVATIONS):
+    for path in simulate.write_archive(root, OBSERVATIONS):
         if path.name.endswith("_acal1.fits.gz"):
             rng = np.random.default_rng(int(path.parent.name[:5]))
             with fits.open(path) as hdus:
@@ -309,7 +309,7 @@ def test_neither_an_obsid_nor_both_times_is_a_type_error(question: dict[str, Any
 def archive_of_one(tmp_path: Path, **changes: Any) -> tuple[Path, list[Path]]:
     """An archive of one observation, and its files."""
     root = tmp_path / "ska"
-    return root, simulate.archive(root, [replace(OBSERVATIONS[0], revisions=(1,), last=1, **changes)])
+    return root, simulate.write_archive(root, [replace(OBSERVATIONS[0], revisions=(1,), last=1, **changes)])
 
 
 def test_an_interval_without_its_misalignment_is_missing_data(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ EVERY = simulated()
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated archive, not to be changed."""
     ska = tmp_path_factory.mktemp("archive")
-    simulate.archive(ska, EVERY)
+    simulate.write_archive(ska, EVERY)
     return ska
 
 
@@ -389,7 +389,7 @@ def test_a_revision_may_be_a_whole_float(number: Any, filled: Path) -> None:
 
 def test_the_last_files_without_a_link_are_those_of_the_highest_revision(tmp_path: Path) -> None:
     three = replace(EVERY[0], revisions=(1, 2, 10), default=2, last=10)
-    simulate.archive(tmp_path / "ska", [three])
+    simulate.write_archive(tmp_path / "ska", [three])
     for link in (tmp_path / "ska" / TOP).rglob("*_last"):
         link.unlink()
     ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
@@ -401,7 +401,7 @@ def test_the_last_files_without_a_link_are_those_of_the_highest_revision(tmp_pat
 
 def test_the_last_files_are_those_of_its_link(tmp_path: Path) -> None:
     three = replace(EVERY[0], revisions=(1, 2, 10), default=1, last=2)
-    simulate.archive(tmp_path / "ska", [three])
+    simulate.write_archive(tmp_path / "ska", [three])
     ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
     (found,) = obspar.get_files(three.obsid, revision="last", data_root=tmp_path / "lake")
     assert Path(found).parent.name.endswith("_v02")

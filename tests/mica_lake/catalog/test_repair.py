@@ -51,8 +51,8 @@ def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
         l0_file(ska, start, start + 1200)
     of_two_years = [one for start in ("2015:101", "2016:101") for one in observations(*day(start))]
     released = [replace(one, revisions=(1,), default=1, last=1) for one in of_two_years]
-    simulate_obspar.archive(ska, released)
-    stats.archive(ska, released)
+    simulate_obspar.write_archive(ska, released)
+    stats.write_archive(ska, released)
     simulate_dark_cal.write_calibration(ska, "2015101")
     return ska
 
@@ -96,8 +96,8 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         l0_file(ska, start, start + 1800, revision=2, slot=slot)
     of_two_years = [one for start in ("2015:101", "2016:101") for one in observations(*day(start), seed=1)]
     released = [replace(one, revisions=(1,), default=1, last=1) for one in of_two_years]
-    simulate_obspar.archive(ska, released)
-    stats.archive(ska, released, seed=1)
+    simulate_obspar.write_archive(ska, released)
+    stats.write_archive(ska, released, seed=1)
     simulate_dark_cal.write_calibration(ska, "2015101", seed=1)
     simulate_dark_cal.write_calibration(ska, "2016101", seed=1)
     return ska

@@ -28,7 +28,7 @@ from mica_lake.catalog.version import pin
 from mica_lake.cli import app
 from mica_lake.ingest import compare
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.simulate.aca_l0 import archive, readouts, times, write_file
+from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.catalog import PARTITION
@@ -74,7 +74,7 @@ def every(demo_lake: str, tmp_path: Path) -> Path:
 def small_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten minutes of slots 3 and 4."""
     folder = tmp_path_factory.mktemp("small_files")
-    archive(folder, cxcsec("2024:001"), cxcsec("2024:001") + 600, slots=[3, 4], hard_cases=False)
+    write_archive(folder, cxcsec("2024:001"), cxcsec("2024:001") + 600, slots=[3, 4], hard_cases=False)
     return folder
 
 
@@ -377,7 +377,7 @@ def test_a_catalog_that_is_behind_is_found_and_mended(
     small: Path, tmp_path: Path, look: Callable[..., Verified]
 ) -> None:
     old = (small / "_catalog" / "current").read_text()
-    archive(tmp_path / "new", cxcsec("2024:001:01:00"), cxcsec("2024:001:01:05"), slots=[3], hard_cases=False)
+    write_archive(tmp_path / "new", cxcsec("2024:001:01:00"), cxcsec("2024:001:01:05"), slots=[3], hard_cases=False)
     ingest([tmp_path / "new"], small, jobs=1)
     after = content(small), versions(small)
     (small / "_catalog" / "current").write_text(old)
@@ -478,7 +478,7 @@ def test_a_readout_of_two_files_is_found(tmp_path: Path, look: Callable[..., Ver
 def test_a_day_of_hdr3_that_is_behind_is_found_and_mended(
     small: Path, tmp_path: Path, look: Callable[..., Verified]
 ) -> None:
-    archive(tmp_path / "new", cxcsec("2024:001"), cxcsec("2024:001:00:05"), slots=[0], hard_cases=False)
+    write_archive(tmp_path / "new", cxcsec("2024:001"), cxcsec("2024:001:00:05"), slots=[0], hard_cases=False)
     ingest([tmp_path / "new"], small, jobs=1)
     key = Key(DAY.day)
     before = content(small)
@@ -497,7 +497,7 @@ def test_a_day_of_hdr3_that_is_behind_is_found_and_mended(
 
 
 def test_what_is_replaced_meanwhile_is_not_wrong(small: Path, tmp_path: Path) -> None:
-    archive(tmp_path / "new", cxcsec("2024:001:01:00"), cxcsec("2024:001:01:05"), slots=[3, 4], hard_cases=False)
+    write_archive(tmp_path / "new", cxcsec("2024:001:01:00"), cxcsec("2024:001:01:05"), slots=[3, 4], hard_cases=False)
 
     class WithACommitInBetween(ThreadPoolExecutor):
         def map(self, fn: Any, *iterables: Any, **options: Any) -> Any:
@@ -586,7 +586,7 @@ def test_a_folder_with_a_blank_is_named_so_that_the_shell_takes_it(
     tmp_path: Path, look: Callable[..., Verified]
 ) -> None:
     files, lake = tmp_path / "my files", tmp_path / "my lake"
-    archive(files, cxcsec("2024:001"), cxcsec("2024:001") + 60, slots=[3], hard_cases=False)
+    write_archive(files, cxcsec("2024:001"), cxcsec("2024:001") + 60, slots=[3], hard_cases=False)
     ingest([files], lake, jobs=1)
     flip(lake / ACA_L0_3)
     verified = look(lake)

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mica_lake.simulate.aca_l0 import archive, readouts, times, write_file
+from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.store.lock import writer_lock
 from mica_lake.times import cxcsec
 
@@ -36,7 +36,7 @@ def mica_lake(*arguments: object, lake: object = None, cwd: Path | None = None) 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     folder = tmp_path / "files"
-    archive(folder, START, START + 600, slots=[3, 4], hard_cases=False)
+    write_archive(folder, START, START + 600, slots=[3, 4], hard_cases=False)
     return folder
 
 

@@ -56,7 +56,7 @@ def current_of(files, slot):
 def hard(tmp_path_factory):
     """Simulate eighteen hours of two slots in many short files, with the hard cases."""
     root = tmp_path_factory.mktemp("hard")
-    return aca_l0.archive(root, START, START + 64800, slots=[1, 5], file_seconds=2000, newer=True, seed=7)
+    return aca_l0.write_archive(root, START, START + 64800, slots=[1, 5], file_seconds=2000, newer=True, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def ska(tmp_path_factory):
     """Simulate a $SKA root that crosses a UTC midnight, and give it and its files."""
     root = tmp_path_factory.mktemp("ska")
     start = Time("2019-09-28T22:00:00").cxcsec
-    return root, aca_l0.archive(root, start, start + 3 * 3600, slots=[0, 3], file_seconds=900, ska=True, seed=2)
+    return root, aca_l0.write_archive(root, start, start + 3 * 3600, slots=[0, 3], file_seconds=900, ska=True, seed=2)
 
 
 class TestTimes:
@@ -368,7 +368,7 @@ class TestArchive:
     def test_plain(self, tmp_path):
         """Without hard cases, files of revision 1 follow one another without a gap, 1568 8x8 readouts each."""
         done = []
-        files = aca_l0.archive(
+        files = aca_l0.write_archive(
             tmp_path / "new", START, START + 15000, slots=[0, 3], hard_cases=False, progress=done.append
         )
         assert done == [1, 2, 3, 4, 5, 6]
@@ -386,7 +386,7 @@ class TestArchive:
 
     def test_out_of_phase(self, tmp_path):
         """Each slot keeps a phase of its own across files, and loses no readout at their borders."""
-        files = aca_l0.archive(
+        files = aca_l0.write_archive(
             tmp_path, START, START + 2000, seed=12, file_seconds=400, hard_cases=False, in_phase=False
         )
         phases = []
@@ -401,15 +401,15 @@ class TestArchive:
     def test_no_file_without_readouts(self, tmp_path):
         """An interval may hold no readout of a slot that is behind."""
         first = aca_l0.times(START, START + 9, 8)[0]
-        files = aca_l0.archive(tmp_path, first, first + 0.5, seed=12, hard_cases=False, in_phase=False)
+        files = aca_l0.write_archive(tmp_path, first, first + 0.5, seed=12, hard_cases=False, in_phase=False)
         assert [parts(f)[2] for f in files] == [2, 4, 6]
 
     def test_same_bytes_whatever_the_jobs(self, tmp_path):
         """One process or two, the files are the same; another seed gives others."""
         settings = {"slots": [6], "file_seconds": 400}
-        one = aca_l0.archive(tmp_path / "1", START, START + 2500, **settings)
-        two = aca_l0.archive(tmp_path / "2", START, START + 2500, jobs=2, **settings)
-        other = aca_l0.archive(tmp_path / "3", START, START + 2500, seed=1, **settings)
+        one = aca_l0.write_archive(tmp_path / "1", START, START + 2500, **settings)
+        two = aca_l0.write_archive(tmp_path / "2", START, START + 2500, jobs=2, **settings)
+        other = aca_l0.write_archive(tmp_path / "3", START, START + 2500, seed=1, **settings)
         assert len(one) > 4
         assert [(f.name, f.read_bytes()) for f in one] == [(f.name, f.read_bytes()) for f in two]
         assert not {f.read_bytes() for f in one} & {f.read_bytes() for f in other}
@@ -520,7 +520,7 @@ class TestArchive:
             "must be a time at or after": {"stop": START - 1},
         }.items():
             with pytest.raises(ValueError, match=match):
-                aca_l0.archive(**{"root": tmp_path / "new", "start": START, "stop": START + 60} | change)
+                aca_l0.write_archive(**{"root": tmp_path / "new", "start": START, "stop": START + 60} | change)
         assert not (tmp_path / "new").exists()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from mica_lake.simulate import aca_l0, asp_l1
+from mica_lake.simulate import aca_l0, asp_l1, sky
 from mica_lake.simulate.observations import Observation, observations
 
 R2A = 206264.81
@@ -213,8 +213,8 @@ class TestProducts:
 
     def test_place_of_a_fid(self):
         """A light that is to be seen at given angles is put where it is seen there, to a milliarcsecond."""
-        place = asp_l1._fid_place(1900.0, -700.0, 0.3, -0.2, 0.5)
-        seen = asp_l1._fid_angles(place, *(np.array([value]) for value in (0.3, -0.2, 0.5)))
+        place = sky.fid_place(1900.0, -700.0, 0.3, -0.2, 0.5)
+        seen = sky.fid_angles(place, *(np.array([value]) for value in (0.3, -0.2, 0.5)))
         assert [float(angle[0]) for angle in seen] == pytest.approx([1900, -700], abs=1e-3)
 
     def test_same_bytes(self, products, tmp_path):
@@ -289,7 +289,7 @@ class TestArchive:
     def test_tables_and_links(self, tmp_path, some):
         """Tables list every file and revision and tell the default, as the links do; engineering has nothing."""
         done = []
-        files = asp_l1.archive(tmp_path, some, progress=done.append)
+        files = asp_l1.write_archive(tmp_path, some, progress=done.append)
         top = tmp_path / "data/mica/archive/asp1"
         two, unreleased, engineering = some
         assert done == [1, 2, 3]
@@ -326,16 +326,16 @@ class TestArchive:
         def content(root):
             return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
-        asp_l1.archive(tmp_path / "1", some)
-        asp_l1.archive(tmp_path / "2", some, jobs=2)
+        asp_l1.write_archive(tmp_path / "1", some)
+        asp_l1.write_archive(tmp_path / "2", some, jobs=2)
         once = content(tmp_path / "1")
         assert once == content(tmp_path / "2")
-        asp_l1.archive(tmp_path / "1", some)
+        asp_l1.write_archive(tmp_path / "1", some)
         assert content(tmp_path / "1") == once
         assert multiprocessing.active_children() == []
 
     def test_errors(self, tmp_path, some):
         """No jobs, no archive."""
         with pytest.raises(ValueError, match="jobs 0 must"):
-            asp_l1.archive(tmp_path / "new", some, jobs=0)
+            asp_l1.write_archive(tmp_path / "new", some, jobs=0)
         assert not (tmp_path / "new").exists()

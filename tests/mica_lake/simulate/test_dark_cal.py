@@ -113,10 +113,10 @@ def test_same_bytes(calibrations, tmp_path):
 def test_archive(tmp_path):
     """The first calibration is on the day of start, each is a while after the one before, and there is one a day."""
     start = cxcsec("2019:364:12:00:00")
-    directories = dark_cal.archive(tmp_path, start, start + 3 * 86400, every=1.5 * 86400)
+    directories = dark_cal.write_archive(tmp_path, start, start + 3 * 86400, every=1.5 * 86400)
     assert [d.name for d in directories] == ["2019364", "2020001"]
     assert sorted(tmp_path.glob("data/mica/archive/aca_dark/*")) == directories
-    twice = dark_cal.archive(tmp_path, start, start + 86400, every=40000)
+    twice = dark_cal.write_archive(tmp_path, start, start + 86400, every=40000)
     assert [d.name for d in twice] == ["2019364", "2019365"]
 
 
@@ -132,4 +132,4 @@ def test_errors(tmp_path):
     """An interval that ends before it starts is named, and so is a period that is none."""
     for start, stop, every in ((7e8, 6e8, 1e6), (7e8, 8e8, 0.0)):
         with pytest.raises(ValueError, match=f"every {every} must be positive"):
-            dark_cal.archive(tmp_path, start, stop, every=every)
+            dark_cal.write_archive(tmp_path, start, stop, every=every)

@@ -17,7 +17,7 @@ def archive(tmp_path_factory):
     """Write the parameters of some sixty observations."""
     root = tmp_path_factory.mktemp("ska")
     chosen = observations(6.8e8, 6.8e8 + 1.2e6)
-    return root / "data/mica/archive/obspar", chosen, obspar.archive(root, chosen)
+    return root / "data/mica/archive/obspar", chosen, obspar.write_archive(root, chosen)
 
 
 def rows_of(path):
@@ -139,11 +139,11 @@ def test_same_bytes(tmp_path):
         return {p.name: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
     some = observations(6.8e8, 6.8e8 + 1e5)
-    obspar.archive(tmp_path, some)
+    obspar.write_archive(tmp_path, some)
     once = content()
-    obspar.archive(tmp_path, some)
+    obspar.write_archive(tmp_path, some)
     assert content() == once
-    obspar.archive(tmp_path, some[:1])
+    obspar.write_archive(tmp_path, some[:1])
     with closing(sqlite3.connect(tmp_path / "data/mica/archive/obspar/archfiles.db3")) as db:
         assert {obsid for (obsid,) in db.execute("SELECT obsid FROM archfiles")} == {some[0].obsid}
     other = obspar.write_obspar(tmp_path, some[0], some[0].last, seed=1)

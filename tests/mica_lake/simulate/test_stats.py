@@ -25,7 +25,7 @@ def read(path: Path) -> NDArray[np.void]:
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    acq, guide = stats.archive(tmp_path_factory.mktemp("ska"), OBSERVED)
+    acq, guide = stats.write_archive(tmp_path_factory.mktemp("ska"), OBSERVED)
     return read(acq), read(guide)
 
 
@@ -90,10 +90,10 @@ def test_some_are_known_bad_and_say_why(tables: tuple[NDArray[np.void], ...]) ->
 
 
 def test_rows_depend_on_the_observation_and_the_seed_alone(tmp_path: Path) -> None:
-    first = stats.archive(tmp_path / "a", OBSERVED[:4])
-    again = stats.archive(tmp_path / "b", OBSERVED[:4])
-    fewer = stats.archive(tmp_path / "c", OBSERVED[2:4])
-    other = stats.archive(tmp_path / "d", OBSERVED[:4], seed=1)
+    first = stats.write_archive(tmp_path / "a", OBSERVED[:4])
+    again = stats.write_archive(tmp_path / "b", OBSERVED[:4])
+    fewer = stats.write_archive(tmp_path / "c", OBSERVED[2:4])
+    other = stats.write_archive(tmp_path / "d", OBSERVED[:4], seed=1)
     for one, two, three, four in zip(first, again, fewer, other, strict=True):
         assert one.read_bytes() == two.read_bytes()
         assert read(one)[16:].tobytes() == read(three).tobytes()

@@ -21,9 +21,9 @@ ENGINEERING = next(o for o in observations(7e8, 7e8 + 90000) if o.detector == "N
 @pytest.fixture(scope="module")
 def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("ska")
-    obspar.archive(root, OBSERVED)
-    asp_l1.archive(root, OBSERVED)
-    vv.archive(root, [*OBSERVED, ENGINEERING])
+    obspar.write_archive(root, OBSERVED)
+    asp_l1.write_archive(root, OBSERVED)
+    vv.write_archive(root, [*OBSERVED, ENGINEERING])
     return root
 
 
@@ -59,13 +59,13 @@ def test_reports_rows_and_links_agree_with_the_observations(ska: Path) -> None:
 
 
 def test_any_number_of_processes_writes_the_same(ska: Path, tmp_path: Path) -> None:
-    obspar.archive(tmp_path, OBSERVED)
-    asp_l1.archive(tmp_path, OBSERVED)
-    for path in vv.archive(tmp_path, OBSERVED, jobs=2):
+    obspar.write_archive(tmp_path, OBSERVED)
+    asp_l1.write_archive(tmp_path, OBSERVED)
+    for path in vv.write_archive(tmp_path, OBSERVED, jobs=2):
         if path.suffix == ".json":
             assert path.read_bytes() == (ska / path.relative_to(tmp_path)).read_bytes()
 
 
 def test_without_its_products_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="obspar"):
-        vv.archive(tmp_path, OBSERVED[:1])
+        vv.write_archive(tmp_path, OBSERVED[:1])

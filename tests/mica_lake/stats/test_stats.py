@@ -72,7 +72,7 @@ def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Statistics of two years, in which some stars come again and rows are in no order."""
     root = tmp_path_factory.mktemp("ska")
     rng = np.random.default_rng(1)
-    for path in stats.archive(root, observations(cxcsec("2016:300"), cxcsec("2017:060"))):
+    for path in stats.write_archive(root, observations(cxcsec("2016:300"), cxcsec("2017:060"))):
         with h5py.File(path, "r+") as file:
             rows = rng.permutation(file["data"][()])
             rows["agasc_id"] = rng.integers(1000, 1100, len(rows))
@@ -149,7 +149,7 @@ def test_the_lake_is_that_of_the_environment(lake: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("kind", FACADE)
 def test_a_lake_without_statistics_has_none(kind: str, tmp_path: Path) -> None:
-    stats.archive(tmp_path / "ska", [])
+    stats.write_archive(tmp_path / "ska", [])
     root = lake_of(tmp_path / "ska", tmp_path / "lake")
     for found in (FACADE[kind].get_stats(data_root=root), FACADE[kind].get_star_stats(1, data_root=root)):
         assert (found.shape, found.dtype) == ((0,), row_dtype(f"{kind}_stats"))

@@ -19,7 +19,7 @@ from scipy.interpolate import CubicSpline
 from mica_lake.archive.aca_hdr3 import MSID, Msid, MSIDset
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
-from mica_lake.simulate.aca_l0 import archive, readouts, times, write_file
+from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.tables.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS
 from mica_lake.times import cxcsec
 
@@ -305,7 +305,9 @@ def assert_all_are_as_decoded(files: Sequence[Path], lake: Path) -> list[Slot]:
 def test_all_are_as_decoded_from_files_whose_slots_are_out_of_phase(tmp_path: Path, seed: int, phase: float) -> None:
     """Across a midnight, with gaps, changes of size and newer revisions."""
     midnight = cxcsec("2015:182")
-    files = archive(tmp_path / "files", midnight - 9000, midnight + 600, seed=seed, file_seconds=1500, in_phase=False)
+    files = write_archive(
+        tmp_path / "files", midnight - 9000, midnight + 600, seed=seed, file_seconds=1500, in_phase=False
+    )
     slots = assert_all_are_as_decoded(files, tmp_path / "lake")
     assert {path.name[14:17] for path in files} == {"001", "002"}
     assert any(abs(t - slots[4].times[5] - phase) < 0.01 for t in slots[5].times)

@@ -21,9 +21,10 @@ from astropy.io import fits
 from mica_lake.errors import MissingDataError
 from mica_lake.simulate import asp_l1, obspar
 from mica_lake.simulate.observations import Observation, observations
-from mica_lake.vv import obi as module
+from mica_lake.vv import residuals
 from mica_lake.vv.limits import limits
-from mica_lake.vv.obi import VV_VERSION, Obi, fid_angles, running_median, star_angles
+from mica_lake.vv.obi import VV_VERSION, Obi
+from mica_lake.vv.residuals import fid_angles, running_median, star_angles
 
 OF_INFO = [
     *("obsid", "revision", "tstart", "tstop", "sim_z", "sim_z_offset", "ra_pnt", "dec_pnt", "roll_pnt", "instrument"),
@@ -256,7 +257,7 @@ class TestSimulated:
                 assert np.array_equal(data[f"ang_{axis}"], rows[f"ang_{axis}"])
                 assert np.array_equal(data[f"d{axis}"], 3600 * rows[f"ang_{axis}{suffix}"] - data[f"{axis}ag"])
             # On so small a piece of the sphere that is near enough, but for the cosine of the z angle.
-            flat = np.hypot(data["dy"] * np.cos(data["zag"] / module.R2A), data["dz"])
+            flat = np.hypot(data["dy"] * np.cos(data["zag"] / residuals.R2A), data["dz"])
             assert np.allclose(data["dr"], flat, rtol=1e-4, atol=1e-7)
             assert np.array_equal(data["mag"].mask, rows["counts"] <= 10)
 
@@ -481,7 +482,7 @@ class TestFinding:
             Obi(own[0], tmp_path / "none")
         for interval in (0, 1):
             change(product(own[1], "asol", interval), TSTART=1.0, TSTOP=2.0)
-        with pytest.raises(MissingDataError, match="asp1: none of its 2 aspect solutions meets"):
+        with pytest.raises(MissingDataError, match="asp1: none of its 2 aspect solutions overlaps"):
             Obi(*own)
 
     @pytest.mark.parametrize("kind", ["acal", "acen", "gspr", "fidpr"])
@@ -517,7 +518,7 @@ class TestBadFiles:
             }[spoil]
         )
         with pytest.raises(
-            ValueError, match=rf"{path}: it is no FITS file with a table, or damaged \(.+\): copy it anew"
+            ValueError, match=rf"{path}: it is damaged, or not a FITS file with a table \(.+\): copy it again"
         ):
             Obi(*own)
 
@@ -534,7 +535,7 @@ class TestBadFiles:
         (name,) = spoilt
         change(product(own[1], kind), **spoilt)
         what = f"its header lacks {name}" if name.isupper() else f"it has no column {name}"
-        with pytest.raises(ValueError, match=f"{product(own[1], kind)}: {what}, so it is no product of this kind"):
+        with pytest.raises(ValueError, match=f"{product(own[1], kind)}: {what}, so it is not a product of this kind"):
             Obi(*own)
 
     @pytest.mark.parametrize(("kind", "name"), [("gspr", "pos_eci"), ("gspr", "slot"), ("fidpr", "p_lsi")])
@@ -557,9 +558,9 @@ class TestBadFiles:
             Obi(tmp_path / "none.par.gz", own[1])
         text = gzip.decompress(own[0].read_bytes()).decode()
         for content, message in [
-            (b"", "it is no obspar, or damaged"),
-            (gzip.compress(b"a,b\n"), "it is no obspar, or damaged"),
-            (gzip.compress(b"tstart,r,h,one,,,\n"), "it is no obspar, or damaged .*'one'"),
+            (b"", "it is damaged, or not an obspar"),
+            (gzip.compress(b"a,b\n"), "it is damaged, or not an obspar"),
+            (gzip.compress(b"tstart,r,h,one,,,\n"), "it is damaged, or not an obspar .*'one'"),
             (gzip.compress(text.replace("detnam", "other").replace("sim_z,", "x,").encode()), "it lacks sim_z, detnam"),
         ]:
             path = tmp_path / "spoilt.par.gz"
@@ -609,7 +610,7 @@ class TestParts:
         """What is sorted at a time does not matter."""
         values = np.random.default_rng(0).normal(size=1000)
         whole = running_median(values, 21)
-        monkeypatch.setattr(module, "_BLOCK", 7)
+        monkeypatch.setattr(residuals, "_BLOCK", 7)
         assert np.array_equal(running_median(values, 21), whole)
 
     def test_a_star_at_the_attitude_is_in_the_middle(self) -> None:
@@ -627,7 +628,7 @@ class TestParts:
         still, moved = np.zeros(3), np.array([0, 2.0, 0])
         turned = np.array([0, 0, 90.0])
         y, z = fid_angles((moved, still, turned), np.eye(3), np.array([0, 10.0, 20.0]), 1e4)
-        scale = module.R2A / 1e4
+        scale = residuals.R2A / 1e4
         assert y == pytest.approx([-10 * scale, -12 * scale, -20 * scale], rel=1e-5)
         assert z == pytest.approx([-20 * scale, -20 * scale, 10 * scale], rel=1e-5)
         swapped = np.array([[1.0, 0, 0], [0, 0, 1], [0, 1, 0]])
@@ -801,7 +802,7 @@ def test_its_arguments_are_named_as_those_of_mica(kinds: dict[str, Files], tmp_p
     pytest.importorskip("matplotlib")
     path, folder = kinds["1"]
     obi = Obi(obsparfile=path, obsdir=folder)
-    with pytest.raises(ValueError, match="where should the pictures be written"):
+    with pytest.raises(ValueError, match="no folder to write the plots to"):
         obi.plot_slot(slot_num=4, save=True)
     figure = obi.plot_slot(slot_num=4, plotdir=tmp_path / "one", save=True, close=True, singles=False)
     assert [axes.get_label() for axes in figure.axes] == ["yz", "yzf", "y", "z", "m"]
@@ -848,7 +849,7 @@ class TestSave:
             lambda: obi.plot_slot(3),
             lambda: obi.plot_slot(3, singles=True),
         ):
-            with pytest.raises(ImportError, match=r"matplotlib is absent: pip install 'mica-lake\[plot\]'"):
+            with pytest.raises(ImportError, match=r"matplotlib is not installed: pip install 'mica-lake\[plot\]'"):
                 what()
         assert not (tmp_path / "vv").exists()
 
