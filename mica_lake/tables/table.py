@@ -66,6 +66,8 @@ class Table:
         Columns by which its rows are sorted.
     order_within : tuple of str
         Columns within whose equal values they are; in all of a partition by default.
+    rows : str
+        The macro that gives its rows, with its parameters; empty for a table that is a view of its name.
     product : str
         What `mica-lake ingest` takes to make it, if that is not its name.
     definitions : str
@@ -82,6 +84,7 @@ class Table:
     wide: bool = False
     order: tuple[str, ...] = ()
     order_within: tuple[str, ...] = ()
+    rows: str = ""
     product: str = ""
     definitions: str = ""
 
