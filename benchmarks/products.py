@@ -83,8 +83,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
     def cold() -> None:
         obspar._index.cache_clear()
-        obspar._YEARS.clear()
-        obspar._LAST.clear()
+        obspar._YEARS = obspar._Years()
         for obsid in ids:
             obspar.get_obspar(obsid, "last", data_root=root)
 
@@ -96,8 +95,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
 
     def cold_one() -> None:
         obspar._index.cache_clear()
-        obspar._YEARS.clear()
-        obspar._LAST.clear()
+        obspar._YEARS = obspar._Years()
         obspar.get_obspar(one, data_root=root)
 
     rows.add("get_obspar of one obsid, nothing known", best(cold_one, 5), best(lambda: from_file(one), 50))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from mica_lake.formats.fits_product import Product
+from mica_lake.formats.fits_product import ProductFile
 from mica_lake.ingest import acq_stats as ingest_acq_stats
 from mica_lake.ingest import asp_l1 as ingest_asp_l1
 from mica_lake.ingest import guide_stats as ingest_guide_stats
@@ -92,14 +92,14 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
             console.print(f"{report.product}: {report.rows:,} rows in {report.seconds:,.1f} s, {size:.2f} of the file")
     lake = Lake(root)
     table = Rows()
-    for facade in (acq_stats, guide_stats):
-        path = ska / "data" / facade.TABLE / f"{facade.TABLE}.h5"
+    for name, facade in (("acq_stats", acq_stats), ("guide_stats", guide_stats)):
+        path = ska / "data" / name / f"{name}.h5"
         rows = read(path)
         assert facade.get_stats(filter=False, data_root=root).tobytes() == rows.tobytes()
         ids, counts = np.unique(rows["agasc_id"], return_counts=True)
         reading = best(lambda path=path: read(path), 5)
         table.add(
-            f"{facade.TABLE}.get_stats, {len(rows):,} rows, and reading them all",
+            f"{name}.get_stats, {len(rows):,} rows, and reading them all",
             best(lambda facade=facade: facade.get_stats(filter=False, data_root=root), 5),
             reading,
         )
@@ -108,7 +108,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
             found = facade.get_star_stats(star, filter=False, data_root=root)
             assert found.tobytes() == rows[rows["agasc_id"] == star].tobytes()
             table.add(
-                f"{facade.TABLE}.get_star_stats, {len(found)} rows ({which}), and reading all",
+                f"{name}.get_star_stats, {len(found)} rows ({which}), and reading all",
                 best(lambda facade=facade, star=star: facade.get_star_stats(star, data_root=root), 20),
                 reading,
             )
@@ -135,7 +135,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     table.add(
         f"Obi of {seconds:.0f} ks, {len(obi.aspect_intervals)} interval(s), and only reading its files (of it)",
         best(lambda: get_arch_vv(obsid, "last", root), 5),
-        best(lambda: [Product(path) for path in files if path.parent == folder], 5),
+        best(lambda: [ProductFile(path) for path in files if path.parent == folder], 5),
     )
     table.add(
         "all pictures of a slot, and only the one with all panels (of it)",

@@ -1,4 +1,4 @@
-"""Images of the aspect camera that know where they lie on its CCD."""
+"""Images of the aspect camera that know their place on its CCD."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INDEX_TYPES = (int, np.integer, slice, EllipsisType)
 
 
 def _row_col(item: Any) -> tuple[Any, Any] | None:
-    """Spell out an index as one (row, col) pair, or None if it is not made of integers and slices."""
+    """An index as one (row, col) pair, or None if it consists of more than integers and slices."""
     items = item if isinstance(item, tuple) else (item,)
     # A bool is an int to Python but a mask to numpy.
     if not all(isinstance(it, _INDEX_TYPES) and not isinstance(it, bool) for it in items):
@@ -34,11 +34,11 @@ def _row_col(item: Any) -> tuple[Any, Any] | None:
 
 
 def _offset(index: Any, first: int, count: int, axis: str) -> int | slice:
-    """Turn a CCD coordinate, or a slice of them, into its offset within one axis of an image."""
+    """The offset of a CCD coordinate, or of a slice of them, along one axis of an image."""
     if isinstance(index, slice):
         if index.step not in (None, 1):
-            raise IndexError(f"step {index.step} in .aca: only 1 will do, slice the result with a step instead")
-        # An end before the image would count from its far side; one after it numpy clips.
+            raise IndexError(f"step {index.step} in .aca: only 1 is possible, slice the result with a step instead")
+        # An end before the image would count from its far side; numpy clips one beyond it.
         return slice(*(it if it is None else max(operator.index(it) - first, 0) for it in (index.start, index.stop)))
     if not first <= index < first + count:
         valid = f"valid {axis}s are {first} to {first + count - 1}" if count else f"it has no {axis}s"
@@ -47,7 +47,7 @@ def _offset(index: Any, first: int, count: int, axis: str) -> int | slice:
 
 
 class _Absolute(np.lib.mixins.NDArrayOperatorsMixin):
-    """An image seen in absolute CCD coordinates: what ``ACAImage.aca`` gives."""
+    """An image in absolute CCD coordinates: what ``ACAImage.aca`` is."""
 
     __slots__ = ("image",)
 
@@ -75,7 +75,7 @@ class _Absolute(np.lib.mixins.NDArrayOperatorsMixin):
     def centroid_fm(
         self, bgd: ArrayLike | None = None, pix_zero_loc: str = "center", norm_clip: float | None = None
     ) -> tuple[float, float, float]:
-        """As `ACAImage.centroid_fm`, in CCD coordinates."""
+        """Like `ACAImage.centroid_fm`, in CCD coordinates."""
         row, col, norm = centroid_fm(self.image, bgd, pix_zero_loc, norm_clip)
         return row + self.image.row0, col + self.image.col0, norm
 
@@ -83,7 +83,7 @@ class _Absolute(np.lib.mixins.NDArrayOperatorsMixin):
         rows, cols = other.shape
         return self[other.row0 : other.row0 + rows, other.col0 : other.col0 + cols]
 
-    # Every operator of the mixin, and those of an ndarray on the left of an _Absolute, come through here.
+    # All operators of the mixin, and those of an ndarray to the left of an _Absolute, come through here.
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         (out,) = kwargs.pop("out", (None,))
         if ufunc not in _ARITHMETIC or method != "__call__" or kwargs:
@@ -106,12 +106,12 @@ class _Absolute(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
-    """A 2-d image with its place on the CCD and any other metadata.
+    """A 2-d image with its place on the CCD and other metadata.
 
-    ``image[row, col]`` counts from the corner of the image as for any array,
-    ``image.aca[row, col]`` is in absolute CCD coordinates, where negative numbers are coordinates
-    too and slices are clipped to the image.  Integers and slices without a step give an ACAImage
-    whose `row0` and `col0` are those of its own first pixel; any other index gives a plain array.
+    ``image[row, col]`` counts from the corner of the image, as in any array; ``image.aca[row, col]``
+    is in absolute CCD coordinates, where negative numbers are coordinates, too, and slices are
+    clipped to the image.  Integers and slices without a step return an ACAImage whose `row0` and
+    `col0` are those of its own first pixel; any other index returns a plain array.
 
     ``a.aca + b`` (or ``a + b.aca``; also ``-``, ``*``, ``/`` and in place) combines two images where
     they overlap on the CCD, and leaves the rest of `a` as it is.
@@ -121,13 +121,13 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
     Parameters
     ----------
     data : array_like, optional
-        Pixel values, copied.  An ACAImage gives its `meta` as well, unless `meta` is given.
+        Pixel values, copied.  The `meta` of an ACAImage is copied as well, unless `meta` is given.
     row0, col0 : int, optional
-        CCD row and column of the first pixel.  Default is what `meta` has, else 0.
+        CCD row and column of the first pixel; by default those in `meta`, or 0.
     meta : mapping, optional
         Metadata.  The mapping is copied, its values are not.
     shape : tuple of int, optional
-        Shape of an image of zeros, in place of `data`.
+        Shape of an image of zeros, instead of `data`.
     dtype : dtype_like, optional
         Type of the pixels.
 
@@ -139,7 +139,7 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
 
     Notes
     -----
-    Methods which move pixels (``.T``, ``.ravel()``, ``.reshape()``) carry `meta` along unchanged.
+    Methods that move pixels (``.T``, ``.ravel()``, ``.reshape()``) keep `meta` unchanged.
 
     Examples
     --------
@@ -190,11 +190,11 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
         return image
 
     def __array_finalize__(self, obj: Any) -> None:
-        """Give every new image a `meta` of its own, past ``__setattr__`` which would cost more than all else."""
+        """Give every new image a `meta` of its own, bypassing ``__setattr__``, which would take most of the time."""
         self.__dict__["meta"] = dict(obj.meta) if isinstance(obj, ACAImage) else {}
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        """Keep results of the same shape as images: what a reduction or a stack gives has no place on the CCD."""
+        """Keep results of the same shape as images; the result of a reduction or a stack has no place on the CCD."""
         if array.shape != self.shape:
             return array[()] if return_scalar else array
         return super().__array_wrap__(array, context, return_scalar)
@@ -219,12 +219,12 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
 
     @property
     def aca(self) -> _Absolute:
-        """The image in absolute CCD coordinates, to index, to set and for arithmetic."""
+        """The image in absolute CCD coordinates, for indexing, assignment and arithmetic."""
         return _Absolute(self)
 
     @aca.setter
     def aca(self, value: _Absolute) -> None:
-        # Python ends ``image.aca += other`` with ``image.aca = ...``: nothing is left to do then.
+        # Python ends ``image.aca += other`` with ``image.aca = ...``, when all is done.
         if not isinstance(value, _Absolute) or value.image is not self:
             raise AttributeError("aca cannot be replaced: set pixels with image.aca[...] = values")
 
@@ -237,22 +237,22 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
         Parameters
         ----------
         bgd, pix_zero_loc, norm_clip
-            As of `centroid_fm`.
+            As for `centroid_fm`.
 
         Returns
         -------
         row, col, norm : float
-            As of `centroid_fm`.
+            As from `centroid_fm`.
 
         Raises
         ------
         ValueError
-            As `centroid_fm`.
+            As for `centroid_fm`.
         """
         return centroid_fm(self, bgd, pix_zero_loc, norm_clip)
 
     def __getitem__(self, item: Any) -> Any:
-        """Pixels counted from the corner of the image, with `row0` and `col0` of the first of them."""
+        """Pixels counted from the corner of the image, with `row0` and `col0` of the first one."""
         out = super().__getitem__(item)
         if not isinstance(out, ACAImage):
             return out
@@ -277,20 +277,20 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
             raise AttributeError(f"meta has no {name!r}: it has {keys}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an upper-case key of `meta`, new or not, but for ``T`` which is the array's."""
+        """Set an upper-case key of `meta`, new or not, except ``T``, which is the array's."""
         if name.isupper() and not hasattr(np.ndarray, name):
             self.meta[name] = value
         else:
             super().__setattr__(name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle `meta` too, which an ndarray would leave behind."""
+        """Pickle `meta`, too, which an ndarray would leave behind."""
         pickled: Any = super().__reduce__()
         make, args, array_state = pickled
         return make, args, (array_state, self.meta)
 
     def __setstate__(self, state: Any) -> None:
-        """Take back what ``__reduce__`` gave."""
+        """Restore what ``__reduce__`` returned."""
         array_state, self.meta = state
         super().__setstate__(array_state)
 
@@ -301,11 +301,11 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
         return out
 
     def __repr__(self) -> str:
-        """Pixels rounded to integers, as a fraction of an electron tells a reader little."""
+        """Pixels rounded to integers, as fractions of an electron tell a reader little."""
         values = np.asarray(self)
         if values.dtype.kind == "f":
             values = np.rint(values)
-            # A NaN fails this too, and neither it nor what is larger fits an int64.
+            # NaN fails this, too; neither it nor anything larger fits an int64.
             if (np.abs(values) < 2**63).all():
                 values = values.astype(np.int64)
         return f"<{type(self).__name__} row0={self.row0} col0={self.col0}\n{values!r}>"
@@ -320,13 +320,13 @@ def centroid_fm(
     Parameters
     ----------
     img : array_like
-        The image; it stays as it is. Of 8x8 pixels the inner 6x6 count, and of those without the four corners.
+        The image, which is not changed. Of 8x8 pixels the inner 6x6 count, without their four corners.
     bgd : float or array_like, optional
         Background of each pixel, subtracted beforehand.
     pix_zero_loc : {'center', 'edge'}
-        Whether whole numbers are the middles of pixels or their lower edges.
+        Whether whole numbers are the centers of pixels or their lower edges.
     norm_clip : float, optional
-        The least that the sum is taken for.
+        Lower bound for the sum.
 
     Returns
     -------
@@ -336,7 +336,8 @@ def centroid_fm(
     Raises
     ------
     ValueError
-        If the image is not square, `pix_zero_loc` is neither, or without `norm_clip` the sum is not positive.
+        If the image is not square, `pix_zero_loc` is not valid, or the sum is not positive and there is no
+        `norm_clip`.
 
     Examples
     --------
@@ -366,13 +367,10 @@ def centroid_fm(
 @cache
 def aca_image_class() -> Any:
     """
-    The class of the images that the functions of ``mica`` give.
+    The class of the images that the facade returns.
 
-    Returns
-    -------
-    type
-        ``chandra_aca.aca_image.ACAImage`` where that is installed, as callers ask for it with ``isinstance``, else
-        `ACAImage`.
+    It is ``chandra_aca.aca_image.ACAImage`` if that is installed, as callers test for it with ``isinstance``, and
+    otherwise `ACAImage`.
 
     Examples
     --------

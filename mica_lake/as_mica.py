@@ -13,7 +13,7 @@ from types import ModuleType
 __all__ = ["install_as_mica", "uninstall_as_mica"]
 
 
-# All other modules of mica_lake are its own, even if mica has one of the same name.
+# All other modules of mica_lake are its own, even if mica has a module of the same name.
 _SHARED = ("archive", "bad_obsids", "common", "quaternion", "starcheck", "stats", "utils", "vv")
 
 
@@ -29,13 +29,13 @@ class _Alias(Loader):
         self.own_spec = module.__spec__
         if spec.name != "mica":
             return module
-        mica = ModuleType("mica", "The modules of mica_lake that mica has, too.")
+        mica = ModuleType("mica", "The modules that mica_lake shares with mica.")
         mica.__path__, mica.__file__ = list(module.__path__), module.__file__
         mica.__version__ = module.__version__  # type: ignore[attr-defined]
         return mica
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import machinery has replaced it by the alias's.
+        # The import machinery replaced it by that of the alias.
         if module.__name__ != "mica":
             module.__spec__ = self.own_spec
 
@@ -65,15 +65,15 @@ def _is_ours(name: str, module: ModuleType) -> bool:
 
 def install_as_mica() -> None:
     """
-    Make ``import mica`` and ``import mica.…`` give the modules of mica_lake.
+    Make ``import mica`` and ``import mica.…`` import the modules of mica_lake.
 
-    Each is imported when it is first asked for. Packages that use mica then run unchanged on the lake that
-    `mica_lake.lake.default_root` finds. ``python -m mica_lake.as_mica SCRIPT`` runs a script without changing it.
+    Each is imported when first asked for. Packages that use mica then run unchanged on the lake that
+    `mica_lake.lake.default_root` finds. ``python -m mica_lake.as_mica SCRIPT`` runs an unchanged script.
 
     Raises
     ------
     ImportError
-        If mica itself has been imported.
+        If mica itself has already been imported.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def install_as_mica() -> None:
     real = sys.modules.get("mica")
     if real is not None and not _is_ours("mica", real):
         raise ImportError(
-            f"mica itself has been imported already, from {getattr(real, '__file__', None)}: "
+            f"mica itself has already been imported, from {getattr(real, '__file__', None)}: "
             "call mica_lake.install_as_mica() before the first import of mica"
         )
     if _FINDER not in sys.meta_path:
@@ -95,9 +95,9 @@ def install_as_mica() -> None:
 
 def uninstall_as_mica() -> None:
     """
-    Undo `install_as_mica`: ``import mica`` gives mica again, or fails without it.
+    Undo `install_as_mica`: ``import mica`` imports mica again, or fails if it is not installed.
 
-    Modules that were imported meanwhile keep the functions that they imported.
+    Modules imported in the meantime keep the functions that they imported.
     """
     if _FINDER in sys.meta_path:
         sys.meta_path.remove(_FINDER)
@@ -107,18 +107,11 @@ def uninstall_as_mica() -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """
-    Run a script, with mica_lake in the place of mica.
-
-    Parameters
-    ----------
-    arguments : sequence of str
-        The script and its arguments.
-    """
+    """Run a script, given with its arguments, with mica_lake in place of mica."""
     if not arguments:
         sys.exit("usage: python -m mica_lake.as_mica SCRIPT [ARGUMENT ...]")
     if not Path(arguments[0]).exists():
-        sys.exit(f"{arguments[0]}: there is no such script")
+        sys.exit(f"{arguments[0]}: no such script")
     install_as_mica()
     sys.argv[:] = arguments
     sys.path[0] = str(Path(arguments[0]).resolve().parent)

@@ -1,4 +1,4 @@
-"""Observations whose aspect is not to be judged as that of others."""
+"""Observations whose aspect must not be judged like that of others."""
 
 __all__ = ["bad_obsids"]
 
@@ -11,5 +11,5 @@ _SEVERAL_CATALOGS = (
     60881
 )  # fmt: skip
 
-#: Obsids of Venus, and of observing intervals with more than one star catalog.
+#: Obsids of Venus, and of observations with more than one star catalog.
 bad_obsids = [*_VENUS, *_SEVERAL_CATALOGS]

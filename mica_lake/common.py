@@ -1,4 +1,4 @@
-"""What the modules of ``mica`` have in common: where the file archive is, and what is raised where there is no data."""
+"""What modules of ``mica`` have in common: where the file archive is, and the error for missing data."""
 
 import os
 
@@ -7,7 +7,7 @@ from mica_lake.errors import MissingDataError
 __all__ = ["FLIGHT_MICA_ARCHIVE", "MICA_ARCHIVE", "MICA_ARCHIVE_PATH", "MissingDataError"]
 
 FLIGHT_MICA_ARCHIVE = os.path.join(os.environ.get("SKA", ""), "data", "mica", "archive")  # noqa: PTH118 - a str
-#: One or more folders, with colons between them: ``$MICA_ARCHIVE``, else that of ``$SKA``.
+#: One or more folders, separated by colons: ``$MICA_ARCHIVE``, or the one below ``$SKA``.
 MICA_ARCHIVE_PATH = os.environ.get("MICA_ARCHIVE", FLIGHT_MICA_ARCHIVE)
-#: The last of them.
+#: The last of these folders.
 MICA_ARCHIVE = MICA_ARCHIVE_PATH.split(":")[-1]

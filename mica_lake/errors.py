@@ -1,4 +1,4 @@
-"""The errors of the lake, and what is said of those of others."""
+"""The errors of the lake, and what to tell people about errors of other origin."""
 
 import errno
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class LakeError(Exception):
-    """Something is wrong with the lake itself: there is none, it is locked, or a file of it is damaged."""
+    """Something is wrong with the lake itself: there is none, it is locked, or one of its files is damaged."""
 
 
 class MissingDataError(LookupError):
@@ -16,52 +16,30 @@ class MissingDataError(LookupError):
 
 
 class ObjectStoreError(Exception):
-    """An object store does not answer, or does not let us: nothing is known of what it holds."""
+    """An object store does not answer, or denies access; what it holds is not known."""
 
 
-class BadFile(ValueError):  # noqa: N818 - it is the file that is bad
-    """A source file that cannot be taken; the message is its reason."""
+class BadFile(ValueError):  # noqa: N818 - the file is bad
+    """A source file that cannot be ingested; the message says why."""
 
 
 def near(name: object, names: Iterable[str]) -> str:
     """
-    A hint for whoever mistyped a name.
-
-    Parameters
-    ----------
-    name : object
-        What was given.
-    names : iterable of str
-        What there is.
-
-    Returns
-    -------
-    str
-        The nearest names, to be put behind a message; empty where none is near.
+    A hint for a mistyped name, to append to a message: the nearest of `names`, or nothing if none is near.
 
     Examples
     --------
     >>> near("tempcdd", ["TIME", "TEMPCCD", "IMGRAW"])
     '; near it: TEMPCCD'
     """
-    as_written = {known.lower(): known for known in names}
-    found = [as_written[known] for known in get_close_matches(str(name).lower(), as_written, n=5)]
+    as_written = {one.lower(): one for one in names}
+    found = [as_written[one] for one in get_close_matches(str(name).lower(), as_written, n=5)]
     return f"; near it: {', '.join(found)}" if found else ""
 
 
 def said_of(error: Exception) -> str:
     """
-    What a person is told of an error.
-
-    Parameters
-    ----------
-    error : Exception
-        The error.
-
-    Returns
-    -------
-    str
-        Its message; of the disk, of permissions and of a process that died, what became of the lake and what to do.
+    The message of an error; for full disks, missing permissions and dead processes also what to do about it.
 
     Examples
     --------

@@ -1,5 +1,5 @@
 """
-Forked processes, which have none of their parent's threads.
+Forked processes, which lack the threads of their parent.
 
 A library that started threads before the fork waits for them forever in the child; of those used here, Polars does.
 """
@@ -13,14 +13,7 @@ _begun = _lost = False
 
 
 def without_polars() -> bool:
-    """
-    Whether Polars had started its threads before this process was forked, so that it cannot work here.
-
-    Returns
-    -------
-    bool
-        Also False where it is not known, as on systems without ``/proc``.
-    """
+    """Whether Polars started threads before this process was forked, and cannot work here; needs ``/proc`` to know."""
     return _lost
 
 
@@ -32,7 +25,7 @@ def _before() -> None:
 def _name(task: Path) -> str:
     try:
         return task.read_text()
-    except OSError:  # the thread has ended
+    except OSError:  # the thread has ended meanwhile
         return ""
 
 

@@ -1,8 +1,8 @@
 """
 Output to the terminal.
 
-File names, header values and messages come from files that others wrote. Whatever a terminal would obey in them is
-escaped here, in one place, for everything that is printed.
+File names, header values and messages come from files that others wrote. Anything in them that a terminal would obey
+is escaped here, in one place, for all that is printed.
 """
 
 import codecs
@@ -16,28 +16,19 @@ from rich import markup
 from rich.console import Console
 from rich.text import Text
 
-# Control characters, invisible ones such as changes of writing direction, lone surrogates, line and paragraph ends.
+# Control characters, invisible ones (such as changes of writing direction), lone surrogates, line and paragraph ends.
 _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-# The rules of tables, and the characters in our own texts.
+# The rules of tables, and characters in our own messages.
 _ASCII = dict.fromkeys(map(chr, range(0x2500, 0x2580)), "+") | dict.fromkeys("─━═╌╍┄┅┈┉╴╶╸╺", "-")
 _ASCII |= dict.fromkeys("│┃║╎╏┆┇┊┋", "|") | {"…": "...", "°": "deg ", "·": "."}
 
 
 def printable(text: str, *, lines: bool = False) -> str:
     r"""
-    A text made safe to print: characters that a terminal would obey, or not show, are escaped as in Python.
+    Make a text safe to print: characters that a terminal would obey, or not show, are escaped as in Python.
 
-    Parameters
-    ----------
-    text : str
-        The text. A byte of a file name that is not UTF-8, which Python keeps as a lone surrogate, is shown as a byte.
-    lines : bool
-        Whether to keep line breaks.
-
-    Returns
-    -------
-    str
-        The same without control characters, changes of writing direction and lone surrogates.
+    A byte of a file name that is not UTF-8, which Python keeps as a lone surrogate, is shown as a byte. With `lines`,
+    line breaks are kept.
 
     Examples
     --------
@@ -59,17 +50,7 @@ def _code(character: str) -> str:
 
 def escape(text: object) -> str:
     r"""
-    A value made safe for `rich` to print: `printable`, and without markup.
-
-    Parameters
-    ----------
-    text : object
-        The value, of which `str` is printed.
-
-    Returns
-    -------
-    str
-        Its text.
+    Make the text of a value safe to print with `rich`: `printable`, and with markup escaped.
 
     Examples
     --------
@@ -80,40 +61,21 @@ def escape(text: object) -> str:
 
 
 class Terminal(Console):
-    """
-    The console of the command line.
-
-    Control characters other than line breaks are escaped even in what is printed without `escape`.
-
-    Parameters
-    ----------
-    stderr : bool
-        Whether to print to standard error.
-    """
+    """The console of the command line; control characters except line breaks are escaped even without `escape`."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Render a text without control characters, in the style of its markup."""
+        """Render a text by its markup, with control characters escaped."""
         return super().render_str(printable(text, lines=True), **options)
 
 
 class Output:
     """
-    A standard stream that never fails: what cannot be written is dropped.
+    A standard stream that never fails: what cannot be written is dropped, and `lost` says why.
 
     A pipe whose reader has gone, or a log on a full disk, must not stop the work.
-
-    Parameters
-    ----------
-    stream : text file
-        The stream.
-
-    Attributes
-    ----------
-    lost : OSError or None
-        Why output was dropped.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -124,7 +86,7 @@ class Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write a text."""
+        """Write a text, if possible."""
         try:
             self._stream.write(text)
         except OSError as error:
@@ -132,14 +94,14 @@ class Output:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write what is buffered, if possible."""
         try:
             self._stream.flush()
         except OSError as error:
             self.drop(error)
 
     def drop(self, error: OSError) -> None:
-        """Discard everything from now on, and what is buffered."""
+        """Discard what is buffered, and everything from now on."""
         self.lost = error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
@@ -154,14 +116,7 @@ def _nearest_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def copy(file: IO[bytes]) -> None:
-    """
-    Copy a file to standard output, as far as it can be written.
-
-    Parameters
-    ----------
-    file : binary file
-        The file.
-    """
+    """Copy a binary file to standard output, as far as it can be written."""
     try:
         shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -176,12 +131,7 @@ def standard_streams() -> tuple[Output, Output]:
     Replace standard output and standard error by streams that never fail.
 
     A terminal that lacks a character gets the nearest ASCII, or its code. A closed stream is opened on the null device,
-    so that its descriptor cannot be given to a file that is opened later, which printing would then write to.
-
-    Returns
-    -------
-    Output, Output
-        Standard output and standard error.
+    as a file opened later could otherwise get its descriptor, and printing would write to that file.
     """
     for number in range(3):
         try:

@@ -1,8 +1,8 @@
 """
 The per-file way: open every file of a time range with astropy and stack its columns.
 
-It is what the lake replaces, written plainly. The demo shows its times beside the lake's, the benchmarks measure
-against it.
+This is what the lake replaces, written plainly. The demo shows its times beside those of the lake, and the benchmarks
+compare with it.
 """
 
 import csv
@@ -29,19 +29,7 @@ def _opened(path: Path) -> fits.HDUList:
 
 def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any]:
     """
-    Columns of some files, stacked.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files of one image size, in time order.
-    columns : sequence of str
-        Columns that they have.
-
-    Returns
-    -------
-    dict of numpy.ndarray
-        The columns.
+    Columns of files of one image size, stacked in the order of the files.
 
     Examples
     --------
@@ -62,21 +50,7 @@ def get_slot_data(
     paths: Iterable[Path], start: float, stop: float, columns: Sequence[str] | None = None
 ) -> np.ma.MaskedArray[Any, Any]:
     """
-    Readouts of one slot, as `mica_lake.archive.aca_l0.get_slot_data` gives them.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        The files of the slot, in time order.
-    start, stop : float
-        Readouts with start <= TIME <= stop, CXC seconds.
-    columns : sequence of str, optional
-        Fields; all by default.
-
-    Returns
-    -------
-    numpy.ma.MaskedArray
-        A structured array, masked where a file lacks a column.
+    Readouts from the files of one slot, like those from `mica_lake.archive.aca_l0.get_slot_data`.
 
     Examples
     --------
@@ -117,19 +91,7 @@ def get_slot_data(
 
 def get_l0_images(paths: Iterable[Path], start: float, stop: float) -> list[ACAImage]:
     """
-    Images of one slot, as `mica_lake.archive.aca_l0.get_l0_images` gives them.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        The files of the slot, in time order.
-    start, stop : float
-        Readouts with start <= TIME <= stop, CXC seconds.
-
-    Returns
-    -------
-    list of ACAImage
-        The images of QUALITY 0.
+    Images from the files of one slot, like those from `mica_lake.archive.aca_l0.get_l0_images`.
 
     Examples
     --------
@@ -151,19 +113,7 @@ def get_l0_images(paths: Iterable[Path], start: float, stop: float) -> list[ACAI
 
 def get_aca_images(paths_by_slot: Iterable[Sequence[Path]], start: float, stop: float) -> Table:
     """
-    Images of all slots in one table, with the columns of `mica_lake.archive.aca_l0.get_aca_images` that files have.
-
-    Parameters
-    ----------
-    paths_by_slot : iterable of sequence of Path
-        For each slot its files, in time order.
-    start, stop : float
-        Readouts with start <= TIME <= stop, CXC seconds.
-
-    Returns
-    -------
-    astropy.table.Table
-        The readouts of QUALITY 0, sorted by TIME and image number; images in the middle of 8 x 8.
+    Images of all slots in one table, with those columns of `mica_lake.archive.aca_l0.get_aca_images` that files have.
 
     Examples
     --------
@@ -194,56 +144,18 @@ def get_aca_images(paths_by_slot: Iterable[Sequence[Path]], start: float, stop: 
 
 
 def dark_image(path: Path) -> NDArray[np.float32]:
-    """
-    Image of a dark current calibration.
-
-    Parameters
-    ----------
-    path : Path
-        Its ``image.fits``.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (1024, 1024)
-        The image, e-/s.
-    """
+    """Image of a dark current calibration (e-/s), from its ``image.fits``."""
     with _opened(path) as hdus:
         return np.array(hdus[0].data, np.float32)
 
 
 def warm_fractions(paths: Iterable[Path], threshold: float) -> list[float]:
-    """
-    Fraction of warm pixels of each of some calibrations.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Their ``image.fits``.
-    threshold : float
-        What is warm, e-/s.
-
-    Returns
-    -------
-    list of float
-        The fractions.
-    """
+    """Fraction of pixels above a threshold (e-/s) in each calibration, from their ``image.fits``."""
     return [float(np.count_nonzero(dark_image(path) > threshold)) / 1024**2 for path in paths]
 
 
 def obspar(path: Path) -> dict[str, Any]:
-    """
-    Parameters of an observation, as `mica_lake.archive.obspar.get_obspar` gives them.
-
-    Parameters
-    ----------
-    path : Path
-        Its obspar file, gzipped or not.
-
-    Returns
-    -------
-    dict
-        Name -> value.
-    """
+    """Parameters of an observation from its obspar file, like those from `mica_lake.archive.obspar.get_obspar`."""
     kinds: dict[str, Any] = {"s": str, "i": int, "r": float}
     found: dict[str, Any] = {}
     for name, kind, _, value, *_ in csv.reader(StringIO(decompress(read(path, MAX_BYTES)).decode(), newline="")):
@@ -253,17 +165,5 @@ def obspar(path: Path) -> dict[str, Any]:
 
 
 def aspect_solution(paths: Iterable[Path]) -> dict[str, Any]:
-    """
-    Aspect solution of an observation.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Its ASPSOL files, in time order.
-
-    Returns
-    -------
-    dict of numpy.ndarray
-        time, ra, dec, roll, dy, dz, dtheta of shape (n,) and q_att of shape (n, 4).
-    """
+    """Aspect solution of an observation, from its ASPSOL files in time order."""
     return read_columns(paths, ["time", "ra", "dec", "roll", "dy", "dz", "dtheta", "q_att"])

@@ -29,7 +29,8 @@ class Product:
     shared : str
         The name of its SQL, simulator and documentation, if it shares them with other products.
     package : str
-        The Python package with its modules ``tables.NAME``, ``ingest.NAME``, ``simulate.NAME`` and its ``sql/NAME.sql``.
+        The Python package with the modules ``tables.NAME``, ``ingest.NAME``, ``simulate.NAME``,
+        and ``sql/NAME.sql``.
     """
 
     name: str

@@ -22,12 +22,12 @@ def normalize(array: ArrayLike) -> _Floats:
     Returns
     -------
     numpy.ndarray of float64
-        Of the same shape.
+        Quaternions of the same shape.
 
     Raises
     ------
     TypeError
-        If it has another number of dimensions.
+        If the array has another number of dimensions.
 
     Examples
     --------
@@ -43,9 +43,10 @@ def normalize(array: ArrayLike) -> _Floats:
 
 class Quat:
     """
-    An attitude, or several.
+    One or several attitudes.
 
-    ``q1 * q2`` turns by q2 and then by q1: its matrix is the product of theirs. ``q1 / q2`` is ``q1 * q2.inv()``.
+    ``q1 * q2`` rotates by q2 and then by q1: its matrix is the product of their matrices. ``q1 / q2`` is
+    ``q1 * q2.inv()``.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class Quat:
         Quaternions x, y, z, w of shape (4,) or (n, 4); right ascension, declination and roll in degrees, (3,) or
         (n, 3); or rotation matrices, (3, 3) or (n, 3, 3).
     intype : {'quaternion', 'equatorial', 'transform'}, optional
-        Which of these it is. Where that is left open, (3, 3) is a matrix.
+        Which of these is given. By default, the shape decides, and (3, 3) is a matrix.
 
     Attributes
     ----------
@@ -62,7 +63,7 @@ class Quat:
     equatorial : numpy.ndarray
         Right ascension (0 to 360), declination and roll (0 to 360) in degrees.
     transform : numpy.ndarray
-        Rotation matrices; their columns are the axes x, y, z of what is turned.
+        Rotation matrices; their columns are the rotated x, y and z axes.
     ra, dec, roll : float or numpy.ndarray
         The columns of `equatorial`.
     ra0, roll0 : float or numpy.ndarray
@@ -71,7 +72,7 @@ class Quat:
     Raises
     ------
     TypeError
-        If the attitude has none of these shapes, or the intype is none.
+        If the attitude has none of these shapes, or the intype is not valid.
     ValueError
         If a quaternion's length is not 1.
 
@@ -83,7 +84,7 @@ class Quat:
 
     def __init__(self, attitude: Any, intype: str | None = None) -> None:
         if intype not in (None, "quaternion", "equatorial", "transform"):
-            raise TypeError(f"intype {intype!r} is none of quaternion, equatorial, transform")
+            raise TypeError(f"intype {intype!r} is not quaternion, equatorial or transform")
         given = np.array(getattr(attitude, "q", attitude), dtype=np.float64)
         matrix = given.shape[-2:] == (3, 3) and (given.ndim == 3 or intype in (None, "transform"))
         if matrix and intype in (None, "transform"):
@@ -99,7 +100,7 @@ class Quat:
             elif given.ndim in (1, 2) and rows.shape[1] == 3 and intype in (None, "equatorial"):
                 q = _of_equatorial(rows)
             else:
-                raise TypeError(f"{attitude!r}, of shape {given.shape}, is no attitude (intype {intype})")
+                raise TypeError(f"{attitude!r}, of shape {given.shape}, is not an attitude (intype {intype})")
         q = np.where(q[:, 3:] < 0, -q, q)
         self.q: _Floats = q if several else q[0]
 
@@ -158,19 +159,12 @@ class Quat:
         return self * other.inv()
 
     def inv(self) -> Self:
-        """
-        Turn the other way.
-
-        Returns
-        -------
-        Quat
-            Its inverse.
-        """
+        """The inverse rotation."""
         return type(self)(self.q * [-1, -1, -1, 1])
 
 
 def _product(a: _Floats, b: _Floats) -> _Floats:
-    """Hamilton's product."""
+    """The Hamilton product."""
     u, v, w, s = a[..., :3], b[..., :3], a[..., 3:], b[..., 3:]
     scalar = w * s - (u * v).sum(axis=-1, keepdims=True)
     return normalize(np.concatenate([w * v + s * u + np.cross(u, v), scalar], axis=-1))
@@ -186,7 +180,7 @@ def _of_equatorial(att: _Floats) -> _Floats:
 
 
 def _of_matrices(t: _Floats) -> _Floats:
-    """Of the four ways to a quaternion, for each the one whose divisor is largest (Shepperd, 1978)."""
+    """Compute each quaternion in that of the four ways with the largest divisor (Shepperd, 1978)."""
     x, y, z = t[:, 2, 1] - t[:, 1, 2], t[:, 0, 2] - t[:, 2, 0], t[:, 1, 0] - t[:, 0, 1]
     xy, xz, yz = t[:, 0, 1] + t[:, 1, 0], t[:, 0, 2] + t[:, 2, 0], t[:, 1, 2] + t[:, 2, 1]
     a, b, c = t[:, 0, 0], t[:, 1, 1], t[:, 2, 2]

@@ -1,4 +1,4 @@
-"""Times: CXC seconds from anything that a caller may give as a time, and back to dates.
+"""Times: CXC seconds from anything that may be given as a time, and back to dates.
 
 CXC seconds are seconds of Terrestrial Time since 1998-01-01T00:00:00 TT, the unit of every TIME in the archive.
 `sql/cxcsec.sql` and `sql/times.sql` do the same in SQL.
@@ -29,16 +29,16 @@ _FORMS = (
         r"([T ](?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d(\.\d*)?))?Z?)?",
         re.ASCII,
     ),
-    # GRETA, and without the full stop MAUDE.
+    # GRETA, or MAUDE without the full stop.
     re.compile(
         r"(?P<year>\d{4})(?P<doy>\d{3})(\.?(?P<hour>\d\d)(?P<minute>\d\d)((?P<second>\d\d)(?P<fraction>\d*))?)?",
         re.ASCII,
     ),
 )
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-# A year alone, or a year and day with a decimal point: nobody who writes these means seconds.
+# A year alone, or a year and day with a decimal point: no one who writes these means seconds.
 _NO_NUMBER = re.compile(r"\d{4}|\d{7}(\.\d*)?", re.ASCII)
-# cheta takes -30 to mean thirty days ago. As seconds, such numbers are in the last hours of 1997, before all data.
+# To cheta, -30 means thirty days ago. As seconds, such numbers lie in the last hours of 1997, before all data.
 _RELATIVE_DAYS = -36525.0
 
 
@@ -51,7 +51,7 @@ def _leap_table() -> tuple[list[int], list[int]]:
 
 
 def _tai_utc(day: int) -> int:
-    """TAI-UTC in seconds on a day; before 1972, when it was not a whole number, that of 1972."""
+    """TAI-UTC in seconds on a day; before 1972, when it was not a whole number, its value in 1972."""
     days, offsets = _leap_table()
     return offsets[max(bisect_right(days, day) - 1, 0)]
 
@@ -105,7 +105,7 @@ def _secs_of_number(secs: float, given: object) -> float:
 
 
 def _attribute(thing: object, name: str) -> Any:
-    """An attribute, or None; Chandra.Time's DateTime raises its own errors for attributes that it lacks."""
+    """An attribute or None; DateTime of Chandra.Time raises errors of its own for attributes that it lacks."""
     try:
         return getattr(thing, name, None)
     except Exception:
@@ -114,17 +114,17 @@ def _attribute(thing: object, name: str) -> Any:
 
 def is_scalar(time: object) -> bool:
     """
-    Whether something given as a time, or as several, is a single one.
+    Whether a time is a single one rather than several.
 
     Parameters
     ----------
     time : object
-        What was given.
+        One or several times, in any form.
 
     Returns
     -------
     bool
-        False for lists, tuples and arrays, and for anything else with a shape (an astropy Time with several times).
+        False for lists, tuples, arrays, and anything else with a shape (such as an astropy Time of several times).
 
     Examples
     --------
@@ -138,7 +138,7 @@ def is_scalar(time: object) -> bool:
 
 def is_time_object(value: object) -> bool:
     """
-    Whether something can only be a time, unlike a number, text or list.
+    Whether a value can only be a time, unlike a number, str or list.
 
     Parameters
     ----------
@@ -209,8 +209,8 @@ def cxcsec(time: Any) -> float:
     ----------
     time : float, str, astropy.time.Time, datetime, datetime64, date, or object with ``.secs`` or ``.date``; None is now
         Dates are UTC: ``YYYY:DDD[:hh:mm[:ss[.sss]]]``, ``YYYY-MM-DD[Thh:mm[:ss[.sss]]]`` (the T may be a space) or
-        GRETA's ``YYYYDDD[.hhmm[ss[sss]]]``, to a microsecond; those with a time of day may end in Z. Text may also be
-        CXC seconds. A datetime without a zone is UTC. Second 60 is valid in a leap second. Bytes are read as text, and
+        GRETA's ``YYYYDDD[.hhmm[ss[sss]]]``, to a microsecond; with a time of day they may end in Z. A str may also hold
+        CXC seconds. A datetime without a zone is UTC. Second 60 is valid in a leap second. Bytes are read as str, and
         an array or list of one time as that time. None and ``CxoTime.NOW`` mean `now`.
 
     Returns
@@ -221,12 +221,13 @@ def cxcsec(time: Any) -> float:
     Raises
     ------
     ValueError
-        If the value is none of these; the message shows it. Small negative numbers, cheta's relative days, are refused.
+        If the value is none of these; the message shows it. Small negative numbers (relative days in cheta) are
+        refused.
 
     Notes
     -----
     TT = UTC + (TAI - UTC) + 32.184 s, with the leap seconds of ERFA (IERS Bulletin C). Before 1972, TAI - UTC is
-    taken to be 10 s; for the future, no more leap seconds are assumed.
+    assumed to be 10 s; no further leap seconds are assumed in the future.
 
     Examples
     --------
@@ -239,7 +240,7 @@ def cxcsec(time: Any) -> float:
     """
     given = time
     if isinstance(time, np.ndarray | list | tuple):
-        # A masked value is not a time, whatever lies below the mask.
+        # A masked value is not a time, whatever is under the mask.
         if np.size(time) != 1 or (isinstance(time, np.ma.MaskedArray) and time.mask.all()):
             raise _refuse(given)
         time = time.reshape(-1)[0] if isinstance(time, np.ndarray) else time[0]
@@ -304,6 +305,35 @@ def interval(start: Any, stop: Any) -> tuple[float, float]:
     return tstart, tstop
 
 
+def open_interval(start: Any, stop: Any) -> tuple[float | None, float | None]:
+    """
+    CXC seconds of a start and a stop, either of which may be None: then the interval is open at that end.
+
+    Parameters
+    ----------
+    start, stop : time or None
+        In any form that `cxcsec` takes.
+
+    Returns
+    -------
+    tuple of float or None
+        Both.
+
+    Raises
+    ------
+    ValueError
+        If one is not a time, or stop is before start; the message shows both.
+
+    Examples
+    --------
+    >>> open_interval("2012:001", None)
+    (441763266.184, None)
+    """
+    if start is not None and stop is not None:
+        return interval(start, stop)
+    return None if start is None else cxcsec(start), None if stop is None else cxcsec(stop)
+
+
 def day_start(day: date) -> float:
     """
     CXC seconds at which a UTC day begins.
@@ -331,13 +361,13 @@ def _start_of(number: int) -> float:
 
 
 def _check(secs: float) -> None:
-    # Before year 1 or after 9999. Where doubles are coarser than a second, the search for a day would never end.
+    # The years 1 to 9999. Where doubles are coarser than a second, the search for a day would never end.
     if not -63_019_209_557.816 <= secs <= 252_518_688_068:
         raise ValueError(f"{secs!r} CXC seconds is outside the years 1 to 9999")
 
 
 def _number_of(secs: float) -> int:
-    """Days since 1998-01-01 of the UTC day; compared with the days' starts, so that no rounding moves a row."""
+    """The UTC day, as days since 1998-01-01; compared with the starts of days, so that rounding never moves a row."""
     _check(secs)
     number = int((secs - _start_of(0)) // 86400)
     while secs < _start_of(number):

@@ -9,7 +9,7 @@ _LOAD = re.compile(r"(?P<week>[A-Z]{3}\d\d(?P<year>\d\d))(?P<version>[A-Z])", re
 
 def load_name_to_mp_dir(load_name: str) -> str:
     """
-    Folder of a load below those of mission planning.
+    Folder of a load, below the folder of mission planning.
 
     Parameters
     ----------
@@ -19,12 +19,12 @@ def load_name_to_mp_dir(load_name: str) -> str:
     Returns
     -------
     str
-        The folder, with a slash at both ends. Years above 90 are of the last century.
+        The folder, with a slash at both ends. Years above 90 are in the 20th century.
 
     Raises
     ------
     ValueError
-        If it is no name of a load.
+        If it is not a load name.
 
     Examples
     --------
@@ -33,6 +33,6 @@ def load_name_to_mp_dir(load_name: str) -> str:
     """
     load = _LOAD.fullmatch(load_name)
     if load is None:
-        raise ValueError(f"{load_name!r} is no name of a load: give month, day, year and version, such as 'DEC2506C'")
+        raise ValueError(f"{load_name!r} is not a load name: give month, day, year and version, such as 'DEC2506C'")
     year = int(load["year"])
     return f"/{year + (1900 if year > 90 else 2000)}/{load['week'].upper()}/ofls{load['version'].lower()}/"

@@ -39,7 +39,7 @@ def _value_of(msid: PseudoMsid) -> Callable[[Any], NDArray[Any]]:
 
 
 def _definitions() -> dict[str, dict[str, Any]]:
-    # The bytes of all slots in a row: a word of the telemetry ends where the next begins.
+    # The bytes of all slots in sequence: a word of the telemetry ends where the next one begins.
     telemetry = [f"{slot}{word}" for slot in range(8) for word in (*range(62, 68), *range(72, 78))]
     begins = [*(telemetry.index(msid.id) for msid in PSEUDO_MSIDS), len(telemetry)]
     return {
@@ -54,9 +54,9 @@ def _definitions() -> dict[str, dict[str, Any]]:
     }
 
 
-#: The pseudo-MSIDs by id. Of each: ``msid``, its name; ``desc`` and ``longdesc``; ``nbytes``, how many bytes its word
-#: has in the telemetry; and ``value``, a function that gives its values, good or bad, from 8x8 readouts of its slot:
-#: anything with columns HD3TLM62 to 77, such as `aca_l0.get_slot_data` gives.
+#: The pseudo-MSIDs by id. Each has ``msid``, its name; ``desc`` and ``longdesc``; ``nbytes``, how many bytes its
+#: word in the telemetry; and ``value``, a function that computes its values, good or bad, from 8x8 readouts of its
+#: slot: anything with columns HD3TLM62 to 77, as from `aca_l0.get_slot_data`.
 HDR3_DEF = _definitions()
 #: The ids of the pseudo-MSIDs by name.
 MSID_ALIASES = {msid.name: msid.id for msid in PSEUDO_MSIDS}
@@ -75,14 +75,14 @@ def _find(msid: str) -> PseudoMsid:
 def _read(
     wanted: Sequence[PseudoMsid], tstart: float, tstop: float, data_root: str | os.PathLike[str] | None
 ) -> tuple[NDArray[np.float64], dict[str, np.ma.MaskedArray[Any, Any]]]:
-    """Time axis and values of some pseudo-MSIDs."""
+    """Common time axis and values of some pseudo-MSIDs."""
     names = list(dict.fromkeys(msid.name for msid in wanted))
     rows = open_lake(data_root).arrow(
         f"SELECT {', '.join(['TIME', 'SLOTS', *names])} FROM hdr3_data($start, $stop)", {"start": tstart, "stop": tstop}
     )
     flags = np.uint8(sum(1 << slot for slot in {msid.slot for msid in wanted}))
     slots, _ = values_and_mask(rows.column("SLOTS"), np.uint8)
-    # Mostly all rows are wanted, and then a condition in the query would copy them for nothing.
+    # Usually all rows are wanted, and a condition in the query would copy them for nothing.
     chosen: Any = slice(None) if (slots & flags).all() else (slots & flags) != 0
     times, _ = values_and_mask(rows.column("TIME"), np.float64)
     values = {}
@@ -104,23 +104,23 @@ class MSID:
     start, stop : time
         Readouts with start <= time <= stop, in any form that `mica_lake.times.cxcsec` takes.
     msid_data : MSID or mapping, optional
-        Another `MSID` of the same, or a mapping, whose ``times`` and ``vals`` are taken as they are.
+        An `MSID` of the same pseudo-MSID, or a mapping: its ``times`` and ``vals`` are used as they are.
     filter_bad : bool
-        Whether values that are masked are left out.
+        Whether to leave out masked values.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Attributes
     ----------
     msid, hdr3_msid : str
         Its name and its id.
     vals : numpy.ma.MaskedArray, shape (n,)
-        Its values in `unit`, float64 or int64; masked where the readout's header is not whole. Without bad values, a
-        plain array.
+        Its values in `unit`, float64 or int64, masked where the header of the readout is incomplete; a plain array once
+        bad values are filtered out.
     times : numpy.ndarray of float64, shape (n,)
-        Times of the 8x8 readouts of the slot that carries it, CXC seconds; of the slot of its high half if two do.
+        Times of the 8x8 readouts of the slot that carries it, CXC seconds; if two do, of the slot with the high bytes.
     unit, desc, longdesc : str
-        Its unit, what it is in short, and in full.
+        Its unit, and its description in short and in full.
     tstart, tstop : float
         Start and stop, CXC seconds.
     datestart, datestop : str
@@ -131,7 +131,7 @@ class MSID:
     MissingDataError
         If there is no such pseudo-MSID.
     ValueError
-        If a time is none, stop is before start, or `msid_data` is of another pseudo-MSID.
+        If a time is not valid, stop is before start, or `msid_data` is of another pseudo-MSID.
 
     Examples
     --------
@@ -171,7 +171,7 @@ class MSID:
 
     def copy(self) -> "MSID":
         """
-        Give a copy, with arrays of its own.
+        A copy with arrays of its own.
 
         Returns
         -------
@@ -182,17 +182,17 @@ class MSID:
 
     def filter_bad(self, copy: bool = False) -> "MSID | None":
         """
-        Leave out the values that are masked, and their times.
+        Remove masked values and their times.
 
         Parameters
         ----------
         copy : bool
-            Whether to leave this one as it is and give a copy without them.
+            Whether to leave this object as it is and return a copy without them.
 
         Returns
         -------
         MSID or None
-            The copy, if there is one.
+            The copy, if asked for.
         """
         if copy:
             without = self.copy()
@@ -210,7 +210,7 @@ class Msid(MSID):
     Parameters
     ----------
     msid, start, stop, data_root
-        As of `MSID`.
+        As for `MSID`.
 
     Examples
     --------
@@ -224,17 +224,17 @@ class Msid(MSID):
 
 class MSIDset(dict[str, MSID]):
     """
-    Several pseudo-MSIDs on one time axis, by the names they were asked for.
+    Several pseudo-MSIDs on one time axis, under the names they were asked for by.
 
-    The axis has the times of the 8x8 readouts of all slots that carry one of them; a value is masked where its slot has
-    no good readout.
+    The axis consists of the times of the 8x8 readouts of all slots that carry one of them; a value is masked where its
+    slot has no good readout.
 
     Parameters
     ----------
     msids : iterable of str
         Names or ids.
     start, stop, data_root
-        As of `MSID`.
+        As for `MSID`.
 
     Attributes
     ----------
@@ -248,7 +248,7 @@ class MSIDset(dict[str, MSID]):
     Raises
     ------
     MissingDataError, ValueError
-        As of `MSID`.
+        As for `MSID`.
 
     Examples
     --------
@@ -277,7 +277,7 @@ def msids() -> Table:
     Returns
     -------
     astropy.table.Table
-        A row for each: name, id, unit, description.
+        A row for each, with name, id, unit and description.
 
     Examples
     --------

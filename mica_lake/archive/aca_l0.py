@@ -41,7 +41,7 @@ _DTYPES: dict[pa.DataType, Any] = {
     pa.string(): "U4",
     pa.list_(pa.float32()): (np.float32, (64,)),
 }
-# Narrower than in the lake, as mica has them.
+# Narrower than in the lake, as in mica.
 _NAMED: dict[str, Any] = {"FILENAME": "U128", "IMGSCALE": np.int16, "BGDAVG": np.int16, "BGDRMS": np.int16}
 
 
@@ -51,14 +51,14 @@ def _field(name: str, type_: pa.DataType) -> tuple[Any, ...]:
     return (name, np.dtype(kind).str, *shape)
 
 
-#: Fields of `get_slot_data`, in their order: name, type and, of IMGRAW, shape.
+#: Fields of `get_slot_data` in order: name, type and, for IMGRAW, shape.
 ACA_DTYPE = tuple(_field(c.name, c.type) for c in ACA_L0.columns)
 #: The same with ``centered_8x8``.
 ACA_DTYPE_8x8 = tuple((*field[:2], (8, 8)) if field[0] == "IMGRAW" else field for field in ACA_DTYPE)
 ACA_DTYPE_NAMES = tuple(field[0] for field in ACA_DTYPE)
-#: Where the file archive is; what reads the lake needs none of it.
+#: Where the file archive is; nothing here reads it.
 CONFIG = {"data_root": os.path.join(MICA_ARCHIVE, "aca0")}  # noqa: PTH118 - a str
-#: Flags of `get_aca_images` from bit 7 of GLBSTAT, and from bit 5 of IMGSTAT.
+#: Flags in `get_aca_images`, from bit 7 of GLBSTAT and bit 5 of IMGSTAT downwards.
 GLBSTAT_NAMES = (
     "HIGH_BGD", "RAM_FAIL", "ROM_FAIL", "POWER_FAIL", "CAL_FAIL", "COMM_CHECKSUM_FAIL", "RESET", "SYNTAX_ERROR"
 )  # fmt: skip
@@ -70,7 +70,7 @@ _ZERO_CELSIUS = 273.15
 
 
 def __getattr__(name: str) -> Any:
-    # chandra_aca imports this module, and may not be whole yet.
+    # chandra_aca imports this module, and may not be fully imported yet.
     if name == "ACAImage":
         return aca_image_class()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -114,10 +114,10 @@ def _fields(columns: Iterable[str]) -> list[str]:
 
 
 def _readouts(
-    interval: dict[str, float], slot: Any, sizes: list[int], fields: Sequence[str], data_root: Any, where: str = ""
+    between: dict[str, float], slot: Any, sizes: list[int], fields: Sequence[str], data_root: Any, where: str = ""
 ) -> pa.Table:
     query = f"SELECT {', '.join(fields)} FROM slot_data($start, $stop, $slot)"
-    params: dict[str, Any] = {**interval, "slot": _slot(slot)}
+    params: dict[str, Any] = {**between, "slot": _slot(slot)}
     conditions = [where] if where else []
     if set(sizes) != set(IMAGE_SIZES):
         conditions.append("list_contains($sizes, IMGSIZE)")
@@ -147,22 +147,22 @@ def get_slot_data(
     slot : int
         The slot, 0 to 7.
     imgsize : int or iterable of int, optional
-        Image sizes, of 4, 6, 8; all by default.
+        Image sizes, 4, 6 or 8; all by default.
     db : object
-        Without meaning here; callers of the file archive could give its index.
+        Accepted for code written for mica, whose file archive has an index; without effect.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
     columns : iterable of str, optional
-        Fields of the answer, which keeps the order of `ACA_DTYPE`; all by default.
+        Fields to return, always in the order of `ACA_DTYPE`; all by default.
     centered_8x8 : bool
-        Whether IMGRAW has shape (8, 8) with the image in its middle, rather than shape (64,) of which the image takes
-        the first rows and columns.
+        Whether IMGRAW has shape (8, 8) with the image in the middle, instead of shape (64,) with the image in its first
+        rows and columns.
 
     Returns
     -------
     numpy.ma.MaskedArray
         A structured array of shape (n,) in time order, of dtype `ACA_DTYPE`; times in CXC seconds, temperatures in K,
-        images in DN. Fields that an image size lacks are masked, as are the pixels outside its image.
+        images in DN. Fields that an image size lacks are masked, and so are pixels outside the image.
 
     Raises
     ------
@@ -204,15 +204,15 @@ def get_l0_images(
     data_root: str | os.PathLike[str] | None = None,
 ) -> "list[ACAImage]":
     """
-    Images of one slot, of good quality.
+    Images of good quality of one slot.
 
     Parameters
     ----------
     start, stop, slot, imgsize, data_root
-        As of `get_slot_data`.
+        As for `get_slot_data`.
     columns : iterable of str, optional
-        What goes into the images' meta, beside IMGROW0 and IMGCOL0; TIME, BGDAVG, IMGSTAT, IMGFUNC1, IMGSIZE, IMGSCALE
-        and INTEG by default.
+        What to put into the images' meta in addition to IMGROW0 and IMGCOL0; by default TIME, BGDAVG, IMGSTAT,
+        IMGFUNC1, IMGSIZE, IMGSCALE and INTEG.
 
     Returns
     -------
@@ -223,7 +223,7 @@ def get_l0_images(
     Raises
     ------
     ValueError
-        As `get_slot_data`.
+        As for `get_slot_data`.
 
     Examples
     --------
@@ -256,26 +256,28 @@ def get_aca_images(
     imgsize: int | Iterable[int] | None = None,
 ) -> Table:
     """
-    Images of all slots, of good quality, in the format of the MAUDE decommutation.
+    Images of good quality of all slots, in the format of the MAUDE decommutation.
 
     Parameters
     ----------
     start, stop : time
         Readouts with start <= TIME <= stop, in any form that `mica_lake.times.cxcsec` takes.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
+    imgsize : int or iterable of int, optional
+        Image sizes, 4, 6 or 8; all by default.
 
     Returns
     -------
     astropy.table.Table
-        A row per readout of QUALITY 0, sorted by TIME and IMGNUM. IMG has shape (8, 8), in DN, with the image in its
-        middle and the rest masked; temperatures are in K. IMG is a masked column always; any other with nothing masked
-        is a plain one.
+        A row for each readout of QUALITY 0, sorted by TIME and IMGNUM. IMG has shape (8, 8), in DN, with the image in
+        the middle and the rest masked; temperatures are in K. IMG is always a masked column; any other is masked only
+        if it has masked values.
 
     Raises
     ------
     ValueError
-        If a time is none, or stop is before start.
+        If a time or image size is not valid, or stop is before start.
 
     Examples
     --------
@@ -315,31 +317,31 @@ def get_files(
     Parameters
     ----------
     obsid : int, optional
-        An observation: the times of its default obspar, instead of start and stop.
+        An observation, whose times (of its default obspar) are used instead of start and stop.
     start, stop : time
-        Files whose header interval meets start to stop (tstart < stop and tstop > start).
+        Files whose header interval overlaps start to stop: tstart < stop and tstop > start.
     slots : iterable of int, optional
         Slots; all by default.
     imgsize : int or iterable of int, optional
         Image sizes; all by default.
     db : object
-        Without meaning here; callers of the file archive could give its index.
+        Accepted for code written for mica, whose file archive has an index; without effect.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     list of str
-        Where ingest saw them, by file time and slot; the name alone if nobody knows.
+        Where ingest found them, by file time and slot; only the name if that is not known.
 
     Raises
     ------
     TypeError
-        If there is neither an obsid nor both times.
+        If neither an obsid nor both times are given.
     MissingDataError
-        If the lake does not know the observation.
+        If the lake does not have the observation.
     ValueError
-        If a time, slot or image size is none.
+        If a time, slot or image size is not valid.
 
     Examples
     --------
@@ -378,7 +380,7 @@ class MSID:
     start, stop : time
         Readouts with start <= TIME <= stop.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Attributes
     ----------
@@ -398,7 +400,7 @@ class MSID:
     MissingDataError
         If there is no such column.
     ValueError
-        If a time or the slot is none.
+        If a time or the slot is not valid.
 
     Examples
     --------
@@ -432,7 +434,7 @@ class MSIDset(dict[str, MSID]):
     msids : iterable of str
         Names of the columns.
     slot, start, stop, data_root
-        As of `MSID`.
+        As for `MSID`.
 
     Raises
     ------

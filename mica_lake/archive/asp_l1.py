@@ -1,7 +1,7 @@
 """Aspect level 1: the functions of ``mica.archive.asp_l1``, answered by the views and macros of `sql/asp_l1.sql`."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,97 +14,20 @@ from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError
 from mica_lake.formats.fits_product import ProductFile
 from mica_lake.lake import open_lake
+from mica_lake.times import open_interval
 
 __all__ = ["get_atts", "get_atts_from_files", "get_dir", "get_files", "get_obs_dirs"]
 
-# A solution is no better than the quality samples this long before and after it (s): their spacing.
+# A solution is only as good as the quality samples within this time of it (s): their spacing.
 _QUALITY_SPACING = 1.025
-# How far the solutions of an interval may lie outside the times of its header (s).
+# How far outside the times in its header the solutions of an interval may lie (s).
 _MARGIN = 10.0
-Root = str | os.PathLike[str] | None
 
 
-def get_dir(obsid: int, data_root: Root = None) -> str | None:
-    """
-    Folder of the default revision of an observation's aspect products.
-
-    Parameters
-    ----------
-    obsid : int
-        The observation.
-    data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
-
-    Returns
-    -------
-    str or None
-        The link to it or, without one, itself; None if there is none.
-
-    Examples
-    --------
-    >>> get_dir(1, data_root=getfixture("demo_lake")) is None
-    True
-    """
-    return (get_obs_dirs(obsid, data_root) or {}).get("default")
-
-
-def get_obs_dirs(obsid: int, data_root: Root = None) -> dict[Any, Any] | None:
-    """
-    Folders of all revisions of an observation's aspect products.
-
-    Parameters
-    ----------
-    obsid : int
-        The observation.
-    data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
-
-    Returns
-    -------
-    dict or None
-        Revision -> folder, 'default' and 'last' -> link or folder, 'revisions' -> list of int; None if there is none.
-    """
-    return revisions.get_obs_dirs(open_lake(data_root), "asp_l1_file", obsid)
-
-
-def get_files(
-    obsid: int | None = None,
-    start: Any = None,
-    stop: Any = None,
-    revision: Any = None,
-    content: str | Iterable[str] | None = None,
-    data_root: Root = None,
-) -> list[str]:
-    """
-    Paths of the aspect products of an observation or a time range.
-
-    Parameters
-    ----------
-    obsid : int, optional
-        The observation.
-    start, stop : time, optional
-        Files whose header interval meets start to stop: tstart < stop and tstop > start.
-    revision : {None, 'last', 'all'} or int
-        Which; the default by default.
-    content : str or iterable of str, optional
-        Kinds of product, such as ``ASPSOL`` or ``ACACENT``. By default all but ``ASPSOLOBI``, the solutions of whole
-        OBIs, which are those of their aspect intervals once more.
-    data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
-
-    Returns
-    -------
-    list of str
-        The paths, in time order.
-
-    Raises
-    ------
-    TypeError
-        If there is neither an obsid nor both times.
-    ValueError
-        If a time or revision is none, or stop is before start.
-    """
-    return revisions.get_files(open_lake(data_root), "asp_l1_file", obsid, start, stop, revision, content)
+_REVISIONS = revisions.Revisions("asp_l1_file", kinds=True)
+get_dir = _REVISIONS.get_dir
+get_obs_dirs = _REVISIONS.get_obs_dirs
+get_files = _REVISIONS.get_files
 
 
 def get_atts(
@@ -113,7 +36,7 @@ def get_atts(
     stop: Any = None,
     revision: Any = None,
     filter: bool = True,
-    data_root: Root = None,
+    data_root: revisions.Root = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[fits.Header]]:
     """
     Attitudes of the ACA from the aspect solutions of an observation or a time range.
@@ -125,37 +48,37 @@ def get_atts(
     start, stop : time, optional
         Solutions with start <= time <= stop.
     revision : {None, 'last'} or int
-        Which; the default by default.
+        Which revision; the default one by default.
     filter : bool
         Whether to leave out solutions within 1.025 s of a bad aspect status, and those whose status is not known.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     atts : numpy.ndarray of float64, shape (n, 4)
-        Quaternions, the scalar last: that of the solution times the inverse of the ACA's misalignment. The solution is
-        ``q_att_raw`` where there is one, else ``q_att``.
+        Quaternions with the scalar last: that of the solution times the inverse of the ACA's misalignment. The
+        solution is ``q_att_raw`` if there is one, otherwise ``q_att``.
     times : numpy.ndarray of float64, shape (n,)
         CXC seconds, ascending.
     headers : list of astropy.io.fits.Header
-        Headers of the solutions, one per aspect interval that meets the range: that has solutions in it, or whose
-        header has TSTART < stop and TSTOP > start.
+        Headers of the solutions, one for each aspect interval that overlaps the range: that has solutions in it, or
+        whose header has TSTART < stop and TSTOP > start.
 
     Raises
     ------
     TypeError
-        If there is neither an obsid nor both times.
+        If neither an obsid nor both times are given.
     ValueError
-        If a time or revision is none, or stop is before start; all revisions at once would give each time more than
-        once.
+        If a time or revision is not valid, or stop is before start. Revision 'all' is not valid, as each time would
+        come more than once.
     MissingDataError
         If an aspect interval has no misalignment (no ACACAL product).
     """
     if obsid is None and (start is None or stop is None):
         raise TypeError("give an obsid, or both start and stop")
     condition, params = revisions.chosen_one(revision)
-    first, last = revisions.open_interval(start, stop)
+    first, last = open_interval(start, stop)
     lake = open_lake(data_root)
     values: dict[str, Any] = {
         **params,
@@ -215,27 +138,27 @@ def get_atts_from_files(
     filter: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[fits.Header]]:
     """
-    Attitudes of the ACA from aspect product files, in a lake or not.
+    Attitudes of the ACA from aspect product files, without a lake.
 
     Parameters
     ----------
     asol_files, acal_files, aqual_files : sequence of path
-        For each aspect interval its ASPSOL, ACACAL and ASPQUAL file, the intervals in time order.
+        The ASPSOL, ACACAL and ASPQUAL file of each aspect interval, in time order.
     filter : bool
         Whether to leave out solutions within 1.025 s of a bad aspect status.
 
     Returns
     -------
     atts, times, headers
-        As of `get_atts`.
+        As from `get_atts`.
 
     Raises
     ------
     ValueError
-        If there are not as many files of each kind, the files of an interval are not of the same times (to 10 s), or
-        one is damaged or of another kind.
+        If there are not equally many files of each kind, the files of an interval differ in their times (by more than
+        10 s), or one is damaged or of another kind.
     OSError
-        If one cannot be read.
+        If a file cannot be read.
 
     Examples
     --------
@@ -257,10 +180,10 @@ def get_atts_from_files(
         for other in (calibration, quality):
             apart = max(abs(other.number("TSTART") - tstart), abs(other.number("TSTOP") - tstop))
             if apart > _MARGIN:
-                raise ValueError(f"{other.path} is of other times than {solution.path}: they differ by {apart:g} s")
+                raise ValueError(f"{other.path} and {solution.path} are of different times: they are {apart:g} s apart")
         times, q = solution.column("time").astype(float), solution.column("q_att_raw", "q_att").astype(float)
         if not len(calibration.data):
-            raise ValueError(f"{calibration.path}: it has no rows, so it has no misalignment: fetch it anew")
+            raise ValueError(f"{calibration.path}: it has no rows, so there is no misalignment: fetch the file again")
         if filter:
             good = np.ones(len(times), bool)
             sampled, status = quality.column("time"), quality.column("asp_sol_status")
@@ -280,9 +203,9 @@ def _quaternions(column: pa.ChunkedArray) -> NDArray[np.float64]:
 
 
 def _times_inverse(q: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quaternions q times the inverse of that of a rotation matrix, such that matrices multiply in the same order."""
+    """Quaternions `q` times the inverse of a rotation matrix, in the order in which matrices would be multiplied."""
     m = matrix
-    # Of the four ways to a quaternion, the one whose divisor is largest (Shepperd, 1978).
+    # Of the four ways to compute a quaternion, the one with the largest divisor (Shepperd, 1978).
     squares = np.array([m[0, 0], m[1, 1], m[2, 2], np.trace(m)])
     i = int(np.argmax(squares))
     if i == 3:

@@ -1,6 +1,6 @@
 """Observation parameters: the functions of ``mica.archive.obspar``, answered by the views of `sql/obspar.sql`."""
 
-import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,18 @@ from mica_lake.times import interval
 
 __all__ = ["get_dir", "get_files", "get_obs_dirs", "get_obsids", "get_obspar", "get_obspar_file"]
 
-Root = str | os.PathLike[str] | None
+_REVISIONS = revisions.Revisions("obspar", kinds=False)
+get_dir = _REVISIONS.get_dir
+get_obs_dirs = _REVISIONS.get_obs_dirs
+get_files = _REVISIONS.get_files
 
 
-def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> dict[str, Any] | None:
+def get_obspar(obsid: int, version: Any = "default", data_root: revisions.Root = None) -> dict[str, Any] | None:
     """
     Parameters of an observation.
 
-    When two observations of a year are asked for one after the other, all of that year are read and kept, so that the
-    next ones take microseconds.
+    When two observations of the same year are asked for one after the other, the whole year is read and kept, so that
+    the next ones take microseconds.
 
     Parameters
     ----------
@@ -33,18 +36,18 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     version : {'default', 'last'} or int
         Which revision.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     dict or None
-        Name -> value (str, int, float; None for an empty number), in the order of the file, and ``num_ccd_on``: how
-        many CCDs of ACIS are on. None if there is no such observation or version, or the version is None.
+        Name -> value (str, int, float; None for an empty number), in the order of the file, and ``num_ccd_on``, the
+        number of ACIS CCDs that are on. None if there is no such observation or version, or `version` is None.
 
     Raises
     ------
     ValueError
-        If the version is none.
+        If the version is not valid.
     mica_lake.LakeError
         If there is no lake.
 
@@ -60,14 +63,14 @@ def get_obspar(obsid: int, version: Any = "default", data_root: Root = None) -> 
     root, generation = str(lake.root), state(lake.root)
     for revision, isdefault, islast, year in _index(root, generation).get(revisions.number(obsid), ()):
         if {"isdefault": isdefault, "islast": islast}.get(condition, params.get("revision") == revision):
-            found = dict(_parameters(root, generation, year, revisions.number(obsid), revision))
+            found = dict(_YEARS.parameters(root, generation, year, revisions.number(obsid), revision))
             return found | {"num_ccd_on": num_ccd_on(found)}
     return None
 
 
 @lru_cache(maxsize=2)
 def _index(root: str, generation: State) -> dict[int, list[tuple[int, bool, bool, int]]]:
-    """Revision, isdefault, islast and year of each observation's revisions."""
+    """Revision, isdefault, islast and year of the revisions of each observation."""
     query = "SELECT obsid, revision, isdefault, islast, year(utc_day(tstart)) FROM obspar ORDER BY revision DESC"
     found: dict[int, list[tuple[int, bool, bool, int]]] = {}
     for obsid, *revision in open_lake(root).sql(query).fetchall():
@@ -75,24 +78,35 @@ def _index(root: str, generation: State) -> dict[int, list[tuple[int, bool, bool
     return found
 
 
-# Parameters of the years that are kept; and the year asked for last, which is read whole when it is asked for again.
-_YEARS: dict[tuple[str, State, int], dict[tuple[int, int], dict[str, Any]]] = {}
-_LAST: dict[str, tuple[str, State, int]] = {}
-_KEPT = 8
+class _Years:
+    """Parameters of the years asked for lately; a year is read whole when two of its observations follow each other."""
 
+    _KEPT = 8
 
-def _parameters(root: str, generation: State, year: int, obsid: int, revision: int) -> dict[str, Any]:
-    """Parameters of an observation, of a year that is kept or not."""
-    asked = (root, generation, year)
-    if asked not in _YEARS:
-        if _LAST.get(root) != asked:
-            _LAST[root] = asked
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, State, int], dict[tuple[int, int], dict[str, Any]]] = {}
+        self._last: tuple[str, State, int] | None = None
+
+    def parameters(self, root: str, generation: State, year: int, obsid: int, revision: int) -> dict[str, Any]:
+        """Parameters of a revision of an observation of that year."""
+        asked = (root, generation, year)
+        with self._lock:
+            if asked in self._kept:
+                return self._kept[asked][obsid, revision]
+            again, self._last = self._last == asked, asked
+        if not again:
             query = "FROM obspar_kv_of_year($year) WHERE obsid = $obsid AND revision = $revision"
             return _by_revision(root, query, {"year": year, "obsid": obsid, "revision": revision})[obsid, revision]
-        for old in list(_YEARS)[: max(len(_YEARS) - _KEPT + 1, 0)]:
-            _YEARS.pop(old, None)
-        _YEARS[asked] = _by_revision(root, "FROM obspar_kv_of_year($year)", {"year": year})
-    return _YEARS[asked][obsid, revision]
+        whole = _by_revision(root, "FROM obspar_kv_of_year($year)", {"year": year})
+        with self._lock:
+            self._kept[asked] = whole
+            while len(self._kept) > self._KEPT:
+                del self._kept[next(iter(self._kept))]
+        return whole[obsid, revision]
+
+
+_YEARS = _Years()
 
 
 def _by_revision(root: str, source: str, params: dict[str, Any]) -> dict[tuple[int, int], dict[str, Any]]:
@@ -106,25 +120,25 @@ def _by_revision(root: str, source: str, params: dict[str, Any]) -> dict[tuple[i
     }
 
 
-def get_obspar_file(obsid: int, version: Any = "default", data_root: Root = None) -> str | None:
+def get_obspar_file(obsid: int, version: Any = "default", data_root: revisions.Root = None) -> str | None:
     """
-    The file of an observation's parameters.
+    Path of the file with an observation's parameters.
 
     Parameters
     ----------
     obsid, version, data_root
-        As of `get_obspar`.
+        As for `get_obspar`.
 
     Returns
     -------
     str or None
-        Its path, through the link to the default or last where there is one; None if there is none, or the version is
-        None.
+        The path, by way of the link to the default or last revision if there is one; None if there is no such file, or
+        `version` is None.
 
     Raises
     ------
     ValueError
-        If the version is none.
+        If the version is not valid.
     """
     if version is None:
         return None
@@ -137,95 +151,18 @@ def get_obspar_file(obsid: int, version: Any = "default", data_root: Root = None
     return unescaped(str(Path(directory if params else link or directory, filename)))
 
 
-def get_dir(obsid: int, data_root: Root = None) -> str | None:
-    """
-    Folder of the default revision of an observation's parameters.
-
-    Parameters
-    ----------
-    obsid : int
-        The observation.
-    data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
-
-    Returns
-    -------
-    str or None
-        The link to it or, without one, itself; None if there is none.
-    """
-    return (get_obs_dirs(obsid, data_root) or {}).get("default")
-
-
-def get_obs_dirs(obsid: int, data_root: Root = None) -> dict[Any, Any] | None:
-    """
-    Folders of all revisions of an observation's parameters.
-
-    Parameters
-    ----------
-    obsid : int
-        The observation.
-    data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
-
-    Returns
-    -------
-    dict or None
-        Revision -> folder, 'default' and 'last' -> link or folder, 'revisions' -> list of int; None if there is none.
-    """
-    return revisions.get_obs_dirs(open_lake(data_root), "obspar", obsid)
-
-
-def get_files(
-    obsid: int | None = None,
-    start: Any = None,
-    stop: Any = None,
-    revision: Any = None,
-    content: Any = None,
-    data_root: Root = None,
-) -> list[str]:
-    """
-    Paths of the obspar files of an observation or a time range.
-
-    Parameters
-    ----------
-    obsid : int, optional
-        The observation.
-    start, stop : time, optional
-        Observations that meet start to stop: tstart < stop and tstop > start.
-    revision : {None, 'last', 'all'} or int
-        Which; the default by default.
-    content : object
-        Without meaning here: all have the content OBSPAR.
-    data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
-
-    Returns
-    -------
-    list of str
-        The paths, in time order.
-
-    Raises
-    ------
-    TypeError
-        If there is neither an obsid nor both times.
-    ValueError
-        If a time or revision is none, or stop is before start.
-    """
-    return revisions.get_files(open_lake(data_root), "obspar", obsid, start, stop, revision, None)
-
-
-def get_obsids(start: Any, stop: Any, revision: Any = None, data_root: Root = None) -> list[int]:
+def get_obsids(start: Any, stop: Any, revision: Any = None, data_root: revisions.Root = None) -> list[int]:
     """
     Observations of a time range.
 
     Parameters
     ----------
     start, stop : time
-        Observations that meet start to stop: tstart < stop and tstop > start.
+        Observations that overlap start to stop: tstart < stop and tstop > start.
     revision : {None, 'last', 'all'} or int
-        Those that have such a revision; a default by default.
+        Only observations with such a revision; by default, with a default one.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
@@ -235,7 +172,7 @@ def get_obsids(start: Any, stop: Any, revision: Any = None, data_root: Root = No
     Raises
     ------
     ValueError
-        If a time or revision is none, or stop is before start.
+        If a time or revision is not valid, or stop is before start.
     """
     condition, params = revisions.chosen(revision)
     query = f"""

@@ -1,4 +1,4 @@
-"""The first binary table of a FITS file: its header by astropy, its rows as they lie in the file."""
+"""The first binary table of a FITS file: its header parsed by astropy, its rows as they lie in the file."""
 
 import itertools
 import re
@@ -14,18 +14,18 @@ from mica_lake.errors import BadFile
 from mica_lake.formats.gunzip import MAX_BYTES, decompress
 
 _BLOCK = 2880
-# Of the first two headers together, where only they are read; and of each. Those of the archive have 10 blocks.
+# The most of the first two headers together, if only they are read, and of each; those of the archive have 10 blocks.
 _HEADER_BYTES = 40 * _BLOCK
-# Rows, columns or bytes that no file has; astropy reads numbers of any size.
+# More rows, columns or bytes than any file has; astropy reads numbers of any size.
 _MOST = 1 << 40
 _END = b"END" + b" " * 77
 _OF_COLUMNS = np.array([b"TTYPE", b"TFORM", b"TDIM", b"TZERO", b"TSCAL"])
 _OF_TABLE = (b"TFIELDS", b"NAXIS1", b"NAXIS2")
-# How many bits a value of a form takes in a row.
+# How many bits a value of each form takes in a row.
 _BITS = {
     "L": 8, "X": 1, "B": 8, "I": 16, "J": 32, "K": 64, "A": 8, "E": 32, "D": 64, "C": 64, "M": 128, "P": 64, "Q": 128
 }  # fmt: skip
-# Printable characters as they are, ? for all others.
+# Printable characters stay, all others become ?.
 _ASCII = bytes(n if 32 <= n < 127 else ord("?") for n in range(256))
 _TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "B": "u1", "A": "S", "K": ">i8", "L": "i1"}
 
@@ -35,16 +35,9 @@ class Layout:
     """
     The columns of a binary table.
 
-    Attributes
-    ----------
-    dtype : numpy.dtype
-        A row, big-endian, packed, as it lies in the file; names are in upper case, whatever they are in the file.
-    forms : dict
-        TFORM of each column.
-    zeros : dict
-        TZERO of each column that has one.
-    odd : dict
-        Why a column cannot be read, for those that cannot: their bytes are passed over.
+    `dtype` is a row as it lies in the file, big-endian and packed, with names in upper case. `forms` has the TFORM of
+    each column, `zeros` the TZERO of those that have one, and `odd` the reason why a column cannot be read, for those
+    that cannot: their bytes are skipped.
     """
 
     dtype: np.dtype[np.void]
@@ -55,18 +48,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class BinTable:
-    """
-    A binary table as read.
-
-    Attributes
-    ----------
-    header : astropy.io.fits.Header
-        Of its header, the keywords asked for.
-    layout : Layout
-        Its columns.
-    rows : numpy.ndarray or None
-        Its rows, of ``layout.dtype``; None if only the header was asked for.
-    """
+    """A binary table: the header keywords asked for, the columns, and the rows (None if only the header was read)."""
 
     header: fits.Header
     layout: Layout
@@ -75,26 +57,9 @@ class BinTable:
 
 def read(content: bytes, keywords: Collection[str], *, header_only: bool = False) -> BinTable:
     """
-    The first binary table of a FITS file.
+    Read the first binary table of a FITS file, gzipped or not, with these keywords of its header.
 
-    Parameters
-    ----------
-    content : bytes
-        The file as it is stored.
-    keywords : collection of str
-        What is wanted of its header, of up to eight characters.
-    header_only : bool
-        Whether its header is enough.
-
-    Returns
-    -------
-    BinTable
-        The table.
-
-    Raises
-    ------
-    BadFile
-        If it is no FITS file, has no binary table as its first extension, or its header or rows are damaged.
+    A `BadFile` says so if there is no binary table in the first extension, or its header or rows are damaged.
     """
     data = decompress(content, _HEADER_BYTES if header_only else MAX_BYTES, start_only=header_only)
     start, stop = _table_header(data)
@@ -104,7 +69,7 @@ def read(content: bytes, keywords: Collection[str], *, header_only: bool = False
     wanted = np.isin(np.char.rstrip(names), [*map(str.encode, keywords), *_OF_TABLE])
     try:
         header = fits.Header.fromstring(_text(cards[wanted]))
-        list(header.values())  # each is parsed when it is asked for, and not all can be
+        list(header.values())  # each is parsed when asked for, which may fail
         layout = _layout(_text(cards[of_columns]), count_in(header, "TFIELDS"))
         width, count = count_in(header, "NAXIS1"), count_in(header, "NAXIS2")
     except BadFile:
@@ -121,24 +86,9 @@ def read(content: bytes, keywords: Collection[str], *, header_only: bool = False
 
 def read_header(content: bytes, keywords: Collection[str]) -> tuple[fits.Header, str]:
     """
-    The whole header of the first binary table of a FITS file.
+    Read the whole header of the first binary table of a FITS file; returns it, and its cards as lines of text.
 
-    Parameters
-    ----------
-    content : bytes
-        The file as it is stored.
-    keywords : collection of str
-        What is used of it and must be whole. Other cards are kept as they are, with ? for what is no ASCII.
-
-    Returns
-    -------
-    astropy.io.fits.Header, str
-        The header, and its cards as they are, a line for each.
-
-    Raises
-    ------
-    BadFile
-        If it is no FITS file, has no binary table as its first extension, or a card that is used is damaged.
+    The cards of `keywords` must not be damaged. Others are kept as they are, with ? for what is not ASCII.
     """
     data = decompress(content, _HEADER_BYTES, start_only=True)
     start, stop = _table_header(data)
@@ -149,7 +99,7 @@ def read_header(content: bytes, keywords: Collection[str]) -> tuple[fits.Header,
             if keyword in header:
                 header.cards[keyword].verify("exception")
                 if "?" in str(header[keyword]):
-                    raise BadFile(f"its header has a {keyword} that is no text: {header[keyword]!r}")
+                    raise BadFile(f"its header has a {keyword} that is not ASCII: {header[keyword]!r}")
         cards = (text[at : at + 80] for at in range(0, len(text), 80))
         return header, "\n".join(itertools.takewhile(lambda card: card != "END".ljust(80), cards))
     except BadFile:
@@ -159,26 +109,7 @@ def read_header(content: bytes, keywords: Collection[str]) -> tuple[fits.Header,
 
 
 def count_in(header: fits.Header, keyword: str) -> int:
-    """
-    How many of something a header says that there are.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        The header.
-    keyword : str
-        Such as NAXIS2.
-
-    Returns
-    -------
-    int
-        The number.
-
-    Raises
-    ------
-    BadFile
-        If there is no such number, or it is not whole, negative, or beyond any file.
-    """
+    """The value of a keyword such as NAXIS2, which must be an integer, not negative, and plausible."""
     value = header.get(keyword)
     if type(value) is not int or not 0 <= value <= _MOST:
         raise BadFile(f"its header is damaged ({keyword} is {value!r})")
@@ -186,48 +117,15 @@ def count_in(header: fits.Header, keyword: str) -> int:
 
 
 def check_whole(data: bytes, header: fits.Header) -> None:
-    """
-    Refuse a file that ends before the rows of its first binary table do.
-
-    Parameters
-    ----------
-    data : bytes
-        The file, not gzipped.
-    header : astropy.io.fits.Header
-        Header of the table.
-
-    Raises
-    ------
-    BadFile
-        If not all rows that the header announces are there.
-    """
+    """Refuse a file (not gzipped) that ends before the rows of its first binary table do."""
     width, count = count_in(header, "NAXIS1"), count_in(header, "NAXIS2")
-    there = len(data) - _table_header(data)[1]
-    if there < width * count:
-        raise BadFile(f"it is truncated: {count} rows of {width} bytes are announced, {there} bytes are there")
+    size = len(data) - _table_header(data)[1]
+    if size < width * count:
+        raise BadFile(f"it is truncated: it should have {count} rows of {width} bytes, but has {size} bytes")
 
 
 def header_end(data: bytes, start: int = 0) -> int:
-    """
-    Where a header ends.
-
-    Parameters
-    ----------
-    data : bytes
-        The file, not gzipped.
-    start : int
-        Where it begins.
-
-    Returns
-    -------
-    int
-        Its end, in whole blocks of 2880 bytes.
-
-    Raises
-    ------
-    BadFile
-        If it has no end within 40 blocks.
-    """
+    """Where the header that begins at `start` ends, in whole blocks; at most 40 of them are searched."""
     position, last = start, min(len(data), start + _HEADER_BYTES)
     while (position := data.find(_END, position, last)) >= 0:
         if (position - start) % 80 == 0:
@@ -240,12 +138,12 @@ def header_end(data: bytes, start: int = 0) -> int:
 
 
 def _table_header(data: bytes) -> tuple[int, int]:
-    """Where the header of the first table starts and stops."""
+    """Where the header of the first table begins and ends."""
     if not data.startswith(b"SIMPLE  ="):
-        raise BadFile("it is no FITS file")
+        raise BadFile("it is not a FITS file")
     start = header_end(data, 0)
     if data[start : start + 20] != b"XTENSION= 'BINTABLE'":
-        raise BadFile("its first extension is no binary table")
+        raise BadFile("its first extension is not a binary table")
     return start, header_end(data, start)
 
 
@@ -261,20 +159,20 @@ def _layout(cards: bytes, fields: int) -> Layout:
     zeros: dict[str, float] = {}
     odd: dict[str, str] = {}
     for number in range(1, fields + 1):
-        # FITS names columns without regard to case, and blanks after a name do not count.
+        # In FITS, names of columns are not case-sensitive, and blanks at their end do not count.
         name = str(header.get(f"TTYPE{number}", "")).strip().upper() or f"#{number}"
         form = str(header[f"TFORM{number}"]).strip()
         match = re.fullmatch(r"(\d*)([A-Z])(.*)", form)
         if match is None or match[2] not in _BITS:
-            raise BadFile(f"column {name} has a form that is not expected: {form}")
+            raise BadFile(f"column {name} has an unexpected form: {form}")
         if name in forms:
-            odd[name] = "is there twice"
+            odd[name] = "occurs twice"
             name = f"{name}#{number}"
         repeat = int(match[1] or 1)
         forms[name] = match[2]
         try:
             if match[2] not in _TYPES or match[3]:
-                raise BadFile(f"has a form that is not expected: {form}")
+                raise BadFile(f"has an unexpected form: {form}")
             dtype.append(_field(header, number, name, match[2], repeat))
             if f"TZERO{number}" in header:
                 zeros[name] = float(header[f"TZERO{number}"])
@@ -285,13 +183,13 @@ def _layout(cards: bytes, fields: int) -> Layout:
 
 
 def _field(header: fits.Header, number: int, name: str, form: str, repeat: int) -> tuple[str, str, tuple[int, ...]]:
-    """A column as numpy knows it."""
+    """A column as a field of a numpy dtype."""
     if header.get(f"TSCAL{number}", 1) != 1:
-        raise BadFile(f"has a scale that is not expected: {header[f'TSCAL{number}']}")
+        raise BadFile(f"has an unexpected scale: {header[f'TSCAL{number}']}")
     if form == "A":
         return name, f"S{repeat}", ()
     shape = str(header.get(f"TDIM{number}", "")).strip("() ")
     axes = tuple(int(n) for n in reversed(shape.split(","))) if shape else ()
     if axes and int(np.prod(axes)) != repeat:
-        raise BadFile(f"has a shape that is not expected: {header[f'TFORM{number}']}, TDIM ({shape})")
+        raise BadFile(f"has an unexpected shape: {header[f'TFORM{number}']}, TDIM ({shape})")
     return name, _TYPES[form], axes or ((repeat,) if repeat != 1 else ())

@@ -1,4 +1,4 @@
-"""What is in a file that may be gzipped, by isal, with a bound on how much that is."""
+"""Decompress files that may be gzipped, with isal, up to a given size."""
 
 import re
 from typing import cast
@@ -8,36 +8,19 @@ from isal import isal_zlib
 from mica_lake.errors import BadFile
 
 MAX_BYTES = 1 << 28
-# A file has one member, or some thousand if it was gzipped in blocks.
+# A file has one member, or some thousands if it was gzipped in blocks.
 MAX_MEMBERS = 10_000
 _PADDING = re.compile(rb"\0*")
 _FIRST_CHUNK = 1 << 12
-# The stubs of isal declare an instance, it is a class.
+# A class, though isal's stubs declare an instance.
 _DAMAGED = cast("type[Exception]", isal_zlib.error)
 
 
 def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = False) -> bytes:
     """
-    Bytes of a file that may be gzipped.
+    Decompress a file if it is gzipped; with `start_only`, the first `limit` bytes are enough.
 
-    Parameters
-    ----------
-    content : bytes
-        The file as it is stored.
-    limit : int
-        How many bytes it may expand to.
-    start_only : bool
-        Whether the first `limit` bytes are enough.
-
-    Returns
-    -------
-    bytes
-        What is in it.
-
-    Raises
-    ------
-    BadFile
-        If it is empty, damaged, truncated, larger than `limit`, or has more than 10,000 gzip members.
+    It is a `BadFile` if it is empty, damaged, truncated, larger than `limit`, or has more than 10,000 gzip members.
     """
     if not content:
         raise BadFile("the file is empty")
@@ -53,7 +36,7 @@ def decompress(content: bytes, limit: int = MAX_BYTES, *, start_only: bool = Fal
         if members > MAX_MEMBERS:
             raise BadFile(f"it has more than {MAX_MEMBERS} gzip members")
         stream = isal_zlib.decompressobj(31)
-        # What a chunk has after the member's end is copied: so each member's chunks begin small, but for the first.
+        # What follows a member's end in a chunk is copied; so chunks are small at first, except in the first member.
         size = len(content) if members == 1 else _FIRST_CHUNK
         while not stream.eof:
             chunk = view[start : start + size]

@@ -1,4 +1,4 @@
-"""Source files on the disk: their names as text, and the bytes of regular files up to a given size."""
+"""Source files on disk: their names as text, and their content, up to a given size."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from mica_lake.errors import BadFile
 
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
-# Control characters, which a terminal would obey; and backslashes that could be mistaken for ours.
+# Control characters, which a terminal would obey, and backslashes that could be mistaken for ours.
 _AMBIGUOUS = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]|\\(?=x[0-9a-f]{2})")
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -24,17 +24,7 @@ _LONGEST_MESSAGE = 2000
 
 def escaped(name: str | os.PathLike[str]) -> str:
     r"""
-    A file's name as text that can be stored and printed, whatever bytes it consists of.
-
-    Parameters
-    ----------
-    name : str or path
-        The name or path, as the system gives it.
-
-    Returns
-    -------
-    str
-        The name, with control characters and bytes that are not UTF-8 as ``\xff``.
+    A file's name as text that can be stored and printed, with control characters and non-UTF-8 bytes as ``\xff``.
 
     Examples
     --------
@@ -50,17 +40,7 @@ def escaped(name: str | os.PathLike[str]) -> str:
 
 def unescaped(text: str) -> str:
     r"""
-    The name that `escaped` turned into text.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-
-    Returns
-    -------
-    str
-        The name, as the system takes it.
+    The name that `escaped` turned into text, as the system takes it.
 
     Examples
     --------
@@ -74,17 +54,7 @@ def unescaped(text: str) -> str:
 
 def storable(message: str) -> str:
     r"""
-    A message that can be stored and printed, whatever it quotes.
-
-    Parameters
-    ----------
-    message : str
-        The message.
-
-    Returns
-    -------
-    str
-        The message without lone surrogates, and no longer than 2,000 characters.
+    A message without lone surrogates and of at most 2,000 characters, whatever it quotes.
 
     Examples
     --------
@@ -100,16 +70,6 @@ def one_or_several(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[st
     """
     The paths in an argument that may be a single path.
 
-    Parameters
-    ----------
-    paths : path or iterable of path
-        The argument.
-
-    Returns
-    -------
-    list of Path
-        The paths.
-
     Examples
     --------
     >>> one_or_several("/archive") == one_or_several(["/archive"])
@@ -120,26 +80,9 @@ def one_or_several(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[st
 
 def read(path: str | os.PathLike[str], limit: int) -> bytes:
     """
-    All bytes of a regular file; never waits, as opening a named pipe would.
+    The content of a regular file of at most `limit` bytes, or of one that a link leads to.
 
-    Parameters
-    ----------
-    path : path
-        The file, or a link to it.
-    limit : int
-        The most bytes that it may have.
-
-    Returns
-    -------
-    bytes
-        Its content.
-
-    Raises
-    ------
-    BadFile
-        If it is not a regular file, or is larger than `limit`; then it is not read.
-    OSError
-        If it is not there, or the system does not let us read it.
+    It never waits, as opening a named pipe would. Anything else is a `BadFile`, and is not read.
 
     Examples
     --------
@@ -149,8 +92,8 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
     mica_lake.errors.BadFile: it is a device, not a file
     """
     if "\0" in os.fspath(path):
-        raise FileNotFoundError(errno.ENOENT, "its name has a zero byte, as no file's has")
-    # Checked before it is opened, because opening a device can have effects, and again after, in case it was replaced.
+        raise FileNotFoundError(errno.ENOENT, "its name has a zero byte, which no file name can have")
+    # Checked before it is opened, as opening a device can have effects, and again after, in case it was replaced.
     check(Path(path).stat(), limit)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open
@@ -162,26 +105,7 @@ def read(path: str | os.PathLike[str], limit: int) -> bytes:
 
 
 def check(found: os.stat_result, limit: int) -> int:
-    """
-    Refuse anything but a regular file of at most `limit` bytes.
-
-    Parameters
-    ----------
-    found : os.stat_result
-        What the system reports of it.
-    limit : int
-        The most bytes that it may have.
-
-    Returns
-    -------
-    int
-        Its size.
-
-    Raises
-    ------
-    BadFile
-        If it is not one.
-    """
+    """The size of a file by its status, refusing anything but a regular file of at most `limit` bytes."""
     if not stat.S_ISREG(found.st_mode):
         raise BadFile(f"it is {_KINDS.get(stat.S_IFMT(found.st_mode), 'something else')}, not a file")
     if found.st_size > limit:

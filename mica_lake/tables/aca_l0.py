@@ -1,11 +1,11 @@
-"""The table of ACA level 0: a row for each readout of a slot."""
+"""The table of ACA level 0, with a row for each readout of a slot."""
 
 import pyarrow as pa
 
 from mica_lake.tables.table import ALL_SIZES, Column, Table
 
-# Seconds. Readouts of a slot are at least 1.025 s apart; the same one has the same time in every file but for the
-# clock's fit.
+# Readouts of a slot are at least 1.025 s apart; the same one has the same time in every file, give or take the fit of
+# the clock (s).
 SAME_READOUT = 0.1
 
 

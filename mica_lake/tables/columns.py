@@ -1,4 +1,4 @@
-"""Columns that the tables of several products have."""
+"""Columns that the tables of several products share."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ PLACE = (
 def fits_columns(
     names: str, unit: str, meaning: str, source: str, type_: pa.DataType | None = None
 ) -> tuple[Column, ...]:
-    """Columns with the names that they have in a FITS table."""
+    """Columns that are called as in a FITS table."""
     type_ = pa.float64() if type_ is None else type_
     return tuple(Column(name, type_, unit, meaning, f"{source} column {name}") for name in names.split())
 
@@ -33,7 +33,7 @@ def fits_columns(
 def stat_table(
     name: str, source: str, time: str, searched: tuple[str, ...], more: tuple[Column, ...] = (), **others: Any
 ) -> Table:
-    """A table of statistics, with the columns of a table of an HDF5 file."""
+    """A table of statistics, with the columns of the table in an HDF5 file."""
     return Table(
         name,
         ("year",),

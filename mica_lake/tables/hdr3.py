@@ -1,4 +1,4 @@
-"""The table of header 3: a row for each time with 8x8 readouts."""
+"""The table of header 3, with a row for each time with 8x8 readouts."""
 
 import pyarrow as pa
 

@@ -1,9 +1,9 @@
 """
 The 38 pseudo-MSIDs of the header-3 telemetry, and how their bytes become values.
 
-Each 8x8 readout carries twelve bytes of header 3 (columns HD3TLM62 to 67 and 72 to 77). What they mean depends on the
-slot: a pseudo-MSID is a row of bytes of one slot, or of two. They are declared in ``hdr3_msids.csv``, the thermistors'
-calibration in ``hdr3_thermistor.csv``.
+Each 8x8 readout carries twelve bytes of header 3 (columns HD3TLM62 to 67 and 72 to 77). Their meaning depends on the
+slot: a pseudo-MSID consists of bytes of one slot, or of two. The pseudo-MSIDs are declared in ``hdr3_msids.csv``, and
+the calibration of the thermistors in ``hdr3_thermistor.csv``.
 """
 
 import csv
@@ -26,20 +26,20 @@ class PseudoMsid:
     Attributes
     ----------
     name, id : str
-        Its name, and its id: the slot and the word.
+        Its name, and its id, made of the slot and the word.
     bytes : tuple of (slot, word)
-        Its bytes, most significant first; word 76 is column HD3TLM76.
+        Its bytes, the most significant first; word 76 is column HD3TLM76.
     signed : bool
-        Whether they are a two's complement number.
+        Whether the bytes are a two's complement number.
     kind : str
-        ``bits``; ``linear``, a number times `scale`; ``offset``, offset binary (the unsigned number less half its
+        ``bits``; ``linear``, a number times `scale`; ``offset``, offset binary (the unsigned number minus half its
         range) times `scale`; or ``thermistor``.
     scale : float
-        What the number is multiplied by.
+        Factor that the number is multiplied by.
     unit : str
         Unit of its values.
     description : str
-        What it is.
+        What it means.
     """
 
     name: str
@@ -53,17 +53,17 @@ class PseudoMsid:
 
     @property
     def slot(self) -> int:
-        """The slot of its most significant byte: the times of its values are those of this slot's readouts."""
+        """The slot of its most significant byte, whose readouts give the times of its values."""
         return self.bytes[0][0]
 
     @property
     def other_slots(self) -> frozenset[int]:
-        """The slots that its other bytes come from."""
+        """The slots of its other bytes."""
         return frozenset(slot for slot, _ in self.bytes) - {self.slot}
 
     @property
     def number(self) -> str:
-        """How its bytes are read as a number."""
+        """How its bytes make a number."""
         return "offset binary" if self.kind == "offset" else "signed" if self.signed else "unsigned"
 
     @property
@@ -75,17 +75,9 @@ class PseudoMsid:
 
     def values(self, words: NDArray[np.uint8]) -> NDArray[np.generic]:
         """
-        Physical values of its bytes.
+        Physical values of its bytes in some readouts, shape (n, len(bytes)), the most significant byte first.
 
-        Parameters
-        ----------
-        words : numpy.ndarray of uint8, shape (n, len(bytes))
-            Its bytes in some readouts, most significant first.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n,)
-            float64 or int64 values, in its unit; NaN where a thermistor's counts are outside its table.
+        They are float64 or int64, in its unit, and NaN where the counts of a thermistor are outside its table.
 
         Examples
         --------
@@ -115,7 +107,7 @@ def _temperatures() -> NDArray[np.float64]:
     table = sorted((int(row["counts_hex"], 16), float(row["deg_c"])) for row in _read("hdr3_thermistor.csv"))
     x, y = np.array(table, dtype=float).T
     h, slope = np.diff(x), np.diff(y) / np.diff(x)
-    # Second derivatives: continuous first derivatives inside, one cubic over the first two and the last two intervals.
+    # Second derivatives: first derivatives are continuous, and the first and last two intervals share a cubic.
     system = np.zeros((len(x), len(x)))
     right = np.zeros(len(x))
     for i in range(1, len(x) - 1):
@@ -152,19 +144,19 @@ def _declared(row: dict[str, str]) -> PseudoMsid:
     )
 
 
-# A readout's header is whole if the slot's next 8x8 readout follows this long after it.
+# The header of a readout is complete if the next 8x8 readout of the slot follows after this time.
 CADENCE, TOLERANCE = 4.1, 0.001
 # The bytes of a value that spans two slots belong together if their readouts are at most this far apart.
 PAIRING = 2.1
-# To be raised when values come out otherwise though nothing that DEFINITIONS names has changed.
+# To be raised when values change though nothing in DEFINITIONS has changed.
 RULES = 2
 
-#: All of them, by slot and word.
+#: The pseudo-MSIDs, by slot and word.
 PSEUDO_MSIDS = tuple(_declared(row) for row in _read("hdr3_msids.csv"))
 BY_NAME = {msid.name: msid for msid in PSEUDO_MSIDS}
 BY_ID = {msid.id: msid for msid in PSEUDO_MSIDS}
 
-#: What decides the values, beside the readouts: days that were derived by other definitions are derived again.
+#: What decides the values besides the readouts; days derived by other definitions are derived again.
 DEFINITIONS = json.dumps(
     {
         "msids": [[m.name, m.bytes, m.signed, m.kind, m.scale, m.unit] for m in PSEUDO_MSIDS],

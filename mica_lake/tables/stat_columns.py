@@ -1,5 +1,5 @@
 """
-The columns of the acquisition and guide star statistics and of the V&V residuals, as their HDF5 tables have them.
+The columns of the acquisition and guide star statistics and of the V&V residuals, as in their HDF5 tables.
 
 They are declared in ``stat_columns.csv``: name, numpy type, unit and meaning, in the order of the tables.
 """
@@ -15,22 +15,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class StatColumn:
-    """
-    A column of a table of statistics.
-
-    Attributes
-    ----------
-    table : str
-        ``acq_stats``, ``guide_stats`` or ``vv_rms``.
-    name : str
-        Its name.
-    dtype : str
-        Its numpy type in the HDF5 table: a text of so many bytes, an integer, a real, a boolean.
-    unit : str
-        Its unit, empty where it has none.
-    meaning : str
-        What it is.
-    """
+    """A column of ``acq_stats``, ``guide_stats`` or ``vv_rms``, with its numpy type in the HDF5 table."""
 
     table: str
     name: str
@@ -40,7 +25,7 @@ class StatColumn:
 
     @property
     def type(self) -> pa.DataType:
-        """Its type in the lake."""
+        """The type in the lake."""
         dtype = np.dtype(self.dtype)
         return pa.string() if dtype.kind == "S" else pa.from_numpy_dtype(dtype)
 
@@ -50,23 +35,13 @@ def _read() -> tuple[StatColumn, ...]:
         return tuple(StatColumn(**row) for row in csv.DictReader(file))
 
 
-#: All of them, table by table.
+#: The columns of all tables.
 STAT_COLUMNS = _read()
 
 
 def columns_of(table: str) -> tuple[StatColumn, ...]:
     """
-    The columns of a table.
-
-    Parameters
-    ----------
-    table : str
-        ``acq_stats``, ``guide_stats`` or ``vv_rms``.
-
-    Returns
-    -------
-    tuple of StatColumn
-        Its columns, in order.
+    The columns of ``acq_stats``, ``guide_stats`` or ``vv_rms``, in order.
 
     Examples
     --------
@@ -79,17 +54,7 @@ def columns_of(table: str) -> tuple[StatColumn, ...]:
 @cache
 def row_dtype(table: str) -> np.dtype[np.void]:
     """
-    A row of a table.
-
-    Parameters
-    ----------
-    table : str
-        ``acq_stats``, ``guide_stats`` or ``vv_rms``.
-
-    Returns
-    -------
-    numpy.dtype
-        Its type, packed, in native byte order.
+    The type of a row of ``acq_stats``, ``guide_stats`` or ``vv_rms``, packed, in native byte order.
 
     Examples
     --------

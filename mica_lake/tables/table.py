@@ -1,4 +1,4 @@
-"""What a table is, and what a column of one is."""
+"""What tables and their columns are."""
 
 import hashlib
 import json
@@ -18,17 +18,17 @@ class Column:
     Attributes
     ----------
     name : str
-        Its name, that of the source where it has one.
+        Its name; that of the source if the source has one.
     type : pyarrow.DataType
         Its type in the lake.
     unit : str
-        Its unit, empty where it has none.
+        Its unit; empty if it has none.
     meaning : str
-        What it is.
+        What it means.
     source : str
         Where it comes from.
     imgsizes : tuple of int
-        The image sizes that have it; null for the others.
+        The image sizes that have it; it is null for the others.
     """
 
     name: str
@@ -47,31 +47,31 @@ class Table:
     Attributes
     ----------
     name : str
-        Its name: the folder below the lake and the ingest job have it, too.
+        Its name, also that of its folder in the lake.
     keys : tuple of str
-        What its directories are partitioned by: year, doy and slot, year and doy, year, or nothing.
+        What it is partitioned by: year, doy and slot; year and doy; year; or nothing.
     columns : tuple of Column
-        Its columns, in order. A wide table has those after them that its sources have: see `wide`.
+        Its columns, in order. A wide table has more after them, see `wide`.
     row_group_rows : int
-        Rows that a query reads or skips together; measured, see docs/performance.md.
+        How many rows a query reads or skips together; measured, see docs/performance.md.
     time : str
-        The column whose times say what a partition covers.
+        The column with the times that a partition covers.
     searched : tuple of str
-        Columns with statistics, by which a query skips row groups.
+        Columns with statistics, which let a query skip row groups.
     names_sources : bool
         Whether a partition's metadata lists its source files.
     wide : bool
-        Whether it has a column for each key that is met in its sources. All its partitions have the same columns.
+        Whether it has a column for each key that its sources have; the same ones in all partitions.
     order : tuple of str
         Columns by which its rows are sorted.
     order_within : tuple of str
-        Columns within whose equal values they are; in all of a partition by default.
+        Columns within whose equal values they are sorted; by default, in the whole partition.
     rows : str
         The macro that gives its rows, with its parameters; empty for a table that is a view of its name.
     product : str
-        What `mica-lake ingest` takes to make it, if that is not its name.
+        The product that `mica-lake ingest` makes it from, if that has another name.
     definitions : str
-        What its values are computed by, beside the columns' units: calibrations, rules.
+        What else than the columns' units decides the values: calibrations, rules.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Table:
 
     @property
     def ingested_as(self) -> str:
-        """What `mica-lake ingest` takes to make it."""
+        """The product that `mica-lake ingest` makes it from."""
         return self.product or self.name
 
     @cached_property
@@ -100,7 +100,7 @@ class Table:
 
     @cached_property
     def definition(self) -> str:
-        """Checksum of what its values mean; a partition made by another one is made anew by the next ingest."""
+        """Checksum of what its values mean; the next ingest remakes partitions that were made by another one."""
         columns = [[c.name, str(c.type), c.unit] for c in self.columns]
         return hashlib.sha256(json.dumps([columns, self.definitions]).encode()).hexdigest()[:16]
 

@@ -11,7 +11,7 @@ VV_RMS = stat_table("vv_rms", "vv.h5", "tstart", ("obsid",), (_COMPUTED,), produ
 
 
 def _vv_slot() -> pa.DataType:
-    """What a V&V report tells of a slot, in the words of `mica_lake.vv.obi.Obi.slot_report`."""
+    """What a V&V report says about a slot, under the names in `mica_lake.vv.obi.Obi.slot_report`."""
     whole, real, text = pa.int32(), pa.float64(), pa.string()
     of_residuals = [
         (f"{name}_{kind}", type_)

@@ -1,4 +1,4 @@
-"""V&V of the observations that the lake knows: reports and residuals it has, and residuals computed from the files."""
+"""V&V of observations in the lake: stored reports and residuals, and residuals computed from the files."""
 
 import json
 import os
@@ -26,13 +26,13 @@ def get_rms_data(data_root: Root = None) -> NDArray[np.void]:
     Parameters
     ----------
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     numpy.ndarray
-        A structured array, a row for each slot with data, of the type ``row_dtype("vv_rms")`` of
-        `mica_lake.tables.stat_columns`: those of ``vv.h5`` in its order, then those that
+        A structured array with a row for each slot with data, of the type ``row_dtype("vv_rms")`` of
+        `mica_lake.tables.stat_columns`: first the rows of ``vv.h5`` in its order, then those that
         ``mica-lake vv --ingest`` computed, by time.
 
     Raises
@@ -58,21 +58,21 @@ def get_vv(obsid: int, version: Any = "default", data_root: Root = None) -> dict
     obsid : int
         The observation.
     version : {'default', 'last'} or int
-        Which revision of its aspect products, as the aspect processing table has them.
+        Which revision of its aspect products, by the aspect processing table.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     dict
-        As of `Obi.info`.
+        As from `Obi.info`.
 
     Raises
     ------
     MissingDataError
         A LookupError: if there is no such observation, revision or report.
     ValueError
-        If the version is none.
+        If the version is not valid.
     mica_lake.LakeError
         If there is no lake.
 
@@ -92,20 +92,20 @@ def get_vv_dir(obsid: int, version: Any = "default", data_root: Root = None) -> 
     Parameters
     ----------
     obsid, version, data_root
-        As of `get_vv`.
+        As for `get_vv`.
 
     Returns
     -------
     str
-        The folder, as ingest last saw it.
+        The folder, where ingest last found it.
 
     Raises
     ------
     MissingDataError
-        A LookupError: if there is no such observation, revision or report, or the report has no folder, as it was
-        computed here.
+        A LookupError: if there is no such observation, revision or report, or the report has no folder because the
+        lake computed it.
     ValueError, mica_lake.LakeError
-        As of `get_vv`.
+        As for `get_vv`.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def get_vv_dir(obsid: int, version: Any = "default", data_root: Root = None) -> 
     if folder is None:
         raise MissingDataError(
             f"the V&V of obsid {obsid}, version {version!r}, has no folder, as 'mica-lake vv --ingest' computed it: "
-            "get_vv gives the report, 'mica-lake vv OBSID --plots FOLDER' writes one"
+            "get_vv returns the report, 'mica-lake vv OBSID --plots FOLDER' writes a folder"
         )
     return folder
 
@@ -128,19 +128,19 @@ def get_vv_files(obsid: int, version: Any = "default", data_root: Root = None) -
     Parameters
     ----------
     obsid, version, data_root
-        As of `get_vv`.
+        As for `get_vv`.
 
     Returns
     -------
     list of str
-        Paths of all that is in its folder now, by name.
+        Paths of everything that is now in its folder, by name.
 
     Raises
     ------
     MissingDataError
-        A LookupError: as of `get_vv_dir`, or if the folder is not there any more.
+        A LookupError: as for `get_vv_dir`, or if the folder no longer exists.
     ValueError, mica_lake.LakeError
-        As of `get_vv`.
+        As for `get_vv`.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def get_vv_files(obsid: int, version: Any = "default", data_root: Root = None) -
         return sorted(str(path) for path in folder.iterdir())
     except OSError as error:
         raise MissingDataError(
-            f"{folder} cannot be listed ({error.strerror}): ingest vv from where it is now"
+            f"{folder} cannot be listed ({error.strerror}): ingest vv from where the folder is now"
         ) from None
 
 
@@ -181,30 +181,30 @@ def _found(obsid: int, version: Any, column: str, data_root: Root) -> Any:
 
 def get_arch_vv(obsid: int, version: Any = "last", data_root: Root = None) -> Obi:
     """
-    Residuals of an observation, from the products where ingest saw them.
+    Residuals of an observation, computed from its products where ingest found them.
 
     Parameters
     ----------
     obsid : int
         The observation.
     version : {'default', 'last'} or int
-        Which revision of its aspect products. Its obspar is the one that these were made with, as the aspect
-        processing table has it.
+        Which revision of its aspect products. The obspar is the one that these were made with, by the aspect
+        processing table.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     Obi
-        Its residuals. Where the processing table does not say which obspar it was, that is the default or, where there
-        is none, the last, and ``errors`` of the answer says so.
+        Its residuals. If the processing table does not say which obspar it was, the default one is used or, if there
+        is none, the last, and ``errors`` says so.
 
     Raises
     ------
     MissingDataError
-        If the lake knows no such products or not that obspar, or a product is not there any more.
+        If the lake does not have these products or that obspar, or a file no longer exists.
     ValueError
-        If the version is none, or a product is damaged.
+        If the version is not valid, or a file is damaged.
 
     Examples
     --------
@@ -215,8 +215,10 @@ def get_arch_vv(obsid: int, version: Any = "last", data_root: Root = None) -> Ob
     dirs = asp_l1.get_obs_dirs(obsid, data_root) or {}
     folder = dirs.get(params["revision"] if params else condition.removeprefix("is"))
     if folder is None:
-        known = ", ".join(map(str, dirs.get("revisions", []))) or "none"
-        raise MissingDataError(f"the lake has no aspect products of obsid {obsid}, version {version!r}; it has {known}")
+        revised = ", ".join(map(str, dirs.get("revisions", []))) or "none"
+        raise MissingDataError(
+            f"the lake has no aspect products of obsid {obsid}, version {version!r}; it has {revised}"
+        )
     lake = open_lake(data_root)
     query = f"""
         SELECT made.revision, proc.aspect_1_id, proc.ap_date, proc.obspar_version
@@ -241,28 +243,28 @@ def get_arch_vv(obsid: int, version: Any = "last", data_root: Root = None) -> Ob
     if obspar_version is None:
         obi.errors.append(
             f"Warning: the aspect processing table does not say which obspar revision {revision} of obsid {obsid} was "
-            f"made with, {Path(file).name} is taken"
+            f"made with: {Path(file).name} is used"
         )
     return obi
 
 
 def rms_rows(obi: Obi, data_root: Root = None) -> list[dict[str, int | float | str]]:
     """
-    Rows of the table ``vv_rms``, with what the lake knows of the observation.
+    Rows of the table ``vv_rms``, completed with what the lake knows about the observation.
 
     Parameters
     ----------
     obi : Obi
         The residuals.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     list of dict
-        As of `Obi.rms_rows`. Number and date of the processing are those of the newest of this revision in the aspect
-        processing table, 0 and an empty text where it has none; the mean temperature of the CCD is that of all
-        readouts of the observation, NaN where the lake has none.
+        As from `Obi.rms_rows`. Number and date of the processing are those of the newest one of this revision in the
+        aspect processing table, or 0 and an empty str; the mean temperature of the CCD is over all readouts of the
+        observation, NaN if the lake has none.
 
     Raises
     ------
@@ -279,8 +281,8 @@ def rms_rows(obi: Obi, data_root: Root = None) -> list[dict[str, int | float | s
     query = "SELECT isdefault, aspect_1_id, ap_date FROM asp_l1_revisions($obsid) WHERE revision = $revision"
     rows = lake.sql(query, {"obsid": info["obsid"], "revision": info["revision"]}).fetchall()
     _, aspect_1_id, ap_date = rows[-1] if rows else (False, None, None)
-    interval = {"start": float(info["tstart"]), "stop": float(info["tstop"])}
-    (celsius,) = lake.sql("FROM mean_ccd_temp($start, $stop)", interval).fetchall()[0]
+    between = {"start": float(info["tstart"]), "stop": float(info["tstop"])}
+    (celsius,) = lake.sql("FROM mean_ccd_temp($start, $stop)", between).fetchall()[0]
     return obi.rms_rows(
         isdefault=int(any(isdefault for isdefault, *_ in rows)),
         aspect_1_id=aspect_1_id or 0,

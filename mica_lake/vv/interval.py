@@ -54,7 +54,7 @@ class Interval:
     slot_data: dict[int, dict[str, Any]]
 
 
-def intervals(obspar: Mapping[str, Any], folder: Path) -> list[Interval]:
+def intervals_in(obspar: Mapping[str, Any], folder: Path) -> list[Interval]:
     """The aspect intervals in a folder that overlap the observation, by time."""
     start, stop = obspar["tstart"], obspar["tstop"]
     solutions = [ProductFile(path) for path in _solutions(folder)]

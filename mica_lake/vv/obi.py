@@ -10,7 +10,7 @@ from mica_lake.catalog.partition import write
 from mica_lake.errors import BadFile
 from mica_lake.formats.obspar import read
 from mica_lake.vv import plots
-from mica_lake.vv.interval import Interval, intervals
+from mica_lake.vv.interval import Interval, intervals_in
 from mica_lake.vv.report import as_json, joined, number, oddities, sim_report, slot_report
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Obi:
         self.aspect_1_id: int | None = None
         self.ap_date: str | None = None
         self.obspar = _read_obspar(Path(obsparfile))
-        self.aspect_intervals = intervals(self.obspar, Path(obsdir))
+        self.aspect_intervals = intervals_in(self.obspar, Path(obsdir))
         _check_same_observation(self.obspar, self.aspect_intervals, Path(obsparfile), Path(obsdir))
         parts = [interval.slot_data for interval in self.aspect_intervals]
         self.all_slot_data: dict[int, dict[str, Any]] = {

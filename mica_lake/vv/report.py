@@ -15,13 +15,13 @@ _BIG = 0.7
 
 def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
     """Join the data of a slot in several intervals."""
-    joined: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, first in parts[0].items():
-        joined[name] = np.concatenate([np.ma.getdata(part[name]) for part in parts])
+        arrays[name] = np.concatenate([np.ma.getdata(part[name]) for part in parts])
         if isinstance(first, np.ma.MaskedArray):
             # Not np.ma.concatenate, which drops a mask without masked samples.
-            joined[name] = np.ma.MaskedArray(joined[name], np.concatenate([part[name].mask for part in parts]))
-    return joined
+            arrays[name] = np.ma.MaskedArray(arrays[name], np.concatenate([part[name].mask for part in parts]))
+    return arrays
 
 
 def slot_report(tracked: Mapping[str, Any], data: Mapping[str, NDArray[Any]] | None) -> dict[str, Any]:

@@ -342,12 +342,12 @@ def card_of(content: bytes, keyword: bytes, card: bytes) -> bytes:
     ("change", "reason"),
     [
         (lambda content: b"", "the file is empty"),
-        (lambda content: b"<html>404</html>", "it is no FITS file"),
-        (lambda content: gzip.compress(b"<html>404</html>"), "it is no FITS file"),
+        (lambda content: b"<html>404</html>", "it is not a FITS file"),
+        (lambda content: gzip.compress(b"<html>404</html>"), "it is not a FITS file"),
         (lambda content: content[:100], "its header has no end"),
-        (lambda content: content[:2880], "its first extension is no binary table"),
+        (lambda content: content[:2880], "its first extension is not a binary table"),
         (lambda content: content[:3600], "its header has no end"),
-        (lambda content: content[:2880] + content[:2880], "its first extension is no binary table"),
+        (lambda content: content[:2880] + content[:2880], "its first extension is not a binary table"),
         (lambda content: content.replace(b"END" + b" " * 77, b"AND" + b" " * 77), "its header has no end"),
         (lambda content: gzip.compress(content)[:-20], "gzip data are truncated"),
         (lambda content: gzip.compress(content)[:40] + b"\xff" * 100, "gzip data are damaged"),
@@ -1264,9 +1264,9 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     "truncated gzip of a list": ("gspr", {"change": cut}, "the gzip data are truncated"),
     "rows cut off": ("asol", {"change": lambda content: content[:-2880]}, "it is truncated: 40 rows"),
     "rows cut off and zipped": ("acen", {"change": lambda content: gzip.compress(content[:-2880])}, "it is truncated"),
-    "no FITS": ("asol", {"change": lambda content: b"<html>"}, "it is no FITS file"),
+    "no FITS": ("asol", {"change": lambda content: b"<html>"}, "it is not a FITS file"),
     "empty": ("aqual", {"change": lambda content: b""}, "the file is empty"),
-    "no table": ("acal", {"change": lambda content: content[:2880]}, "its first extension is no binary table"),
+    "no table": ("acal", {"change": lambda content: content[:2880]}, "its first extension is not a binary table"),
     "no CONTENT": ("asol", {"CONTENT": None}, "its header has no CONTENT: None"),
     "blank CONTENT": ("asol", {"CONTENT": "  "}, "its header has no CONTENT: ''"),
     "CONTENT a number": ("asol", {"CONTENT": 3}, "its header has no CONTENT: 3"),
@@ -1456,7 +1456,7 @@ def test_a_file_set_aside_is_not_read_again_until_it_changes(top: Path, lake: Pa
     date_of = path.stat().st_mtime_ns
     path.write_bytes(good)
     os.utime(path, ns=(date_of, date_of))
-    assert take(top, lake).set_aside == {f"20100_v01/{path.name}": "it is no FITS file"}
+    assert take(top, lake).set_aside == {f"20100_v01/{path.name}": "it is not a FITS file"}
     os.utime(path, ns=(date_of + 1, date_of + 1))
     report = take(top, lake)
     assert (report.taken, report.exit_code) == ([f"20100_v01/{path.name}"], 0)

@@ -67,6 +67,6 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "two.fits")
     content = (tmp_path / "two.fits").read_bytes().replace(b"'ptheta  '", b"'DTHETA  '")
     (tmp_path / "two.fits").write_bytes(content)
-    assert fits_table.read(content, ()).layout.odd == {"DTHETA": "is there twice"}  # refused where it is used
+    assert fits_table.read(content, ()).layout.odd == {"DTHETA": "occurs twice"}  # refused where it is used
     with pytest.raises(ValueError, match="two of its columns have the same name: dtheta, DTHETA"):
         ProductFile(tmp_path / "two.fits")

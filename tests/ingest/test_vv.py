@@ -548,7 +548,7 @@ def test_an_obspar_that_the_table_does_not_name_is_a_guess_and_told(
     assert obi.info()["sim_z_offset"] == sim_z_offset
     (error,) = obi.info()["errors"]
     assert f"does not say which obspar revision 2 of obsid {first.obsid} was made with" in error
-    assert f"axaff{first.obsid:05d}_000N001_obs0a.par.gz is taken" in error
+    assert f"axaff{first.obsid:05d}_000N001_obs0a.par.gz is used" in error
 
 
 # --- a report that does not say when ----------------------------------------------------------------------------------

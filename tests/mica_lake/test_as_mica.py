@@ -108,7 +108,7 @@ def test_it_goes_before_a_mica_that_is_there_but_not_imported(tmp_path: Path, mo
     assert importlib.import_module("mica").__version__ == mica_lake.__version__
     mica_lake.uninstall_as_mica()
     assert importlib.import_module("mica").real
-    with pytest.raises(ImportError, match=r"mica itself has been imported already, from .*__init__.py"):
+    with pytest.raises(ImportError, match=r"mica itself has already been imported, from .*__init__.py"):
         mica_lake.install_as_mica()
     assert importlib.import_module("mica").real
     del sys.modules["mica"]
@@ -131,7 +131,7 @@ def test_a_script_runs_unchanged(tmp_path: Path, demo_lake: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (1, "usage: python -m mica_lake.as_mica SCRIPT [ARGUMENT ...]\n")
     done = subprocess.run([*command, "absent.py"], capture_output=True, text=True, env=environment, check=False)
-    assert (done.returncode, done.stderr) == (1, "absent.py: there is no such script\n")
+    assert (done.returncode, done.stderr) == (1, "absent.py: no such script\n")
 
 
 # --- as public code calls it ------------------------------------------------------------------------------------------

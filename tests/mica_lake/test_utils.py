@@ -27,7 +27,7 @@ def test_a_load_has_its_folder(load: str, folder: str) -> None:
 
 @pytest.mark.parametrize("load", ["", "DEC2506", "DEC2506CC", "/2006/DEC2506/oflsc/", "DEC25C"])
 def test_what_is_no_load_is_refused_and_shown(load: str) -> None:
-    with pytest.raises(ValueError, match=f"'{load}' is no name of a load"):
+    with pytest.raises(ValueError, match=f"'{load}' is not a load name"):
         load_name_to_mp_dir(load)
 
 

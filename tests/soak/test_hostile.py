@@ -307,10 +307,10 @@ HOSTILE: dict[str, tuple[Callable[[Path, bytes], Any], list[Place], str]] = {
     "nothing": (written(lambda _: b""), PLACES, "empty|no JSON|no whole HDF5 file|no interval"),
     "noise": (
         written(lambda content: random.Random(1).randbytes(9999)), PLACES,
-        "no FITS|no JSON|HDF5|no text|not UTF-8|not valid CSV|has [0-9]+ fields",
+        "no[t a]* FITS|no JSON|HDF5|no text|not UTF-8|not valid CSV|has [0-9]+ fields",
     ),
     "a hundred thousand members": (written(members), [*FITS, PLACES[3]], "more than 10000 gzip members"),
-    "a bomb": (written(bomb), [*FITS, PLACES[3]], "expands to more than|no FITS file"),
+    "a bomb": (written(bomb), [*FITS, PLACES[3]], "expands to more than|not a FITS file"),
     "NAXIS2 of 20 digits": (written(card("NAXIS2", "9" * 20)), TABLES, "damaged .NAXIS2 is 9999"),
     "NAXIS2 of 10**19": (written(card("NAXIS2", str(10**19))), TABLES, "damaged .NAXIS2 is 1000"),
     "NAXIS1 of 10**19": (written(card("NAXIS1", str(10**19))), TABLES, "damaged .NAXIS1 is 1000"),

@@ -1,4 +1,4 @@
-"""Dark current of the aspect camera: all of `dark_cal`."""
+"""Dark current of the aspect camera: everything in `dark_cal`."""
 
 from mica_lake.archive.aca_dark import dark_cal
 from mica_lake.archive.aca_dark.dark_cal import *  # noqa: F403

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mica_lake.aca_image import aca_image_class
 from mica_lake.archive.arrays import values_and_mask
 from mica_lake.catalog.generation import State, state
-from mica_lake.common import MICA_ARCHIVE_PATH  # noqa: F401 - as scripts of mica import it from here
+from mica_lake.common import MICA_ARCHIVE_PATH  # noqa: F401 - scripts for mica import it from here
 from mica_lake.errors import MissingDataError
 from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import Lake, open_lake
@@ -35,9 +35,9 @@ __all__ = [
     "get_dark_cal_props_table",
 ]
 
-#: By how much the dark current grows in 4 °C.
+#: Factor by which the dark current grows per 4 °C.
 DARK_SCALE_4C = 1 / 0.7
-#: Names of a calibration that scripts of mica keep here; no function looks at it.
+#: Where scripts for mica keep the names of a calibration; no function here uses it.
 DARK_CAL: dict[str, Any] = {}
 SIDE = 1024
 _FIRST = "1999:001:12:00:00"
@@ -46,14 +46,14 @@ Root = str | os.PathLike[str] | None
 
 
 def __getattr__(name: str) -> Any:
-    # chandra_aca imports this module, and may not be whole yet.
+    # chandra_aca imports this module, and may not be fully imported yet.
     if name == "ACAImage":
         return aca_image_class()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _each(function: Any, values: Any) -> Any:
-    """A function of one text or time, for one or for an array or list of them."""
+    """Apply a function of one str or time to one, or to each in an array or list."""
     if is_scalar(values):
         return function(values)
     if isinstance(values, list | tuple):
@@ -63,7 +63,7 @@ def _each(function: Any, values: Any) -> Any:
 
 def date_to_dark_id(date: Any) -> Any:
     """
-    The id that a calibration of a date has.
+    Id of a calibration of this date.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def date_to_dark_id(date: Any) -> Any:
     Raises
     ------
     ValueError
-        If it is no time.
+        If it is not a time.
 
     Examples
     --------
@@ -105,12 +105,12 @@ def dark_id_to_date(dark_id: Any) -> Any:
     Returns
     -------
     str or numpy.ndarray of str
-        Year and day of year, with a colon between them.
+        Year and day of year, separated by a colon.
 
     Raises
     ------
     ValueError
-        If it is no id.
+        If it is not an id.
 
     Examples
     --------
@@ -129,24 +129,24 @@ def _start_of(dark_id: Any) -> float:
             return day_start(day)
     except ValueError:
         pass
-    raise ValueError(f"{dark_id!r} is no dark id: year and day of year, such as 2007006")
+    raise ValueError(f"{dark_id!r} is not a dark id: give year and day of year, such as 2007006")
 
 
 def dark_temp_scale(t_ccd: ArrayLike, t_ccd_ref: ArrayLike = -19.0, scale_4c: float | None = None) -> Any:
     """
-    Factor from the dark current at a CCD temperature to that at another.
+    Factor from the dark current at one CCD temperature to that at another.
 
     Parameters
     ----------
     t_ccd, t_ccd_ref : float or array
         Temperatures in °C.
     scale_4c : float, optional
-        By how much the dark current grows in 4 °C; 1 / 0.7 by default.
+        Factor by which the dark current grows per 4 °C; 1 / 0.7 by default.
 
     Returns
     -------
     float or numpy.ndarray
-        ``scale_4c ** ((t_ccd_ref - t_ccd) / 4)``, of the temperatures' type; masked where one of them is.
+        ``scale_4c ** ((t_ccd_ref - t_ccd) / 4)``, of the same type as the temperatures; masked where one of them is.
 
     Examples
     --------
@@ -171,14 +171,14 @@ def get_dark_cal_dirs(dark_cals_dir: str | os.PathLike[str] | None = None, data_
     Parameters
     ----------
     dark_cals_dir : path, optional
-        The folder that theirs are in; any by default.
+        Only those whose folder is in this one; all by default.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     dict
-        Id -> folder where ingest saw its files, by date.
+        Id -> folder where ingest found its files, by date.
 
     Raises
     ------
@@ -199,9 +199,9 @@ def get_dark_cal_ids(dark_cals_dir: str | os.PathLike[str] | None = None, data_r
     Parameters
     ----------
     dark_cals_dir : path, optional
-        The folder that theirs are in; any by default.
+        Only those whose folder is in this one; all by default.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
@@ -228,26 +228,26 @@ def get_dark_cal_id(
     Parameters
     ----------
     date : time, id, or array of them
-        The date. That of a calibration is the start of its day; one on that very day is taken whatever `select` says.
-        The id of one of them is taken for itself.
+        The date. A calibration counts from the start of its day; one on the day of `date` is taken whatever `select`
+        is. An id stands for the calibration itself.
     select : {'before', 'after', 'nearest'}
-        Which one.
+        Which one to take.
     dark_cal_ids : mapping of date to id, or iterable of ids, optional
-        Among which; among all by default.
+        Those to choose from; all by default.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     str or numpy.ndarray of str
-        Its id.
+        The id.
 
     Raises
     ------
     MissingDataError
         If there is none.
     ValueError
-        If `select` or the date is none.
+        If `select` or the date is not valid.
     """
     if select not in _SELECT:
         raise ValueError(f"select {select!r} is not one of {', '.join(_SELECT)}")
@@ -264,14 +264,14 @@ def _choose(date: Any, select: str, ids: list[str], starts: NDArray[np.float64])
     time = cxcsec(date)
     after = int(np.searchsorted(starts, time))
     candidates = {"before": [after - 1], "after": [after], "nearest": [after - 1, after]}[select]
-    there = [i for i in candidates if 0 <= i < len(ids)]
-    if not there:
+    existing = [i for i in candidates if 0 <= i < len(ids)]
+    if not existing:
         where = f"{select} {utc(time)}" if select != "nearest" else f"near {utc(time)}"
         raise MissingDataError(
             f"there is no dark current calibration {where}"
             + (f"; there are {len(ids)} from {ids[0]} to {ids[-1]}" if ids else "; the lake has none")
         )
-    return ids[min(there, key=lambda i: abs(float(starts[i]) - time))]
+    return ids[min(existing, key=lambda i: abs(float(starts[i]) - time))]
 
 
 def get_dark_cal_image(
@@ -288,27 +288,27 @@ def get_dark_cal_image(
     Parameters
     ----------
     date, select
-        As of `get_dark_cal_id`.
+        As for `get_dark_cal_id`.
     t_ccd_ref : float, optional
-        CCD temperature in °C to which the image is scaled, see `dark_temp_scale`; as observed by default.
+        CCD temperature in °C to scale the image to, see `dark_temp_scale`; not scaled by default.
     aca_image : bool
-        Whether to give an `ACAImage`, whose first pixel is row -512, column -512.
+        Whether to return an `ACAImage`, whose first pixel is row -512, column -512.
     allow_negative : bool
-        Whether negative values stay; they become 0 otherwise.
+        Whether to keep negative values; otherwise they become 0.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     numpy.ndarray of float32, shape (1024, 1024), or ACAImage
-        Dark current in e-/s; the caller's own copy.
+        Dark current in e-/s, as a copy that may be changed.
 
     Raises
     ------
     MissingDataError
         If there is no such calibration.
     ValueError
-        If `select` or the date is none.
+        If `select` or the date is not valid.
     """
     lake = open_lake(data_root)
     dark_id = get_dark_cal_id(date, select, data_root=data_root)
@@ -322,7 +322,7 @@ def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool
         ((t_ccd,),) = lake.sql(query, {"dark_id": dark_id}).fetchall()
         if t_ccd is None:
             raise MissingDataError(f"calibration {dark_id} has no temperature ccd_temp, so its image cannot be scaled")
-        # A Python float is a float32 here, and NumPy's double is a double.
+        # NumPy computes in float32 with a Python float, in double with a double of its own.
         image *= dark_temp_scale(t_ccd, t_ccd_ref)
     if not allow_negative:
         np.clip(image, 0, None, out=image)
@@ -331,8 +331,8 @@ def _image_of(lake: Lake, dark_id: str, t_ccd_ref: float | None, aca_image: bool
 
 @lru_cache(maxsize=16)
 def _observed(root: str, generation: State, dark_id: str) -> NDArray[np.float32]:
-    """An image as it was observed, kept for the next time; not to be changed."""
-    # Row by row, as the image was.
+    """An image as observed, kept for the next call; read-only."""
+    # Row by row, as in the image.
     rows = open_lake(root).arrow("SELECT value FROM dark_image($dark_id)", {"dark_id": dark_id})
     if len(rows) != SIDE * SIDE:
         raise MissingDataError(f"the lake has {len(rows):,} pixels of calibration {dark_id}, not {SIDE * SIDE:,}")
@@ -362,25 +362,25 @@ def get_dark_cal_props(
     Parameters
     ----------
     date, select
-        As of `get_dark_cal_id`.
+        As for `get_dark_cal_id`.
     include_image : bool
-        Whether its image is among them, as ``image``.
+        Whether to include the image, as ``image``.
     t_ccd_ref, aca_image, allow_negative
-        Of the image, as of `get_dark_cal_image`.
+        For the image, as for `get_dark_cal_image`.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     dict
-        All that ``properties.json`` has.
+        Everything in ``properties.json``.
 
     Raises
     ------
     MissingDataError
         If there is no such calibration.
     ValueError
-        If `select` or the date is none.
+        If `select` or the date is not valid.
     """
     lake = open_lake(data_root)
     dark_id = get_dark_cal_id(date, select, data_root=data_root)
@@ -405,21 +405,22 @@ def get_dark_cal_props_table(
     start, stop : time, optional
         From the day of start, 1999:001 by default, to that of stop, today by default.
     include_image : bool
-        Whether their images are among them, as ``image``; negative values are 0.
+        Whether to include the images, as ``image``, with 0 for negative values.
     as_table : bool
-        Whether to give a table of those that are one value, or a list of all.
+        Whether to return a table, of those that are single values, rather than a list with all of them.
     data_root : path, optional
-        The lake; `mica_lake.lake.default_root` otherwise.
+        The lake; `mica_lake.lake.default_root` by default.
 
     Returns
     -------
     astropy.table.Table or list of dict
-        A row for each, by date; columns in the order in which they are first met, masked where a calibration lacks one.
+        A row for each calibration, by date; columns in the order in which they first appear, masked where a calibration
+        lacks them.
 
     Raises
     ------
     ValueError
-        If a time is none, or stop is before start.
+        If a time is not valid, or stop is before start.
     """
     lake = open_lake(data_root)
     first, last = (_id_of(time) for time in interval(_FIRST if start is None else start, stop))
@@ -437,7 +438,7 @@ def get_dark_cal_props_table(
 
 
 def _column(name: str, values: list[Any]) -> Any:
-    """A column of the table; its id is a number there, as ever."""
+    """A column of the table; the id is a number there, as in mica."""
     absent = [value is None for value in values]
     fill = next(value for value in values if value is not None)
     filled = [fill if value is None else value for value in values]

@@ -289,7 +289,7 @@ def test_what_there_is_not_gives_empty_arrays(question: dict[str, Any], lake: Pa
     ("question", "message"),
     [
         ({"obsid": 20000, "revision": "all"}, "revision 'all'"),
-        ({"obsid": 20000, "revision": "newest"}, "revision 'newest' is none of"),
+        ({"obsid": 20000, "revision": "newest"}, "revision 'newest' is not 'default'"),
         ({"start": "yesterday", "stop": "2018:001"}, "'yesterday' is not a time"),
         ({"start": "2016:001", "stop": "2016:400"}, "'2016:400' is not a time"),
     ],
@@ -445,7 +445,7 @@ def test_files_that_do_not_belong_together_are_refused(lake: Path, tmp_path: Pat
     with pytest.raises(ValueError, match="2 asol_files, 1 acal_files and 2 aqual_files"):
         asp_l1.get_atts_from_files(asol, acal[:1], aqual)
     for files in ((asol, acal[::-1], aqual), (asol, acal, aqual[::-1])):
-        with pytest.raises(ValueError, match=f"is of other times than {re.escape(asol[0])}: they differ by"):
+        with pytest.raises(ValueError, match=f"and {re.escape(asol[0])} are of different times: they are"):
             asp_l1.get_atts_from_files(*files)
     with pytest.raises(ValueError, match=f"{re.escape(aqual[0])}: it has no column q_att"):
         asp_l1.get_atts_from_files(aqual, acal, aqual)
@@ -556,7 +556,7 @@ def test_a_file_that_only_touches_the_range_is_not_in_it(ska: Path, lake: Path) 
 
 
 def test_a_wrong_revision_or_time_of_files_is_a_value_error(lake: Path) -> None:
-    with pytest.raises(ValueError, match="revision 'newest' is none of"):
+    with pytest.raises(ValueError, match="revision 'newest' is not 'default'"):
         asp_l1.get_files(20000, revision="newest", data_root=lake)
     with pytest.raises(ValueError, match="'soon' is not a time"):
         asp_l1.get_files(start="2016:001", stop="soon", data_root=lake)

@@ -382,14 +382,14 @@ def test_an_array_of_astropy_times_is_converted() -> None:
     "dark_id", ["2007", "20070061", "2007000", "2007367", "abcdefg", "", "2007 06", "-007006", None]
 )
 def test_what_is_no_id_is_an_error_that_names_it(dark_id: Any) -> None:
-    with pytest.raises(ValueError, match=f"{dark_id!r} is no dark id"):
+    with pytest.raises(ValueError, match=f"{dark_id!r} is not a dark id"):
         dark_id_to_date(dark_id)
-    with pytest.raises(ValueError, match="is no dark id"):
+    with pytest.raises(ValueError, match="is not a dark id"):
         dark_id_to_date(["2007006", dark_id])
 
 
 def test_day_366_of_a_common_year_is_no_id() -> None:
-    with pytest.raises(ValueError, match="'2007366' is no dark id"):
+    with pytest.raises(ValueError, match="'2007366' is not a dark id"):
         dark_id_to_date("2007366")
     assert dark_id_to_date("2008366") == "2008:366"
 
@@ -485,7 +485,7 @@ def test_another_selection_is_an_error_that_names_it(select: Any, lake: Path) ->
 
 
 def test_an_id_among_which_to_choose_that_is_none_is_an_error_that_names_it() -> None:
-    with pytest.raises(ValueError, match="'latest' is no dark id"):
+    with pytest.raises(ValueError, match="'latest' is not a dark id"):
         get_dark_cal_id("2007:006", dark_cal_ids=["2007006", "latest"])
 
 

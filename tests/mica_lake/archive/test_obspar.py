@@ -366,7 +366,7 @@ ASKED: dict[str, Callable[[Any, Path], Any]] = {
 def test_a_nonsense_revision_is_a_value_error_that_shows_it(
     version: Any, ask: Callable[[Any, Path], Any], filled: Path
 ) -> None:
-    with pytest.raises(ValueError, match="is none of 'default', 'last', 'all', or a whole number") as error:
+    with pytest.raises(ValueError, match="is not 'default', 'last', 'all' or a whole number") as error:
         ask(version, filled)
     assert repr(version) in str(error.value)
 

@@ -32,5 +32,5 @@ def test_a_whole_number_of_any_type_is_an_obsid(obsid: object) -> None:
 @pytest.mark.parametrize("obsid", [OBSID + 0.5, "2024:001", float("nan"), float("inf"), np.ma.masked], ids=str)
 def test_nothing_else_is_taken_for_one(ask: Callable[[Any, str], object], obsid: object, demo_lake: str) -> None:
     """Least of all the observation whose number is left when a fraction is cut off."""
-    with pytest.raises(ValueError, match="is no whole number"):
+    with pytest.raises(ValueError, match="is not a whole number"):
         ask(obsid, demo_lake)

@@ -219,7 +219,7 @@ def edited(old: bytes, new: bytes) -> Callable[[], bytes]:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (lambda: b"not a FITS file at all\n" * 200, "no FITS file"),
+        (lambda: b"not a FITS file at all\n" * 200, "not a FITS file"),
         (image_only, "no end|no binary table"),
         (image_extension, "no binary table"),
         (ascii_table, "no binary table"),
@@ -258,11 +258,11 @@ def test_what_is_no_such_table_is_refused_with_the_reason(content: Callable[[], 
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
-        (scaled, "A", "has a scale that is not expected: 2"),
-        (variable_length, "A", "has a form that is not expected: PJ"),
+        (scaled, "A", "has an unexpected scale: 2"),
+        (variable_length, "A", "has an unexpected form: PJ"),
         (lambda: table_of([fits.Column("A", "3C", array=np.zeros((2, 3), complex))]), "A", "has a form"),
         (lambda: table_of([fits.Column("A", "11X", array=np.zeros((2, 11), bool))]), "A", "has a form"),
-        (edited(b"'B       '", b"'A       '"), "A", "is there twice"),
+        (edited(b"'B       '", b"'A       '"), "A", "occurs twice"),
         (lambda: table_of([fits.Column("A", "6E", dim="(2,3)")]).replace(b"'(2,3)", b"'(2,4)"), "A", "has a shape"),
     ],
     ids=["scaled", "variable length", "complex", "bits", "a name twice", "another shape"],

@@ -123,7 +123,7 @@ def test_each_call_gives_an_array_of_its_own(kind: str, lake: Path) -> None:
 
 @pytest.mark.parametrize("agasc_id", [None, "", "star", "1042.5", 1042.5, [1042], float("nan")])
 def test_what_is_no_star_is_refused(agasc_id: Any, lake: Path) -> None:
-    with pytest.raises(ValueError, match=r"agasc_id .* is no integer"):
+    with pytest.raises(ValueError, match=r"agasc_id .* is not an integer"):
         acq_stats.get_star_stats(agasc_id, data_root=lake)
 
 
