@@ -30,8 +30,8 @@ from rich.table import Table
 from mica_lake import Lake, lake
 from mica_lake.archive import aca_hdr3, aca_l0
 from mica_lake.archive import obspar as obspar_facade
-from mica_lake.catalog.generation import sql_script
 from mica_lake.catalog.root import existing
+from mica_lake.catalog.script import sql_of
 from mica_lake.catalog.verify import verify
 from mica_lake.ingest import aca_l0 as ingest_aca_l0
 from mica_lake.ingest import obspar as ingest_obspar
@@ -286,7 +286,7 @@ def settings_beside_settings(place: Place, stop: float, days: int) -> Table:
     table = Table(f"{days} days of a slot, with 30 ms: s, requests, MB")
     for setting in SETTINGS:
         table.add_column(setting, justify="right")
-    script = sql_script(("aca_l0.sql", "cxcsec.sql"))
+    script = "\n".join([sql_of("aca_l0"), sql_of("cxcsec")])
     with place.here():
         it = Lake(place.root)
     for columns in ("TIME, TEMPCCD", "TIME, IMGRAW"):

@@ -4,7 +4,7 @@ import operator
 import os
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from mica_lake import forked
-from mica_lake.catalog.generation import SQL_FILES, check, sql_script, state
+from mica_lake.catalog.generation import check, state
 from mica_lake.catalog.root import absolute, existing
+from mica_lake.catalog.script import catalog_sql, lake_sql
 from mica_lake.errors import LakeError, near
 from mica_lake.store.s3 import S3Path, storage_options
 from mica_lake.tables import TABLES
@@ -30,13 +31,6 @@ __all__ = ["Lake", "LakeError", "default_root", "open_lake"]
 
 
 _LEFT_BEHIND: list[duckdb.DuckDBPyConnection] = []
-# Of the tables that are no view, as all of their rows at once are too many.
-_MACROS = {
-    "aca_l0": "slot_data(start, stop, slot)",
-    "hdr3": "hdr3_data(start, stop)",
-    "asp_sol": "asp_sol(start, stop)",
-    "aca_cent": "aca_cent(start, stop)",
-}
 
 
 def default_root() -> str:
@@ -136,7 +130,7 @@ class Lake:
         LakeError
             If the lake has gone or its catalog is damaged.
         """
-        return self._connected(SQL_FILES)
+        return self._connected(lake_sql())
 
     def catalog_connection(self) -> duckdb.DuckDBPyConnection:
         """
@@ -158,9 +152,9 @@ class Lake:
         >>> lake.catalog_connection().execute("SELECT count(*) FROM partition WHERE table_name = 'aca_l0'").fetchall()
         [(8,)]
         """
-        return self._connected(("times.sql", "catalog.sql", "lake.sql"))
+        return self._connected(catalog_sql())
 
-    def _connected(self, sql_files: Iterable[str]) -> duckdb.DuckDBPyConnection:
+    def _connected(self, script: str) -> duckdb.DuckDBPyConnection:
         found = check(self.root)
         if found is None:
             existing(self.root)  # says what is there instead
@@ -182,7 +176,7 @@ class Lake:
         connection.execute("SET VARIABLE mica_lake_generation = $name", {"name": generation})
         connection.execute("SET VARIABLE cxotime_now = $now", {"now": os.environ.get("CXOTIME_NOW") or None})
         try:
-            connection.execute(sql_script(sql_files))
+            connection.execute(script)
         except duckdb.Error as error:
             raise LakeError(f"{message(error)}; 'mica-lake reindex --lake {self.root}' derives the catalog") from error
         return connection
@@ -376,8 +370,8 @@ def message(error: duckdb.Error) -> str:
         if 0 <= stop < start < 6.4e9:
             return f"stop {utc(stop)} is before start {utc(start)}"
     absent = re.match(r"Table with name (\w+) does not exist", text)
-    macro = _MACROS.get(absent[1].lower()) if absent else None
-    return f"the rows of table {absent[1]} come with FROM {macro}" if absent and macro else text
+    table = TABLES.get(absent[1].lower()) if absent else None
+    return f"the rows of table {table.name} come with FROM {table.rows}" if table and table.rows else text
 
 
 @cache

@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from mica_lake.catalog.generation import sql_script
+from mica_lake.catalog.script import lake_sql
 from mica_lake.lake import Lake, message
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
@@ -82,7 +82,7 @@ class _Definition:
 def _definitions() -> dict[str, _Definition]:
     """The views and macros of `sql/` by name; of one that is made twice, the last."""
     found = {}
-    for statement in duckdb.extract_statements(sql_script()):
+    for statement in duckdb.extract_statements(lake_sql()):
         match = _CREATE.match(statement.query)
         if match is None:
             continue

@@ -17,10 +17,6 @@ CREATE OR REPLACE TEMP VIEW file_to_look_at AS
 CREATE OR REPLACE TEMP VIEW partition AS
     SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/partition.parquet', hive_partitioning = false);
 
--- Whether a table is partitioned by day; the others are by year, or one file.
-CREATE OR REPLACE TEMP MACRO is_by_day(name) AS
-    name IN ('aca_l0', 'hdr3', 'dark_cal_image', 'asp_sol', 'aca_cent');
-
 -- The files of a table by day without slots as a list whose n-th element is that of day n - 1 (1998-01-01 is day 0), or null.
 -- A list that a day indexes keeps the planning of a query independent of the archive's length.
 CREATE OR REPLACE TEMP MACRO files_by_day(name) AS (

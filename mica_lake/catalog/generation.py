@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -26,11 +25,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mica_lake.catalog.partition import encode, in_memory, readable, write
+from mica_lake.catalog.script import script
 from mica_lake.errors import LakeError
 from mica_lake.store.s3 import LakePath, S3Path
-from mica_lake.tables import TABLES
+from mica_lake.tables import EXTRAS, TABLES
 from mica_lake.tables.catalog import PARTITION, SOURCE_FILE
-from mica_lake.tables.hdr3 import HDR3_MSID
 from mica_lake.tables.table import Table
 
 # Simultaneous requests to an object store: as many as s3fs keeps connections.
@@ -38,15 +37,7 @@ STREAMS = 10
 #: The generation of a lake before its first commit.
 EMPTY = "00000000"
 TAKEN_OVER = "{}: another writer has taken this lake over and committed. Nothing of it was changed: run this again"
-SQL_FILES = (
-    "times.sql", "catalog.sql", "lake.sql", "aca_l0.sql", "hdr3.sql", "dark_cal.sql", "obspar.sql",
-    "asp_l1.sql", "stats.sql", "vv.sql", "cxcsec.sql"
-)  # fmt: skip
-# Only in mica_lake.sql: `Lake` checks the files itself.
-_CHECK = "check.sql"
 _LARGE = "source_file.parquet"
-# The files of a generation, in the order of `_contents`.
-_NAMES = ("partition.parquet", _LARGE, "hdr3_msid.parquet", *(f"no_rows/{name}.parquet" for name in TABLES))
 _POINTER = re.compile(rb"(\d{8})(?: ([0-9a-f]{64}))?\n?")
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w./]+)", re.ASCII)
 State = tuple[str, int] | None
@@ -282,7 +273,7 @@ def problems(root: LakePath) -> list[tuple[str, str]]:
                 wrong.append((path, "its bytes are not those that were written"))
         except OSError as error:
             wrong.append((path, f"it cannot be read: {error.strerror}"))
-    if names.keys() != set(_NAMES):
+    if names.keys() != {"partition.parquet", _LARGE, *_declared()}:
         wrong.append((f"_catalog/{found.generation}/checksums", "it lists other files than this mica-lake writes"))
     return wrong
 
@@ -383,30 +374,6 @@ def next_name(root: LakePath) -> str:
     return f"{max((int(name) for name in names_in_use(root)), default=-1) + 1:08d}"
 
 
-def sql_script(names: Iterable[str] = SQL_FILES) -> str:
-    """
-    The views and macros of the lake.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Which files of `sql/`, in order.
-
-    Returns
-    -------
-    str
-        SQL that any DuckDB client can read.
-    """
-    folder = resources.files("mica_lake.sql")
-    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
-
-
-def script() -> str:
-    """The text of ``mica_lake.sql``, which checks the catalog before it uses it."""
-    first, second, *others = SQL_FILES
-    return sql_script((first, second, _CHECK, *others))
-
-
 def write_generation(root: LakePath, name: str, partition: pa.Table, source_file: pa.Table, etag: str | None) -> None:
     """
     Write a generation, and make it the current one.
@@ -462,12 +429,17 @@ def _named_by(root: LakePath) -> str:
         return ""
 
 
+def _declared() -> list[str]:
+    """Files of a generation that follow from the tables as they are declared."""
+    return [*(f"{name}.parquet" for name in EXTRAS), *(f"no_rows/{name}.parquet" for name in TABLES)]
+
+
 def _contents(root: LakePath, partition: pa.Table, source_file: pa.Table) -> dict[str, bytes]:
     """Name of each file of a generation, and its content."""
     order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
-    tables = (partition, source_file.sort_by(order), HDR3_MSID)
+    listed = {"partition.parquet": _parquet(partition), _LARGE: _parquet(source_file.sort_by(order))}
     empty = (_without_rows(table.name, _schema(root, table, partition)) for table in TABLES.values())
-    return dict(zip(_NAMES, (*map(_parquet, tables), *empty), strict=True))
+    return listed | dict(zip(_declared(), (*map(_parquet, EXTRAS.values()), *empty), strict=True))
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -12,7 +12,7 @@ import polars as pl
 
 from mica_lake.errors import LakeError, MissingDataError
 from mica_lake.explore import pictures
-from mica_lake.explore.question import MOST_ROWS, Question, fields
+from mica_lake.explore.question import MOST_ROWS, Question, fields, needs_slot, takes_slot
 from mica_lake.lake import Lake, message
 from mica_lake.output import printable
 from mica_lake.tables import TABLES
@@ -208,8 +208,9 @@ def form(lake: Lake, table: str) -> Any:
         "columns": mo.ui.multiselect(list(known), value=(likely or numbers)[:1], label="columns"),
     }
     line = "{start} {stop} {columns}"
-    if table in ("aca_l0", "aca_cent"):
-        elements["slot"] = mo.ui.dropdown(slots, value="3", label="slot", allow_select_none=table != "aca_l0")
+    if takes_slot(TABLES[table]):
+        may_be_none = not needs_slot(TABLES[table])
+        elements["slot"] = mo.ui.dropdown(slots, value="3", label="slot", allow_select_none=may_be_none)
         line = "{start} {stop} {slot} {columns}"
     return mo.md(line).batch(**elements).form(submit_button_label="Show", bordered=True)
 

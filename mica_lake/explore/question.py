@@ -11,17 +11,12 @@ import polars as pl
 from mica_lake.errors import near
 from mica_lake.lake import Lake
 from mica_lake.tables import TABLES
+from mica_lake.tables.table import Table
 from mica_lake.times import cxcsec
 
 MOST_ROWS = 1000
 #: Rows that are drawn one by one; above it, the range of the values in each of as many bins.
 MOST_POINTS = 1500
-_MACROS = {
-    "aca_l0": "slot_data($start, $stop, $slot)",
-    "hdr3": "hdr3_data($start, $stop)",
-    "asp_sol": "asp_sol($start, $stop)",
-    "aca_cent": "aca_cent($start, $stop)",
-}
 _NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?(INT|INTEGER)|FLOAT|DOUBLE|BOOLEAN|DECIMAL.*)")
 
 
@@ -94,6 +89,16 @@ def fields(lake: Lake, table: str) -> dict[str, Field]:
     return found
 
 
+def needs_slot(table: Table) -> bool:
+    """Whether rows of a table are asked for by slot."""
+    return "slot" in table.keys
+
+
+def takes_slot(table: Table) -> bool:
+    """Whether rows of a table can be asked for by slot."""
+    return needs_slot(table) or bool(table.rows and "slot" in table.by_name)
+
+
 def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
 
@@ -164,7 +169,7 @@ class Question:
                 raise ValueError(f"table {self.table} has no column {name!r}{near(name, known)}")
         if self.interval[0] > self.interval[1]:
             raise ValueError(f"stop {self.stop!r} is before start {self.start!r}")
-        if self.table == "aca_l0" and self.slot is None:
+        if needs_slot(TABLES[self.table]) and self.slot is None:
             raise ValueError("which slot? Choose one of 0 to 7")
         if self.slot is not None and self.slot not in range(8):
             raise ValueError(f"slot {self.slot!r} is not one of 0 to 7")
@@ -188,17 +193,19 @@ class Question:
     @property
     def _params(self) -> dict[str, Any]:
         params: dict[str, Any] = {"start": _typed(self.start), "stop": _typed(self.stop)}
-        if self.slot is not None and self.table in ("aca_l0", "aca_cent"):
+        if self.slot is not None and takes_slot(TABLES[self.table]):
             params["slot"] = self.slot
         return params
 
     @property
     def _source(self) -> str:
         """FROM clause; names in it are declared ones, what was typed is bound to its parameters."""
-        if self.table not in _MACROS:
+        table = TABLES[self.table]
+        if not table.rows:
             return f"FROM {self.table}\nWHERE {self.time} BETWEEN cxcsec($start) AND cxcsec($stop)"
-        condition = "\nWHERE slot = $slot" if self.table == "aca_cent" and self.slot is not None else ""
-        return f"FROM {_MACROS[self.table]}{condition}"
+        macro = re.sub(r"\b(start|stop|slot)\b", r"$\1", table.rows)
+        condition = "\nWHERE slot = $slot" if "slot" in self._params and not needs_slot(table) else ""
+        return f"FROM {macro}{condition}"
 
     @property
     def _query(self) -> str:

@@ -1,30 +1,46 @@
-"""The tables of the lake: each column's name, type, unit, meaning and source, declared here and nowhere else."""
+"""
+The tables of the lake: each column's name, type, unit, meaning and source, declared here and nowhere else.
 
-from collections.abc import Iterator, Mapping
+A product's module here has ``TABLES``, and perhaps ``EXTRAS``: small Arrow tables that each generation of the catalog
+holds.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
+from types import ModuleType
+from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from mica_lake.products import PRODUCTS, Product
 from mica_lake.tables.table import Table
 
+_T = TypeVar("_T")
 
-class _Tables(Mapping[str, Table]):
-    """The tables of all products, by name."""
 
-    def __getitem__(self, name: str) -> Table:
-        return _of(tuple(PRODUCTS))[name]
+class _OfProducts(Mapping[str, _T]):
+    """Something that the products' modules declare, by name; of the products as they are listed now."""
+
+    def __init__(self, declared: Callable[[ModuleType], Mapping[str, _T]]) -> None:
+        self._declared = lru_cache(maxsize=8)(lambda products: _gather(declared, products))
+
+    def __getitem__(self, name: str) -> _T:
+        return self._declared(tuple(PRODUCTS))[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_of(tuple(PRODUCTS)))
+        return iter(self._declared(tuple(PRODUCTS)))
 
     def __len__(self) -> int:
-        return len(_of(tuple(PRODUCTS)))
+        return len(self._declared(tuple(PRODUCTS)))
 
 
-@lru_cache
-def _of(products: tuple[Product, ...]) -> dict[str, Table]:
-    modules = (import_module(f"{product.package}.tables.{product.name}") for product in products)
-    return {table.name: table for module in modules for table in module.TABLES}
+def _gather(declared: Callable[[ModuleType], Mapping[str, _T]], products: tuple[Product, ...]) -> dict[str, _T]:
+    found: dict[str, Any] = {}
+    for product in products:
+        found |= declared(import_module(f"{product.package}.tables.{product.name}"))
+    return found
 
 
-TABLES = _Tables()
+TABLES: Mapping[str, Table] = _OfProducts(lambda module: {table.name: table for table in module.TABLES})
+EXTRAS: Mapping[str, pa.Table] = _OfProducts(lambda module: getattr(module, "EXTRAS", {}))

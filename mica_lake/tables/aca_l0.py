@@ -61,6 +61,14 @@ def _aca_l0() -> tuple[Column, ...]:
     )
 
 
-ACA_L0 = Table("aca_l0", ("year", "doy", "slot"), _aca_l0(), row_group_rows=16384, names_sources=True, order=("TIME",))
+ACA_L0 = Table(
+    "aca_l0",
+    ("year", "doy", "slot"),
+    _aca_l0(),
+    row_group_rows=16384,
+    names_sources=True,
+    order=("TIME",),
+    rows="slot_data(start, stop, slot)",
+)
 
 TABLES = (ACA_L0,)

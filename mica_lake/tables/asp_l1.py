@@ -52,6 +52,7 @@ ASP_SOL = Table(
     order=("time",),
     order_within=("obsid", "revision", "filename"),
     product="asp_l1",
+    rows="asp_sol(start, stop)",
 )
 
 ACA_CENT = Table(
@@ -75,6 +76,7 @@ ACA_CENT = Table(
     order=("time", "slot", "alg"),
     order_within=("obsid", "revision", "filename"),
     product="asp_l1",
+    rows="aca_cent(start, stop)",
 )
 
 ASP_L1_PROC = Table(

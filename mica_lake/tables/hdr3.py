@@ -32,6 +32,7 @@ HDR3 = Table(
     row_group_rows=32768,
     order=("TIME",),
     definitions=DEFINITIONS,
+    rows="hdr3_data(start, stop)",
 )
 
 HDR3_MSID = pa.table(
@@ -39,3 +40,4 @@ HDR3_MSID = pa.table(
 )
 
 TABLES = (HDR3,)
+EXTRAS = {"hdr3_msid": HDR3_MSID}

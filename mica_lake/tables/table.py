@@ -66,6 +66,8 @@ class Table:
         Columns by which its rows are sorted.
     order_within : tuple of str
         Columns within whose equal values they are sorted; by default, in the whole partition.
+    rows : str
+        The macro that gives its rows, with its parameters; empty for a table that is a view of its name.
     product : str
         The product that `mica-lake ingest` makes it from, if that has another name.
     definitions : str
@@ -82,6 +84,7 @@ class Table:
     wide: bool = False
     order: tuple[str, ...] = ()
     order_within: tuple[str, ...] = ()
+    rows: str = ""
     product: str = ""
     definitions: str = ""
 

@@ -309,7 +309,7 @@ def other_code(folder: Path) -> Iterator[Path]:
     shutil.copytree(PACKAGE, folder / "mica_lake")
     for name, module in (("ingest", cluster.__file__), ("sql", PACKAGE.parent / "sql" / "times.sql")):
         shutil.copytree(Path(module).parent, folder / "mica_lake" / name, dirs_exist_ok=True)
-    with (folder / "mica_lake/partition_file.py").open("a") as file:
+    with (folder / "mica_lake/catalog/partition.py").open("a") as file:
         file.write("# Changed.\n")
     yield folder
 

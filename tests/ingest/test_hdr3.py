@@ -411,12 +411,12 @@ def made_by_another(lake: Path, files: Sequence[Path], folder: Path, change: Cal
 
 
 def in_millivolts(package: Path) -> None:
-    path = package / "hdr3_msids.csv"
+    path = package / "tables" / "hdr3_msids.csv"
     path.write_text(path.read_text().replace("linear,0.00061035,V,", "linear,0.61035,mV,"))
 
 
 def of_another_window(package: Path) -> None:
-    path = package / "hdr3_msids.py"
+    path = package / "tables" / "hdr3_msids.py"
     path.write_text(path.read_text().replace("PAIRING = 2.1\n", "PAIRING = 0.5\n"))
 
 

@@ -1,0 +1,83 @@
+"""The command ``mica-lake ingest``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mica_lake.cli.app import START, LakeOption, app
+from mica_lake.errors import near
+from mica_lake.output import Terminal
+from mica_lake.products import PRODUCTS
+
+
+def _choices() -> list[str]:
+    return ["all", *(product.name for product in PRODUCTS)]
+
+
+@app.command(rich_help_panel=START)
+def ingest(
+    product: Annotated[
+        str, typer.Argument(metavar="PRODUCT", help=f"What to take: {', '.join(_choices())}.", autocompletion=_choices)
+    ],
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="A $SKA root, or the product's folder; for aca_l0 also any folder or file."),
+    ] = None,
+    lake: LakeOption = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Let the workers of this Dask scheduler do the work, tcp://host:8786, instead of processes here. "
+            "They need the files and the lake under the same paths. Statistics and V&V are small and done here."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, change nothing.")] = False,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Also read files whose size and date have not changed.")
+    ] = False,
+) -> None:
+    """
+    Take files into the lake; it is made where there is none.
+
+    Exit code 3 if a file was set aside: the others are in, and 'mica-lake status' keeps the reasons.
+    What is derived from a product, as hdr3 is from aca_l0, follows it; 'mica-lake ingest hdr3' does that alone.
+
+    Example: mica-lake ingest all --from $SKA --lake /data/mica_lake
+    """
+    if product not in _choices():
+        raise typer.BadParameter(
+            f"there is no product {product!r}{near(product, _choices())}. The products are {', '.join(_choices())}"
+        )
+    from mica_lake.ingest import aca_l0, everything, hdr3
+    from mica_lake.lake import default_root
+
+    console = Terminal()
+    root = lake or default_root()
+    if product == "hdr3":
+        if sources or dry_run or reread:
+            raise ValueError("hdr3 is derived from table aca_l0: it takes neither --from, --dry-run nor --reread")
+        hdr3.ingest(root, jobs=jobs, cluster=cluster).show_derived(console)
+        return
+    if not sources:
+        raise ValueError("which files? Say --from with a folder, a file, or a $SKA root")
+    if product == "all":
+        raise typer.Exit(
+            everything.ingest(
+                sources, root, jobs=jobs, cluster=cluster, dry_run=dry_run, reread=reread, console=console
+            )
+        )
+    options: dict[str, Any] = {"jobs": jobs, "dry_run": dry_run, "reread": reread, "console": console}
+    if product == "aca_l0":
+        reports = [aca_l0.ingest(sources, root, cluster=cluster, **options)]
+    else:
+        one = everything.PRODUCTS[product]
+        more = {"cluster": cluster} if product in everything.ON_A_CLUSTER else {}
+        reports = [one(source, root, **options, **more) for source in sources]
+    if all(report.found_none for report in reports):
+        where = ", ".join(map(str, sources))
+        raise ValueError(f"{where}: there are no files of {product}; they are called {everything.FILES[product]}")
+    for report in reports:
+        report.show(console)
+    raise typer.Exit(max(report.exit_code for report in reports))

@@ -1,0 +1,43 @@
+"""The command ``mica-lake sql``."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mica_lake.cli.app import ASK, LakeOption, app
+
+
+class Format(enum.StrEnum):
+    """How an answer is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+@app.command(rich_help_panel=ASK)
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT (or FROM …) over the lake's views and macros.")],
+    lake: LakeOption = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="How to write it; by the ending of --output, else a table.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; the terminal by default.")] = None,
+) -> None:
+    """
+    Answer a question in SQL. The lake cannot be changed by it.
+
+    Example: mica-lake sql "SELECT avg(TEMPCCD) - 273.15 AS celsius FROM slot_data('2024:001', '2024:002', 3)"
+    """
+    from mica_lake.cli.sql_output import write_answer
+    from mica_lake.lake import Lake
+
+    if form is None:
+        endings = {f".{f}": f for f in Format if f is not Format.table}
+        if output is not None and output.suffix not in endings:
+            raise ValueError(f"{output}: its ending is none of {', '.join(endings)}; say --format")
+        form = endings[output.suffix] if output is not None else Format.table
+    write_answer(Lake(lake), query, form.value, output)

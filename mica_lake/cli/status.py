@@ -1,0 +1,24 @@
+"""The command ``mica-lake status``."""
+
+from typing import Annotated
+
+import typer
+
+from mica_lake.cli.app import START, LakeOption, app
+from mica_lake.output import Terminal
+
+
+@app.command(rich_help_panel=START)
+def status(
+    lake: LakeOption = None,
+    files: Annotated[bool, typer.Option("--files", help="List every file that needs a look, not just 20.")] = False,
+) -> None:
+    """
+    Show what is in the lake: from when to when, days, rows, size, last ingest, files that were set aside.
+
+    Example: mica-lake status --lake /data/mica_lake
+    """
+    from mica_lake.cli.status_output import show
+    from mica_lake.lake import Lake
+
+    show(Lake(lake), Terminal(), files)

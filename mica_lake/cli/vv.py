@@ -1,0 +1,39 @@
+"""The command ``mica-lake vv``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mica_lake.cli.app import ASK, LakeOption, app
+from mica_lake.output import Terminal
+
+
+@app.command(rich_help_panel=ASK)
+def vv(
+    obsids: Annotated[list[int], typer.Argument(metavar="OBSID...", help="The observations.")],
+    version: Annotated[str, typer.Option("--version", help="default, last, or a number.")] = "last",
+    lake: LakeOption = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Write vv_report.json and the pictures of all slots to this folder.")
+    ] = None,
+    ingest: Annotated[
+        bool, typer.Option("--ingest", help="Store the residuals in the lake's tables vv_rms and vv_report.")
+    ] = False,
+) -> None:
+    """
+    Show how well the guide stars and fid lights of observations fit their aspect solutions.
+
+    Values outside the limits are marked ! (bad) and ? (to look at). Arcsec, and fractions of samples.
+
+    Exit code 3 if the residuals of one cannot be computed: the others are shown and stored.
+
+    Example: mica-lake vv 32448 --plots vv_32448
+    """
+    from mica_lake.cli.vv_output import run
+    from mica_lake.lake import default_root
+
+    if plots is not None and len(obsids) > 1:
+        raise ValueError(f"--plots {plots} is of one observation, {len(obsids)} are named: run it for each")
+    chosen = int(version) if version.isdecimal() else version
+    raise typer.Exit(run(obsids, chosen, lake or default_root(), plots, ingest, Terminal()))
