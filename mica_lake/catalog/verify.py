@@ -18,11 +18,12 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from mica_lake.catalog.check import damage
-from mica_lake.catalog.generation import current_generation, problems, read_table, script
+from mica_lake.catalog.generation import current_generation, problems, read_table
 from mica_lake.catalog.key import Key, key_of, path_of
 from mica_lake.catalog.partition import checksum, has_page_checksums, read_partition, readable, write
 from mica_lake.catalog.reindex import partition_paths
 from mica_lake.catalog.root import existing, holds
+from mica_lake.catalog.script import script
 from mica_lake.catalog.version import describe, is_copy
 from mica_lake.errors import LakeError
 from mica_lake.output import escape
