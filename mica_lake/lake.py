@@ -22,7 +22,7 @@ from mica_lake.errors import LakeError, near
 from mica_lake.store.s3 import S3Path, storage_options
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
-from mica_lake.times import cxcsec, is_time_object, utc
+from mica_lake.times import cxcsec, is_time_object, open_interval, utc
 
 if TYPE_CHECKING:
     import polars as pl
@@ -283,12 +283,8 @@ class Lake:
             raise ValueError(f"there is no table {table!r}{near(table, TABLES)}. The tables are {', '.join(TABLES)}")
         if slot is not None and "slot" not in TABLES[table].keys:
             raise ValueError(f"table {table!r} has no slots; it was asked for slot {slot!r}")
-        interval: dict[str, Any] = {
-            "start": 0.0 if start is None else cxcsec(start),
-            "stop": 6.4e9 if stop is None else cxcsec(stop),
-        }
-        if interval["start"] > interval["stop"]:
-            raise ValueError(f"stop {stop!r} is before start {start!r}")
+        first, last = open_interval(start, stop)
+        interval: dict[str, Any] = {"start": 0.0 if first is None else first, "stop": 6.4e9 if last is None else last}
         if slot is not None:
             try:
                 interval["slot"] = operator.index(slot)

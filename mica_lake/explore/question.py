@@ -12,7 +12,7 @@ from mica_lake.errors import near
 from mica_lake.lake import Lake
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
-from mica_lake.times import cxcsec
+from mica_lake.times import interval
 
 MOST_ROWS = 1000
 #: Rows that are drawn one by one; above it, the range of the values in each of as many bins.
@@ -167,8 +167,7 @@ class Question:
         for name in self.columns:
             if name not in known:
                 raise ValueError(f"table {self.table} has no column {name!r}{near(name, known)}")
-        if self.interval[0] > self.interval[1]:
-            raise ValueError(f"stop {self.stop!r} is before start {self.start!r}")
+        _ = self.interval  # checks the times
         if needs_slot(TABLES[self.table]) and self.slot is None:
             raise ValueError("which slot? Choose one of 0 to 7")
         if self.slot is not None and self.slot not in range(8):
@@ -177,7 +176,7 @@ class Question:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Start and stop in CXC seconds."""
-        return cxcsec(_typed(self.start)), cxcsec(_typed(self.stop))
+        return interval(_typed(self.start), _typed(self.stop))
 
     @property
     def time(self) -> str:
