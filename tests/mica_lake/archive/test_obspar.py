@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,9 @@ def test_in_any_order_of_questions_the_answer_is_that_of_the_observation(tmp_pat
     asked = [*keys, *keys, *random.Random(1).choices(list(keys), k=100)]
     wrong = [key for key in asked if not same(obspar.get_obspar(*key, data_root=tmp_path / "lake"), keys[key])]
     assert wrong == []
+    with ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda key: obspar.get_obspar(*key, data_root=tmp_path / "lake"), asked)
+        assert all(same(answer, keys[key]) for key, answer in zip(asked, found, strict=True))
 
 
 def test_an_answer_may_be_changed(filled: Path) -> None:
