@@ -53,7 +53,7 @@ class Obi:
         mag                 mag     running median of 3 samples, masked where counts are 10 or less
         yag, zag            arcsec  expected angles
         ang_y, ang_z        deg     measured angles
-        ang_y_sm, ang_z_sm  deg     the same smoothed; residuals of fid lights are those of these
+        ang_y_sm, ang_z_sm  deg     smoothed angles, which residuals of fid lights are computed from
         counts              e-      electrons in the image
         ==================  ======  ==============================================================================
 
