@@ -17,30 +17,9 @@ __all__ = ["ProductFile"]
 
 class ProductFile:
     """
-    The first table of a FITS file.
+    The first table of a FITS file, gzipped or not: its `header`, its rows (`data`), and the `names` of its columns.
 
-    Parameters
-    ----------
-    path : path
-        The file, gzipped or not.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    header : astropy.io.fits.Header
-        Header of the table.
-    data : astropy.io.fits.FITS_rec
-        Its rows.
-    names : dict of str
-        Its columns: name in lower case without blanks around it -> name in the file.
-
-    Raises
-    ------
-    ValueError
-        If it is not a FITS file with a table, or is damaged.
-    OSError
-        If it cannot be read.
+    `names` leads from a name in lower case, without blanks around it, to the name in the file.
 
     Examples
     --------
