@@ -17,7 +17,7 @@ from mica_lake import per_file
 from mica_lake.archive import asp_l1, obspar
 from mica_lake.archive.aca_dark import dark_cal
 from mica_lake.archive.arrays import values_and_mask
-from mica_lake.ingest.everything import PRODUCTS
+from mica_lake.ingest import follow
 from mica_lake.lake import Lake
 from mica_lake.simulate import asp_l1 as simulate_asp_l1
 from mica_lake.simulate import dark_cal as simulate_dark_cal
@@ -44,8 +44,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
         simulate_obspar.write_archive(ska, found)
         simulate_asp_l1.write_archive(ska, found[:6], jobs=jobs)
     for name in ("dark_cal", "obspar", "asp_l1"):
-        ingest = PRODUCTS[name]
-        report = ingest(ska, root, jobs=jobs)
+        report = follow.ingest(name, ska, root, jobs=jobs)
         if report.taken:
             size = report.bytes_out / report.bytes_in
             console.print(f"{name}: {len(report.taken):,} files in {report.seconds:,.1f} s, {size:.2f} of their size")

@@ -14,7 +14,9 @@ from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.partition import read_partition
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
-from mica_lake.ingest.source_files import Rejected, derived_from, partitions, place, read_database
+from mica_lake.formats.database import read_database
+from mica_lake.ingest.found import Rejected, place
+from mica_lake.ingest.source_files import derived_from, partitions
 from mica_lake.store.s3 import LakePath
 from mica_lake.tables.asp_l1 import ASP_L1_FILE, ASP_L1_PROC
 from mica_lake.times import cxcsec
@@ -128,27 +130,15 @@ def released(proc: pa.Table, of_files: Iterable[tuple[int, int, bool]]) -> Relea
     return found
 
 
-def released_in(root: LakePath) -> Released:
-    """
-    Which revisions are released, as the lake knows.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    dict
-        As of `released`.
-    """
-    here = partitions(root, [ASP_L1_PROC.name, ASP_L1_FILE.name])
+def released_in(root: LakePath, partition: pa.Table) -> Released:
+    """Which revisions are released, as the partitions listed tell."""
+    listed = partitions(partition, [ASP_L1_PROC.name, ASP_L1_FILE.name])
     of_files: list[tuple[int, int, bool]] = []
-    for (table, _), row in here.items():
+    for (table, _), row in listed.items():
         if table == ASP_L1_FILE.name:
             rows = read_partition(root / row["path"], columns=_COLUMNS)
             of_files += zip(*(rows.column(name).to_pylist() for name in _COLUMNS), strict=True)
-    return released(so_far(root, here), of_files)
+    return released(so_far(root, listed), of_files)
 
 
 def so_far(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> pa.Table:

@@ -22,7 +22,8 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-import mica_lake
+import mica_lake.ingest
+import mica_lake.sql
 from mica_lake.catalog.partition import write
 from mica_lake.errors import LakeError, ObjectStoreError
 from mica_lake.store.s3 import LakePath, S3Path
@@ -74,16 +75,27 @@ def environment() -> tuple[tuple[str, str], ...]:
     tuple of (str, str)
         Names and versions. That of mica-lake has a checksum of its code, as clones of a repository share a version.
     """
-    package = Path(mica_lake.__file__).parent
     code = hashlib.sha256()
-    for path in sorted([*package.glob("*.py"), *package.glob("*.csv"), *Path(__file__).parent.glob("*.py")]):
-        code.update(path.name.encode() + path.read_bytes())
+    for name, path in sorted(_code().items()):
+        code.update(name.encode() + path.read_bytes())
     return (
         ("mica-lake", f"{mica_lake.__version__} ({code.hexdigest()[:8]})"),
         ("Python", ".".join(platform.python_version_tuple()[:2])),
         ("machine", platform.machine()),
         *((name, version(name)) for name in ("astropy", "numpy", "pyarrow", "pyerfa")),
     )
+
+
+def _code() -> dict[str, Path]:
+    """All files of mica-lake that are installed, by their path in the package."""
+    files = {}
+    # In a checkout ingest/ and sql/ are beside the package, in an installed one inside it.
+    for module, place in ((mica_lake, "."), (mica_lake.ingest, "ingest"), (mica_lake.sql, "sql")):
+        folder = Path(str(module.__file__)).parent
+        for path in folder.rglob("*"):
+            if path.suffix in (".py", ".csv", ".sql"):
+                files[(Path(place) / path.relative_to(folder)).as_posix()] = path
+    return files
 
 
 @lru_cache(maxsize=4)

@@ -8,62 +8,49 @@ pixel has and on a grid. Sorted by value, it answers how many are warmer than a 
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
-from io import BytesIO
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from astropy.io import fits
-from numpy.typing import NDArray
-from rich.console import Console
 
 from mica_lake.catalog.key import EPOCH, Key
-from mica_lake.catalog.mend import writing
 from mica_lake.catalog.partition import checksum, read_partition
-from mica_lake.catalog.root import absolute
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
-from mica_lake.formats import fits_table
-from mica_lake.formats.gunzip import decompress
-from mica_lake.formats.on_disk import read as read_file
-from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import Report, progress_bar
-from mica_lake.ingest.source_files import (
-    Found,
-    Rejected,
-    SourceFiles,
-    Taken,
-    archive_folder,
-    derived_from,
-    entries_of,
-    found_in,
-    is_folder,
-    leads_nowhere,
-    partitions,
-    place,
-    rejected,
+from mica_lake.formats.dark_cal import (
+    LARGEST,
+    LARGEST_PROPERTIES,
+    SIDE,
+    read_image,
+    read_properties,
+    start_of,
+    temperature_of,
+    text_of,
 )
+from mica_lake.formats.on_disk import leads_nowhere
+from mica_lake.formats.on_disk import read as read_file
+from mica_lake.ingest import follow
+from mica_lake.ingest.follow import Part, Written
+from mica_lake.ingest.found import Found, Rejected, Taken, entries_of, found_in, is_folder, place, rejected
+from mica_lake.ingest.source_files import SourceFiles, derived_from
 from mica_lake.ingest.wide import table_of, widest
 from mica_lake.store.s3 import LakePath
 from mica_lake.tables.dark_cal import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
-from mica_lake.times import cxcsec, utc
 
 NAME = re.compile(r"\d{7}", re.ASCII)
-SIDE = 1024
-LARGEST = 1 << 26
-# Properties are some 20, in 1 kB; each that is one value is a column of `dark_cal`.
-LARGEST_PROPERTIES, MOST_PROPERTIES = 1 << 20, 1000
+
 _IMAGE, _PROPERTIES = "image.fits", "properties.json"
+
 # Close enough that a query finds a level of each calibration a little below any threshold; see sql/dark_cal.sql.
 GRID = np.exp2(np.arange(-80, 161) / 8).astype(np.float32)
+
 _TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
@@ -114,146 +101,6 @@ def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
         else:
             found += [found_in(entry.path, name) for name in (_PROPERTIES, _IMAGE)]
     return sorted(found, key=lambda f: (f.directory, f.filename == _IMAGE)), refused
-
-
-def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
-    """
-    Properties of a calibration.
-
-    Parameters
-    ----------
-    content : bytes
-        ``properties.json``.
-    dark_id : str
-        The calibration.
-
-    Returns
-    -------
-    dict
-        The properties.
-
-    Raises
-    ------
-    BadFile
-        If they are no JSON object, or the calibration is of no day.
-    """
-    try:
-        properties = json.loads(_text(content))
-        json.dumps(properties, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise BadFile(f"it has half a character, which is no text: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise BadFile(f"it is no JSON: {error}") from None
-    if not isinstance(properties, dict):
-        raise BadFile(f"it holds {type(properties).__name__}, not an object with properties")
-    if len(properties) > MOST_PROPERTIES:
-        raise BadFile(f"it has more than {MOST_PROPERTIES} properties")
-    try:
-        if cxcsec(f"{dark_id[:4]}:{dark_id[4:]}") < 0:
-            raise ValueError(f"{dark_id[:4]} is before Chandra")
-    except ValueError as error:
-        raise BadFile(f"its folder {dark_id} is no day: {error}") from None
-    return properties
-
-
-def _text(content: bytes) -> str:
-    """Text of ``properties.json``, with U+FFFD for what is not UTF-8."""
-    return content.decode("utf-8-sig", "replace")
-
-
-def start_of(properties: Mapping[str, Any], dark_id: str) -> float:
-    """
-    Start of a calibration.
-
-    Parameters
-    ----------
-    properties : mapping
-        Its properties.
-    dark_id : str
-        The calibration.
-
-    Returns
-    -------
-    float
-        CXC seconds: its date or, where that is no time on the day that its folder says, the start of that day.
-
-    Examples
-    --------
-    >>> [utc(start_of({"date": date}, "2022069")) for date in ("2022:069:12:00:00", "2022:068:12:00:00", None)]
-    ['2022:069:12:00:00.000', '2022:069:00:00:00.000', '2022:069:00:00:00.000']
-    """
-    date = properties.get("date")
-    if isinstance(date, str):
-        try:
-            start = cxcsec(date)
-            if utc(start)[:8] == f"{dark_id[:4]}:{dark_id[4:]}":
-                return start
-        except (ValueError, OverflowError):
-            pass
-    return cxcsec(f"{dark_id[:4]}:{dark_id[4:]}")
-
-
-def temperature_of(properties: Mapping[str, Any]) -> float | None:
-    """
-    CCD temperature of a calibration.
-
-    Parameters
-    ----------
-    properties : mapping
-        Its properties.
-
-    Returns
-    -------
-    float or None
-        ``ccd_temp`` in °C; None where it is no temperature.
-    """
-    value = properties.get("ccd_temp")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -300 < value < 300:
-        return None
-    return float(value)
-
-
-def read_image(content: bytes) -> NDArray[np.float32]:
-    """
-    Image of a calibration.
-
-    Parameters
-    ----------
-    content : bytes
-        ``image.fits``.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (1024, 1024)
-        Dark current in e-/s; numbers of another type are rounded to the nearest float32.
-
-    Raises
-    ------
-    BadFile
-        If it is no such image.
-    """
-    try:
-        # Before fits.open, which unpacks whatever is packed, however much that is.
-        content = decompress(content, LARGEST)
-        if not content.startswith(b"SIMPLE  ="):
-            raise BadFile("it is no FITS image")
-        fits_table.header_end(content)
-        # Looked at first, as astropy makes room for whatever is announced.
-        announced = fits.Header.fromstring(content[: 36 * 2880])
-        axes = [announced[f"NAXIS{n}"] for n in range(min(announced["NAXIS"], 9), 0, -1)]
-        if axes != [SIDE, SIDE]:
-            raise BadFile(f"it is {'x'.join(map(str, axes)) or 'no image'}, not {SIDE}x{SIDE}")
-        with fits.open(BytesIO(content), memmap=False) as hdus:
-            image = hdus[0].data
-    except BadFile:
-        raise
-    except Exception as error:  # astropy raises many kinds for damaged files
-        raise BadFile(f"it is no FITS image ({type(error).__name__}: {error})") from None
-    with np.errstate(over="ignore"):
-        values: NDArray[np.float32] = image.astype(np.float32)
-    if (np.isinf(values) & np.isfinite(image)).any():
-        raise BadFile(f"it has a value beyond float32: {image[np.isinf(values) & np.isfinite(image)][0]}")
-    return values
 
 
 def _judge(found: Found) -> Taken | Rejected:
@@ -367,80 +214,34 @@ def _image_key(dark_id: str) -> Key:
     return Key(datetime.strptime(dark_id, "%Y%j").date())
 
 
-def ingest(
-    source: str | os.PathLike[str],
-    lake: str | os.PathLike[str],
-    *,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    dry_run: bool = False,
-    reread: bool = False,
-    console: Console | None = None,
-) -> Report:
-    """
-    Take dark current calibrations into a lake, which is made where there is none.
+class DarkCal(Part):
+    """Calibrations, each of which is taken whole or, if one of its files is bad, set aside whole."""
 
-    Parameters
-    ----------
-    source : path
-        A ``$SKA`` root, or the folder of the calibrations.
-    lake : path
-        The lake.
-    jobs : int, optional
-        How many processes; as many as there are cores by default.
-    cluster : str, optional
-        Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
-    dry_run : bool
-        Plan only: files are read, the lake is left alone.
-    reread : bool
-        Whether files are read again that have the same size and date as when they were last read.
-    console : rich.console.Console, optional
-        Where to show a progress bar, if it is a terminal.
+    name, table = DARK_CAL.name, DARK_CAL.name
+    judge = staticmethod(_judge)
 
-    Returns
-    -------
-    Report
-        What was done. A calibration is taken whole or, if one of its files is bad, set aside whole.
+    def discover(self) -> list[Found | Rejected]:
+        """The files of calibrations that have both."""
+        found, refused = discover(self.top)
+        self._folders = {Path(f.directory).name for f in found}
+        return [*found, *refused]
 
-    Raises
-    ------
-    LakeError
-        If the lake is locked, damaged, or the path is something else, or the cluster cannot be used.
-    FileNotFoundError
-        If the source is not there.
+    def recorded(self) -> Iterator[dict[str, Any]]:
+        """The files that `dark_cal` names."""
+        return _recorded(self.root, self.partitions)
 
-    Examples
-    --------
-    >>> from mica_lake.simulate import dark_cal
-    >>> tmp = getfixture("tmp_path")
-    >>> path = dark_cal.write_calibration(tmp / "ska", "2024001")
-    >>> ingest(tmp / "ska", tmp / "lake", jobs=1).taken
-    ['2024001/properties.json', '2024001/image.fits']
-    """
-    began = perf_counter()
-    top, root = archive_folder(source, "aca_dark"), absolute(lake)
-    report = Report(DARK_CAL.name, dry_run=dry_run)
-    with ExitStack() as stack:
-        stack.enter_context(writing(root, dry_run))
-        pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
-        progress = stack.enter_context(progress_bar(console))
-        files = SourceFiles(root, DARK_CAL.name, top, report, reread)
-        here = partitions(root, [DARK_CAL.name, DARK_CAL_IMAGE.name, DARK_CAL_DISTRIBUTION.name])
-        found, refused = discover(top)
-        files.adopt(_adopted(root, here))
-        new = files.sort_out(found, _present(root, here))
-        task = progress.add_task(DARK_CAL.name, total=len(new))
-        judged: list[Taken | Rejected] = []
-        for result in pools(len(new)).map(_judge, new):
-            judged.append(result)
-            progress.advance(task)
-        files.note([*refused, *_whole(judged, files)])
-        _withdraw(files, top, {Path(f.directory).name for f in found}, {r.found.filename for r in refused})
-        if not dry_run:
-            written = _build(root, files, here, pools(len(new)))
-            files.commit(root, written)
-    report.seconds = perf_counter() - began
-    return report
+    def present(self) -> list[str]:
+        """The files whose rows are in the tables."""
+        return _present(self.root, self.partitions)
+
+    def note(self, refused: Sequence[Rejected], judged: Sequence[Taken | Rejected]) -> None:
+        """Record calibrations as whole or bad, and those that have gone."""
+        self.files.note([*refused, *_whole(judged, self.files)])
+        _withdraw(self.files, self.top, self._folders, {r.found.filename for r in refused})
+
+    def make(self) -> Written:
+        """The images, then what is made from them."""
+        return _build(self.root, self.files, self.partitions, self.run.pools(len(self.files.fresh)))
 
 
 def _present(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> list[str]:
@@ -450,7 +251,7 @@ def _present(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> lis
     return names + [f"{date.fromordinal(day):%Y%j}/{_IMAGE}" for day in days]
 
 
-def _adopted(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _recorded(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """What table `dark_cal` says of the source files."""
     for row in _so_far(root, here):
         yield {"directory": row["directory"], "filename": _PROPERTIES, "checksum": row["checksum"], "rows": 1,
@@ -529,7 +330,7 @@ def _build(
             content = read_file(Found(row["directory"], _PROPERTIES).path, LARGEST_PROPERTIES)
             if checksum(content) != row["checksum"]:
                 raise BadFile("it is to be read again, but it is another file now")
-            texts[dark_id] = _text(content)
+            texts[dark_id] = text_of(content)
         except Exception as error:  # whatever one file raises, the others go in
             files.lose(rejected(Found(row["directory"], _PROPERTIES), error))
     listed = [(dark_id, files.rows[f"{dark_id}/{_PROPERTIES}"]) for dark_id in sorted(texts)]
@@ -613,3 +414,23 @@ def _complete(files: SourceFiles) -> list[str]:
         for dark_id, _, filename in (name.partition("/") for name in names)
         if filename == _PROPERTIES and f"{dark_id}/{_IMAGE}" in names
     )
+
+
+def stale_paths(root: LakePath, partition: pa.Table) -> list[str]:
+    """`dark_cal_distribution`, if it is not that of the images, for `mica-lake verify`."""
+    listed = partition.select(["table_name", "day_number", "path", "derived_from"]).to_pylist()
+    images = {
+        f"{Key.of_day_number(row['day_number']).day:%Y%j}": row["path"]
+        for row in listed
+        if row["table_name"] == DARK_CAL_IMAGE.name
+    }
+    return [
+        Key(EPOCH).path(DARK_CAL_DISTRIBUTION)
+        for row in listed
+        if row["table_name"] == DARK_CAL_DISTRIBUTION.name and json.loads(row["derived_from"]) != images
+    ]
+
+
+PARTS = (DarkCal,)
+
+ingest = partial(follow.ingest, "dark_cal")

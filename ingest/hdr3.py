@@ -5,13 +5,10 @@ A day of `hdr3` is derived from that day of `aca_l0` and the first seconds of th
 depends on the one after it; and, for what spans two slots, from the last seconds of the day before.
 """
 
-import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from time import perf_counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,14 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mica_lake.catalog.commit import commit
-from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import EPOCH, Key
-from mica_lake.catalog.mend import writing
 from mica_lake.catalog.partition import read_partition
-from mica_lake.catalog.root import existing
 from mica_lake.catalog.version import pin
-from mica_lake.ingest.processes import executor
+from mica_lake.ingest import follow
+from mica_lake.ingest.follow import Pools, Written
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import derived_from
 from mica_lake.store.s3 import LakePath
@@ -68,7 +62,7 @@ class Job:
         return derived_from([sorted(d.values()) for d in (self.yesterday, self.today, self.tomorrow)])
 
 
-def derive(job: Job) -> dict[str, Any]:
+def derive_day(job: Job) -> dict[str, Any]:
     """
     Derive one day, pinned but not committed.
 
@@ -196,89 +190,20 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
     return jobs, [Key(EPOCH + timedelta(days=number)) for number in sorted(derived.keys() - sources.keys())]
 
 
-def derive_stale(
-    root: LakePath, partition: pa.Table, pool: Callable[[int], Executor], report: Report
-) -> dict[tuple[str, Key], dict[str, Any] | None]:
-    """
-    Derive the days that changed, pinned but not committed.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    partition : pyarrow.Table
-        Its partitions, as the catalog will list them.
-    pool : callable
-        Gives an executor for a number of jobs.
-    report : Report
-        Where to tell what was done.
-
-    Returns
-    -------
-    dict of (table name, Key) -> dict or None
-        What is to be committed.
-    """
-    began = perf_counter()
+def stale_paths(root: LakePath, partition: pa.Table) -> list[str]:
+    """The partitions that are stale, for `mica-lake verify`."""
     jobs, gone = stale(root, partition)
-    written: dict[tuple[str, Key], dict[str, Any] | None] = {(HDR3.name, key): None for key in gone}
-    for job, row in zip(jobs, pool(len(jobs)).map(derive, jobs, chunksize=4), strict=True):
+    return [key.path(HDR3) for key in [*gone, *(Key(job.day) for job in jobs)]]
+
+
+def derive(root: LakePath, partition: pa.Table, pools: Pools, report: Report) -> Written:
+    """The days that are stale, made anew, where `partition` lists the partitions that they are made from."""
+    jobs, gone = stale(root, partition)
+    written: Written = {(HDR3.name, key): None for key in gone}
+    for job, row in zip(jobs, pools(len(jobs)).map(derive_day, jobs, chunksize=4), strict=True):
         written[HDR3.name, Key(job.day)] = row
         report.rows += row["rows"]
-        report.bytes_out += row["bytes"]
-    report.partitions += len(written)
-    report.seconds += perf_counter() - began
     return written
 
 
-def bring_up_to_date(root: LakePath, pool: Callable[[int], Executor], report: Report) -> None:
-    """
-    Derive and commit the days that changed; the writer's lock is held.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    pool : callable
-        Gives an executor for a number of jobs.
-    report : Report
-        Where to tell what was done.
-    """
-    written = derive_stale(root, read_table(root, "partition"), pool, report)
-    if written:
-        commit(root, written, read_table(root, "source_file"))
-
-
-def ingest(lake: str | os.PathLike[str], *, jobs: int | None = None, cluster: str | None = None) -> Report:
-    """
-    Bring table `hdr3` up to date with table `aca_l0`.
-
-    Parameters
-    ----------
-    lake : path
-        The lake.
-    jobs : int, optional
-        How many processes; as many as there are cores by default.
-    cluster : str, optional
-        Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
-
-    Returns
-    -------
-    Report
-        What was done.
-
-    Raises
-    ------
-    LakeError
-        If there is no lake, or it is locked or damaged, or the cluster cannot be used.
-
-    Examples
-    --------
-    >>> ingest(getfixture("demo_lake")).partitions
-    0
-    """
-    root = existing(lake)
-    report = Report(HDR3.name)
-    with ExitStack() as stack:
-        stack.enter_context(writing(root))
-        bring_up_to_date(root, executor(stack, jobs, cluster, root, []), report)
-    return report
+ingest = partial(follow.derive, "hdr3")

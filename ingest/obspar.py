@@ -5,46 +5,30 @@ Observation parameters: from files ``OO/OOOOO_vRR/axaff*_obs0a.par[.gz]`` to tab
 typed column per parameter.
 """
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
 
 from mica_lake.catalog.key import EPOCH, Key
-from mica_lake.catalog.mend import writing
 from mica_lake.catalog.partition import checksum, read_partition
-from mica_lake.catalog.root import absolute
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
 from mica_lake.formats.obspar import LARGEST, Parameter, num_ccd_on, read, typed
 from mica_lake.formats.on_disk import read as read_file
 from mica_lake.formats.on_disk import unescaped
-from mica_lake.ingest import revision_folders
-from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import Report, progress_bar
+from mica_lake.ingest import follow, revision_folders
+from mica_lake.ingest.follow import Part, Run, Written
+from mica_lake.ingest.found import Found, Rejected, Taken, found_in, place, rejected
 from mica_lake.ingest.revision_folders import Revision
-from mica_lake.ingest.source_files import (
-    Found,
-    Rejected,
-    SourceFiles,
-    Taken,
-    archive_folder,
-    derived_from,
-    found_in,
-    partitions,
-    place,
-    rejected,
-)
+from mica_lake.ingest.source_files import SourceFiles, derived_from
 from mica_lake.ingest.wide import table_of, widest
 from mica_lake.store.s3 import LakePath
 from mica_lake.tables.obspar import OBSPAR, OBSPAR_KV
@@ -254,81 +238,37 @@ def _build_wide(
     return pin(root, OBSPAR, Key.of_year(year), table_of(OBSPAR, declared, keys, types), [], facts)
 
 
-def ingest(
-    source: str | os.PathLike[str],
-    lake: str | os.PathLike[str],
-    *,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    dry_run: bool = False,
-    reread: bool = False,
-    console: Console | None = None,
-) -> Report:
-    """
-    Take observation parameters into a lake, which is made where there is none.
+class Obspar(Part):
+    """Obspars, of which each revision of an observation has one."""
 
-    Parameters
-    ----------
-    source : path
-        A ``$SKA`` root, or the folder of the obspars.
-    lake : path
-        The lake.
-    jobs : int, optional
-        How many processes; as many as there are cores by default.
-    cluster : str, optional
-        Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
-    dry_run : bool
-        Plan only: files are read, the lake is left alone.
-    reread : bool
-        Whether files are read again that have the same size and date as when they were last read.
-    console : rich.console.Console, optional
-        Where to show a progress bar, if it is a terminal.
+    name, table, files_a_task = OBSPAR.name, OBSPAR.name, 32
+    judge = staticmethod(_judge)
 
-    Returns
-    -------
-    Report
-        What was done.
+    def __init__(self, run: Run, top: Path) -> None:
+        super().__init__(run, top)
+        self._known = _known(self.root, self.partitions)
 
-    Raises
-    ------
-    LakeError
-        If the lake is locked, damaged, or the path is something else, or the cluster cannot be used.
-    FileNotFoundError
-        If the source is not there.
+    def discover(self) -> list[Found | Rejected]:
+        """The file of each revision."""
+        self._revisions, found, refused = discover(self.top)
+        return [*found, *refused]
 
-    Examples
-    --------
-    >>> from mica_lake.simulate.observations import observations
-    >>> from mica_lake.simulate import obspar
-    >>> tmp = getfixture("tmp_path")
-    >>> paths = obspar.write_archive(tmp / "ska", observations(8.2e8, 8.2e8 + 86400))
-    >>> len(ingest(tmp / "ska", tmp / "lake", jobs=1).taken) == len(paths)
-    True
-    """
-    began = perf_counter()
-    top, root = archive_folder(source, "obspar"), absolute(lake)
-    report = Report(OBSPAR.name, dry_run=dry_run)
-    with ExitStack() as stack:
-        stack.enter_context(writing(root, dry_run))
-        pools = executor(stack, jobs, cluster, None if dry_run else root, [top])
-        progress = stack.enter_context(progress_bar(console))
-        files = SourceFiles(root, OBSPAR.name, top, report, reread)
-        here = partitions(root, [OBSPAR.name, OBSPAR_KV.name])
-        known = _known(root, here)
-        files.adopt(known)
-        revisions, found, refused = discover(top)
-        new = files.sort_out(found, [f"{Path(row['directory']).name}/{row['filename']}" for row in known])
-        task = progress.add_task(OBSPAR.name, total=len(new))
-        files.note(refused)
-        for result in pools(len(new)).map(_judge, new, chunksize=32):
-            files.note([result])
-            progress.advance(task)
-        # A revision has one file, whatever it is called.
-        files.follow({name.split("/")[0] for name in files.seen}, lambda name: name.split("/")[0])
-        if not dry_run:
-            files.commit(root, _build(root, files, here, known, revisions, pools))
-    report.seconds = perf_counter() - began
-    return report
+    def recorded(self) -> list[dict[str, Any]]:
+        """The files that `obspar` names."""
+        return self._known
+
+    def present(self) -> list[str]:
+        """The files whose rows are in the tables."""
+        return [f"{Path(row['directory']).name}/{row['filename']}" for row in self._known]
+
+    def note(self, refused: Sequence[Rejected], judged: Sequence[Taken | Rejected]) -> None:
+        """Record the files, and those that have gone: a revision has one file, whatever it is called."""
+        super().note(refused, judged)
+        self.files.follow({name.split("/")[0] for name in self.files.seen}, lambda name: name.split("/")[0])
+
+    def make(self) -> Written:
+        """The parameters, then the table with a column for each."""
+        return _build(self.root, self.files, self.partitions, self._known, self._revisions, self.run.pools)
 
 
 def _known(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -427,3 +367,7 @@ def _types(root: LakePath, paths: Sequence[str]) -> dict[str, pa.DataType]:
         for row in rows.group_by(["name", "type"]).aggregate([]).to_pylist():
             met.setdefault(row["name"].lower(), set()).add(row["type"])
     return {name: widest(TYPES[kind] for kind in kinds) for name, kinds in sorted(met.items())}
+
+
+PARTS = (Obspar,)
+ingest = partial(follow.ingest, "obspar")

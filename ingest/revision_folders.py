@@ -13,17 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mica_lake.errors import BadFile
-from mica_lake.formats.on_disk import escaped, unescaped
-from mica_lake.ingest.source_files import (
-    Rejected,
-    entries_of,
-    found_in,
-    is_folder,
-    leads_nowhere,
-    place,
-    read_database,
-    rejected,
-)
+from mica_lake.formats.database import read_database
+from mica_lake.formats.on_disk import escaped, leads_nowhere, unescaped
+from mica_lake.ingest.found import Rejected, entries_of, found_in, is_folder, place, rejected
 
 _GROUP = re.compile(r"\d{2}", re.ASCII)
 FOLDER = re.compile(r"(\d{5})_v(\d{2,3})", re.ASCII)

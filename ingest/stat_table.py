@@ -7,40 +7,28 @@ did not change stays as it is.
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
-from time import perf_counter
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import Progress
 
 from mica_lake.catalog.key import EPOCH, Key
-from mica_lake.catalog.mend import writing
 from mica_lake.catalog.partition import checksum
-from mica_lake.catalog.root import absolute
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
 from mica_lake.formats.on_disk import escaped
 from mica_lake.formats.on_disk import read as read_file
-from mica_lake.ingest.report import Report, progress_bar
-from mica_lake.ingest.source_files import (
-    Found,
-    Rejected,
-    SourceFiles,
-    Taken,
-    derived_from,
-    found_in,
-    partitions,
-    rejected,
-)
+from mica_lake.ingest.follow import Part, Run, Written
+from mica_lake.ingest.found import Found, Rejected, Taken, found_in, rejected
+from mica_lake.ingest.source_files import SourceFiles, derived_from
+from mica_lake.products import Product
 from mica_lake.store.s3 import LakePath
 from mica_lake.tables.acq_stats import ACQ_STATS
 from mica_lake.tables.guide_stats import GUIDE_STATS
@@ -246,76 +234,51 @@ def years(times: NDArray[np.float64]) -> NDArray[np.int64]:
     return EPOCH.year + np.searchsorted(starts, known, "right")
 
 
-def ingest(
-    table: Table,
-    source: str | os.PathLike[str],
-    lake: str | os.PathLike[str],
-    *,
-    jobs: int | None = None,
-    dry_run: bool = False,
-    reread: bool = False,
-    console: Console | None = None,
-) -> Report:
-    """
-    Take a table of statistics into a lake, which is made where there is none.
+class StatTable(Part):
+    """A table of statistics: the lake has the rows of the last file that could be taken, and no others."""
 
-    Parameters
-    ----------
-    table : Table
-        The table of the lake.
-    source : path
-        A ``$SKA`` root, the product's folder, or the HDF5 file.
-    lake : path
-        The lake.
-    jobs : int, optional
-        How many threads; as many as there are cores by default.
-    dry_run : bool
-        Plan only: the file is read, the lake is left alone.
-    reread : bool
-        Whether the file is read again although it has the same size and date as when it was last read.
-    console : rich.console.Console, optional
-        Where to show a progress bar, if it is a terminal.
+    of: ClassVar[Table]
+    on_cluster = False
 
-    Returns
-    -------
-    Report
-        What was done. The lake has the rows of the last file that could be taken, and no others.
+    def __init_subclass__(cls) -> None:
+        cls.name = cls.table = cls.of.name
 
-    Raises
-    ------
-    LakeError
-        If the lake is locked, damaged, or the path is something else.
-    FileNotFoundError
-        If the source is not there.
-    ImportError
-        If h5py is not installed.
-    """
-    began = perf_counter()
-    path, root = source_file(source, table.name), absolute(lake)
-    report = Report(table.name, dry_run=dry_run)
-    with ExitStack() as stack:
-        stack.enter_context(writing(root, dry_run))
-        progress = stack.enter_context(progress_bar(console))
-        files = SourceFiles(root, table.name, path.parent, report, reread)
-        here = {row["year"]: row for row in partitions(root, [table.name]).values()}
-        new = files.sort_out([found_in(path.parent, path.name)], _present(files, here))
-        written: dict[tuple[str, Key], dict[str, Any] | None] = {}
-        for found in new:
-            result = judge(found, table)
-            if isinstance(result, Rejected):
-                files.note([result])
-                continue
-            taken, rows = result
-            # The table is that of one file, wherever it was before.
-            files.rows = {name: row for name, row in files.rows.items() if name == found.name}
-            files.note([taken])
-            if not dry_run:
-                pool = stack.enter_context(ThreadPoolExecutor(jobs or os.cpu_count()))
-                written = _build(root, table, rows, here, pool, progress)
-        if not dry_run:
-            files.commit(root, written)
-    report.seconds = perf_counter() - began
-    return report
+    def __init__(self, run: Run, path: Path) -> None:
+        super().__init__(run, path.parent)
+        self._path, self._rows = path, cast("Rows | None", None)
+        self._years = {row["year"]: row for row in self.partitions.values()}
+
+    @staticmethod
+    def folder(source: str | os.PathLike[str], product: Product) -> Path:
+        """The file: that of a ``$SKA`` root or of the product's folder, or the source itself."""
+        return source_file(source, product.name)
+
+    def discover(self) -> list[Found]:
+        """The file."""
+        return [found_in(self._path.parent, self._path.name)]
+
+    def judge_all(self, new: Sequence[Found]) -> Iterator[tuple[Taken, Rows] | Rejected]:
+        """Read it here, as its rows need not go from one process to another."""
+        return (judge(found, self.of) for found in new)
+
+    def present(self) -> list[str]:
+        """The file, if all its rows are in the lake."""
+        return _present(self.files, self._years)
+
+    def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
+        """Record the file, whose rows are all that the table has, wherever it was before."""
+        for result in judged:
+            if not isinstance(result, Rejected):
+                result, self._rows = result
+                self.files.rows = {name: row for name, row in self.files.rows.items() if name == result.found.name}
+            self.files.note([result])
+
+    def make(self) -> Written:
+        """The years whose rows have changed."""
+        if self._rows is None:
+            return {}
+        with ThreadPoolExecutor(self.run.jobs or os.cpu_count()) as pool:
+            return _build(self.root, self.of, self._rows, self._years, pool, self.run.progress)
 
 
 def _present(files: SourceFiles, here: Mapping[int, Mapping[str, Any]]) -> list[str]:

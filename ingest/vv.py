@@ -9,9 +9,9 @@ only rows of ``vv.h5`` of observations without computed ones keep the file's own
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,30 +19,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.console import Console
 
+from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.mend import writing
 from mica_lake.catalog.partition import checksum, read_partition
 from mica_lake.catalog.root import absolute
 from mica_lake.errors import BadFile
-from mica_lake.formats.on_disk import read, storable
-from mica_lake.ingest import revision_folders, stat_table
+from mica_lake.formats.on_disk import leads_nowhere, read, storable
+from mica_lake.ingest import follow, revision_folders, stat_table
 from mica_lake.ingest.asp_l1_proc import Released, released_in
-from mica_lake.ingest.report import Report, progress_bar
-from mica_lake.ingest.source_files import (
-    Found,
-    Rejected,
-    SourceFiles,
-    Taken,
-    archive_folder,
-    derived_from,
-    found_in,
-    leads_nowhere,
-    partitions,
-    place,
-    rejected,
-)
+from mica_lake.ingest.follow import Part, Pools, Run, Written
+from mica_lake.ingest.found import Found, Rejected, Taken, found_in, place, rejected
+from mica_lake.ingest.report import Report
+from mica_lake.ingest.source_files import SourceFiles, derived_from, partitions
 from mica_lake.store.s3 import LakePath
 from mica_lake.tables.vv import VV_REPORT, VV_RMS
 from mica_lake.times import utc_day
@@ -56,7 +46,6 @@ _SLOT: pa.StructType = VV_REPORT.by_name["slots"].type.value_type
 _KEPT = [name for name in VV_REPORT.schema.names if name not in _CONTENT]
 # Observation and revision -> a row of `vv_report`, with `_CONTENT` where it is new.
 Rows = dict[tuple[int, int], dict[str, Any]]
-Written = dict[tuple[str, Key], dict[str, Any] | None]
 Here = Mapping[tuple[str, int], Mapping[str, Any]]
 
 
@@ -199,99 +188,91 @@ def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
     return found, refused
 
 
-def ingest(
-    source: str | os.PathLike[str],
-    lake: str | os.PathLike[str],
-    *,
-    jobs: int | None = None,
-    dry_run: bool = False,
-    reread: bool = False,
-    console: Console | None = None,
-) -> Report:
-    """
-    Take V&V reports and residuals into a lake, which is made where there is none.
+class Reports(Part):
+    """The V&V reports; those that were computed stay and go before the archive's."""
 
-    Parameters
-    ----------
-    source : path
-        A ``$SKA`` root, or the folder of V&V.
-    lake : path
-        The lake.
-    jobs : int, optional
-        Has no effect: one process reads some thousand reports a second.
-    dry_run : bool
-        Plan only: files are read, the lake is left alone.
-    reread : bool
-        Whether files are read again that have the same size and date as when they were last read.
-    console : rich.console.Console, optional
-        Where to show a progress bar, if it is a terminal.
+    name, table, on_cluster = VV_REPORT.name, VV_REPORT.name, False
 
-    Returns
-    -------
-    Report
-        What was done.
+    def __init__(self, run: Run, top: Path) -> None:
+        super().__init__(run, top)
+        self._reports = _known(self.root, self.partitions)
 
-    Raises
-    ------
-    LakeError
-        If the lake is locked, damaged, or the path is something else.
-    FileNotFoundError
-        If the source is not there.
-    ImportError
-        If h5py is not installed; the reports are in the lake then.
+    def discover(self) -> list[Found | Rejected]:
+        """The report of each revision."""
+        found, refused = discover(self.top)
+        return [*found, *refused]
 
-    Examples
-    --------
-    >>> report = ingest(getfixture("demo_ska"), getfixture("tmp_path") / "lake")
-    >>> report.taken, report.rows
-    (['32448_v02/vv_report.json', 'vv/vv.h5'], 9)
-    """
-    began = perf_counter()
-    top, root = archive_folder(source, "vv"), absolute(lake)
-    report = Report("vv", dry_run=dry_run)
-    with ExitStack() as stack:
-        stack.enter_context(writing(root, dry_run))
-        progress = stack.enter_context(progress_bar(console))
-        here = partitions(root, [VV_RMS.name, VV_REPORT.name])
-        released = released_in(root)
+    def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
+        """Read them here: one process reads some thousand reports a second."""
+        return map(_judge, new)
 
-        files = SourceFiles(root, VV_REPORT.name, top, report, reread)
-        reports = _known(root, here)
-        in_archive = [row for row in reports.values() if row["directory"] is not None]
-        files.adopt({**row, "filename": REPORT} for row in in_archive)
-        in_folders, refused = discover(top)
-        files.note(refused)
-        new = files.sort_out(in_folders, [f"{Path(row['directory']).name}/{REPORT}" for row in in_archive])
-        task = progress.add_task(VV_REPORT.name, total=len(new))
-        for found in new:
-            result = _judge(found)
+    def recorded(self) -> list[dict[str, Any]]:
+        """The reports of the archive."""
+        return [{**row, "filename": REPORT} for row in self._of_archive()]
+
+    def present(self) -> list[str]:
+        """The reports of the archive whose rows are in the table."""
+        return [f"{Path(row['directory']).name}/{REPORT}" for row in self._of_archive()]
+
+    def _of_archive(self) -> list[dict[str, Any]]:
+        return [row for row in self._reports.values() if row["directory"] is not None]
+
+    def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
+        """Record the files and what they report."""
+        self.files.note(refused)
+        for result in judged:
             if isinstance(result, Rejected):
-                files.note([result])
+                self.files.note([result])
             else:
-                files.note([result[0]])
-                _put(reports, result[1])
-            progress.advance(task)
-        if not dry_run:
-            files.commit(root, _build_reports(root, here, reports, released))
+                self.files.note([result[0]])
+                _put(self._reports, result[1])
 
-        files = SourceFiles(root, VV_RMS.name, top, report, reread)
-        rows, computed = _rms_so_far(root, here)
-        table = top / TABLE
-        there = os.path.lexists(table)
-        if not there:
-            files.set_aside(place(table), "it is not there; vv_rms keeps the rows that it has")
-        for found in files.sort_out([found_in(top, TABLE)] if there else [], []):
-            judged = stat_table.judge(found, VV_RMS)
-            if isinstance(judged, Rejected):
-                files.note([judged])
+    def make(self) -> Written:
+        """The years that are stale."""
+        released = released_in(self.root, read_table(self.root, "partition"))
+        return _build_reports(self.root, self.partitions, self._reports, released)
+
+
+class Rms(Part):
+    """The table of the archive, whose rows stay beside those that were computed."""
+
+    name, table, on_cluster = VV_RMS.name, VV_RMS.name, False
+
+    def __init__(self, run: Run, top: Path) -> None:
+        super().__init__(run, top)
+        self._archived, self._computed = _rms_so_far(self.root, self.partitions)
+
+    def discover(self) -> list[Found | Rejected]:
+        """The table."""
+        path = self.top / TABLE
+        if os.path.lexists(path):
+            return [found_in(self.top, TABLE)]
+        return [Rejected(place(path), "it is not there; vv_rms keeps the rows that it has")]
+
+    def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
+        """Read it here, as its rows need not go from one process to another."""
+        return (stat_table.judge(found, VV_RMS) for found in new)
+
+    def present(self) -> list[str]:
+        """None: it is read by every ingest, so that lost rows come back."""
+        return []
+
+    def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
+        """Record the file, whose rows take the place of those of the archive."""
+        self.files.note(refused)
+        for result in judged:
+            if isinstance(result, Rejected):
+                self.files.note([result])
                 continue
-            files.rows = {name: row for name, row in files.rows.items() if name == found.name}
-            files.note([judged[0]])
-            rows = _of_archive(stat_table.columns(judged[1], np.arange(len(judged[1])), VV_RMS))
-        if not dry_run:
-            files.commit(root, _build_rms(root, here, rows, computed, released))
-    report.seconds = perf_counter() - began
-    return report
+            taken, rows = result
+            self.files.rows = {name: row for name, row in self.files.rows.items() if name == taken.found.name}
+            self.files.note([taken])
+            self._archived = _of_archive(stat_table.columns(rows, np.arange(len(rows)), VV_RMS))
+
+    def make(self) -> Written:
+        """The years that are stale."""
+        released = released_in(self.root, read_table(self.root, "partition"))
+        return _build_rms(self.root, self.partitions, self._archived, self._computed, released)
 
 
 def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: Iterable[Rejected] = ()) -> Report:
@@ -323,7 +304,8 @@ def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: 
     root = absolute(lake)
     report = Report("vv")
     with writing(root):
-        here = partitions(root, [VV_RMS.name, VV_REPORT.name])
+        partition = read_table(root, "partition")
+        here = partitions(partition, [VV_RMS.name, VV_REPORT.name])
         reports, (rows, own) = _known(root, here), _rms_so_far(root, here)
         files = SourceFiles(root, VV_REPORT.name, Path(root), report)
         for one in computed:
@@ -338,33 +320,20 @@ def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: 
             report.taken.append(folder)
             report.rows += 1 + len(more)
         files.note(rejected)
-        released = released_in(root)
+        released = released_in(root, partition)
         written = _build_reports(root, here, reports, released)
-        files.commit(root, written | _build_rms(root, here, rows, own, released))
+        files.commit(written | _build_rms(root, here, rows, own, released))
     report.seconds = perf_counter() - began
     return report
 
 
-def stale(root: LakePath, released: Released) -> Written:
-    """
-    The partitions that tell otherwise of a revision whether it is released, made anew, pinned but not committed.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    released : dict
-        Observation and revision -> whether it is released.
-
-    Returns
-    -------
-    dict
-        As `mica_lake.catalog.commit` takes it.
-    """
-    here = partitions(root, [VV_RMS.name, VV_REPORT.name])
-    written = _build_reports(root, here, _known(root, here), released)
-    archived, computed = _rms_so_far(root, here)
-    return written | (_build_rms(root, here, archived, computed, released) if len(computed) else {})
+def derive(root: LakePath, partition: pa.Table, pools: Pools, report: Report) -> Written:
+    """The partitions that tell otherwise of a revision whether it is released, made anew."""
+    released = released_in(root, partition)
+    so_far = partitions(partition, [VV_RMS.name, VV_REPORT.name])
+    written = _build_reports(root, so_far, _known(root, so_far), released)
+    archived, computed = _rms_so_far(root, so_far)
+    return written | (_build_rms(root, so_far, archived, computed, released) if len(computed) else {})
 
 
 def _known(root: LakePath, here: Here) -> Rows:
@@ -468,3 +437,7 @@ def _gone(here: Here, name: str, years: Iterable[int]) -> Written:
         for (table, _), row in here.items()
         if table == name and Key.of_year(row["year"]) not in stay
     }
+
+
+PARTS = (Reports, Rms)
+ingest = partial(follow.ingest, "vv")

@@ -24,8 +24,9 @@ class Product:
         Where its files are, below ``$SKA``; empty for a derived product.
     files : str
         What its files are called, for messages.
-    derived_from : str
-        The product whose tables it is derived from; empty if it has files.
+    follows : str
+        The product from whose tables it is derived, or whose tables its own depend on: it is brought up to date in the
+        same commit.
     shared : str
         The name of its SQL, simulator and documentation, if it shares them with other products.
     package : str
@@ -37,7 +38,7 @@ class Product:
     title: str
     folder: str = ""
     files: str = ""
-    derived_from: str = ""
+    follows: str = ""
     shared: str = ""
     package: str = "mica_lake"
 
@@ -50,13 +51,19 @@ class Product:
 #: In the order in which they are ingested.
 PRODUCTS = [
     Product("aca_l0", "ACA level 0", "data/mica/archive/aca0", "acaf*_img0.fits[.gz]"),
-    Product("hdr3", "Header 3", derived_from="aca_l0"),
+    Product("hdr3", "Header 3", follows="aca_l0"),
     Product("dark_cal", "Dark current", "data/mica/archive/aca_dark", "YYYYDOY/image.fits and YYYYDOY/properties.json"),
     Product("obspar", "Observation parameters", "data/mica/archive/obspar", "OO/OOOOO_vRR/axaff*_obs0a.par[.gz]"),
     Product("asp_l1", "Aspect level 1", "data/mica/archive/asp1", "OO/OOOOO_vRR/pcad*.fits[.gz]"),
     Product("acq_stats", "Acquisition statistics", "data/acq_stats", "acq_stats.h5", shared="stats"),
     Product("guide_stats", "Guide statistics", "data/guide_stats", "guide_stats.h5", shared="stats"),
-    Product("vv", "Verification and validation", "data/mica/archive/vv", "OO/OOOOO_vRR/vv_report.json and vv.h5"),
+    Product(
+        "vv",
+        "Verification and validation",
+        "data/mica/archive/vv",
+        "OO/OOOOO_vRR/vv_report.json and vv.h5",
+        follows="asp_l1",
+    ),
 ]
 
 

@@ -20,8 +20,9 @@ from scipy.stats import scoreatpercentile
 from mica_lake import vv
 from mica_lake.archive import aca_hdr3, aca_l0, asp_l1, obspar
 from mica_lake.archive.aca_dark import dark_cal
-from mica_lake.ingest import everything
+from mica_lake.ingest import follow
 from mica_lake.ingest.aca_l0 import ingest
+from mica_lake.products import PRODUCTS
 from mica_lake.simulate import aca_l0 as aca_l0_files
 from mica_lake.simulate import asp_l1 as asp_l1_files
 from mica_lake.simulate import dark_cal as dark_cal_files
@@ -76,8 +77,8 @@ def ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vv_files.write_archive(ska, with_products)
     lake = ska / "data" / "mica_lake"
     ingest([ska, folder], lake, jobs=1)
-    for one in everything.PRODUCTS.values():
-        one(ska, lake, jobs=1)
+    for product in [p.name for p in PRODUCTS if p.folder and p.name != "aca_l0"]:
+        follow.ingest(product, ska, lake, jobs=1)
     return ska
 
 

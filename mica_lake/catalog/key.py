@@ -32,6 +32,11 @@ class Key:
         """Key of a partition of a table by year."""
         return Key(date(year, 1, 1))
 
+    @staticmethod
+    def of_day_number(number: int) -> "Key":
+        """Key of a partition of a table without slots, by `day_number`."""
+        return Key(EPOCH + timedelta(days=number))
+
     def path(self, table: Table) -> str:
         """Path of the partition's file, relative to the lake."""
         values = {"year": self.day.year, "doy": self.day.timetuple().tm_yday, "slot": self.slot}

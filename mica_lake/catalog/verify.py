@@ -1,14 +1,10 @@
 """Checks a lake against its own record: each partition, the catalog, and what else is on the disk."""
 
-import os
-import re
-import shlex
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +16,8 @@ from rich.table import Table as Shown
 from mica_lake.catalog.check import damage
 from mica_lake.catalog.generation import current_generation, problems, read_table
 from mica_lake.catalog.key import Key, key_of, path_of
-from mica_lake.catalog.partition import checksum, has_page_checksums, read_partition, readable, write
+from mica_lake.catalog.mending import ingesting, reindexing, removing
+from mica_lake.catalog.partition import checksum, has_page_checksums, readable, write
 from mica_lake.catalog.reindex import partition_paths
 from mica_lake.catalog.root import existing, holds
 from mica_lake.catalog.script import script
@@ -28,19 +25,17 @@ from mica_lake.catalog.version import describe, is_copy
 from mica_lake.errors import LakeError
 from mica_lake.output import escape
 from mica_lake.store.lock import writer_alive
-from mica_lake.store.s3 import LakePath, S3Path
+from mica_lake.store.s3 import LakePath
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
-from mica_lake.tables.vv import VV_REPORT, VV_RMS
 
 WRONG = 4
+
 _SCRIPT = "mica_lake.sql"
+
 # How often to go on with what was committed meanwhile.
 _ROUNDS = 5
-# Names of the folders below that of a product: YYYY/DOY, OO/OOOOO_vRR, YYYYDOY.
-_BELOW = re.compile(r"\d{4}/\d{3}|\d{2}/\d{5}_v\d{2,3}|\d{7}", re.ASCII)
-# A command names at most so many folders, and otherwise the one that contains them all.
-_MOST = 10
+
 _Row = dict[str, Any]
 
 
@@ -406,109 +401,6 @@ def verify(
     verified.findings += _beside(root)
     verified.findings += _sources(root, wanted.values() if sample == 1 else None, looked, state.source_file)
     return verified
-
-
-def reindexing(root: LakePath) -> str:
-    """
-    The command that derives the catalog again.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    str
-        The command.
-    """
-    return f"mica-lake reindex --lake {shlex.quote(str(root))}"
-
-
-def removing(paths: Iterable[LakePath]) -> str:
-    """
-    The command that removes files of a lake.
-
-    Parameters
-    ----------
-    paths : iterable of Path or S3Path
-        The files.
-
-    Returns
-    -------
-    str
-        The command; on an object store, one for each file, of AWS's command line.
-    """
-    listed = list(paths)
-    if isinstance(listed[0], S3Path):
-        return "; ".join(f"aws s3 rm {shlex.quote(str(path))}" for path in listed)
-    return "rm -f " + " ".join(shlex.quote(str(path)) for path in listed)
-
-
-def ingesting(
-    root: LakePath, table: Table, source_file: pa.Table, folders: Iterable[str] | None = None, *, reread: bool = False
-) -> str:
-    """
-    The command that reads the source files of a table again.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    table : Table
-        The table.
-    source_file : pyarrow.Table
-        What is known of source files, to find their folder.
-    folders : iterable of str, optional
-        Where the files are, if that is known better.
-    reread : bool
-        Whether to read files whose size and date have not changed, too.
-
-    Returns
-    -------
-    str
-        The command; ``SOURCE`` stands for a folder that is not known.
-    """
-    product = table.ingested_as
-    options = f"--lake {shlex.quote(str(root))}"
-    if product == "hdr3":
-        return f"mica-lake ingest hdr3 {options}"
-    if folders is None:
-        of_product = {t.name for t in TABLES.values() if t.ingested_as == product}
-        rows = zip(source_file.column("product").to_pylist(), source_file.column("directory").to_pylist(), strict=True)
-        folders = {directory for name, directory in rows if name in of_product and directory}
-    tops = sorted({_top(Path(folder)) for folder in folders})
-    apart = [str(top) for top in tops if not any(other in top.parents for other in tops)]
-    if len(apart) > _MOST:
-        apart = [os.path.commonpath(apart)]
-    sources = " ".join(f"--from {shlex.quote(top)}" for top in apart or ["SOURCE"])
-    commands = [f"mica-lake ingest {product} {sources} {'--reread ' if reread else ''}{options}"]
-    if product == "vv":
-        by_revision: dict[int, list[str]] = {}
-        for obsid, revision in sorted(_computed(root)):
-            by_revision.setdefault(revision, []).append(str(obsid))
-        for revision, obsids in by_revision.items():
-            commands.append(f"mica-lake vv {' '.join(obsids)} --version {revision} --ingest {options}")
-    return "; ".join(commands)
-
-
-def _computed(root: LakePath) -> set[tuple[int, int]]:
-    """Observations and revisions with residuals computed here, which are in no source file, as far as can be read."""
-    found: set[tuple[int, int]] = set()
-    for path in (path for table in (VV_RMS, VV_REPORT) for path in partition_paths(root, table)):
-        try:
-            rows = read_partition(root / path, ["obsid", "revision", "computed"])
-        except (OSError, LakeError):
-            continue
-        found.update((row["obsid"], row["revision"]) for row in rows.to_pylist() if row["computed"])
-    return found
-
-
-def _top(folder: Path) -> Path:
-    """The product's folder, which a folder of source files is in."""
-    if _BELOW.fullmatch(folder.name):
-        return folder.parent
-    return folder.parent.parent if _BELOW.fullmatch("/".join(folder.parts[-2:])) else folder
 
 
 def _unknown(root: LakePath, on_disk: Sequence[str], known: Mapping[str, _Row]) -> list[Finding]:

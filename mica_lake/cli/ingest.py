@@ -8,7 +8,7 @@ import typer
 from mica_lake.cli.app import START, LakeOption, app
 from mica_lake.errors import near
 from mica_lake.output import Terminal
-from mica_lake.products import PRODUCTS
+from mica_lake.products import PRODUCTS, product_named
 
 
 def _choices() -> list[str]:
@@ -50,34 +50,32 @@ def ingest(
         raise typer.BadParameter(
             f"there is no product {product!r}{near(product, _choices())}. The products are {', '.join(_choices())}"
         )
-    from mica_lake.ingest import aca_l0, everything, hdr3
+    from mica_lake.ingest import everything
+    from mica_lake.ingest.follow import derive, module_of
     from mica_lake.lake import default_root
 
     console = Terminal()
     root = lake or default_root()
-    if product == "hdr3":
+    options: dict[str, Any] = {"jobs": jobs, "cluster": cluster}
+    chosen = None if product == "all" else product_named(product)
+    if chosen is not None and not chosen.folder:
         if sources or dry_run or reread:
-            raise ValueError("hdr3 is derived from table aca_l0: it takes neither --from, --dry-run nor --reread")
-        hdr3.ingest(root, jobs=jobs, cluster=cluster).show_derived(console)
+            raise ValueError(
+                f"{product} is derived from table {chosen.follows}: it takes neither --from, --dry-run nor --reread"
+            )
+        derive(product, root, **options).show_derived(console)
         return
     if not sources:
         raise ValueError("which files? Say --from with a folder, a file, or a $SKA root")
-    if product == "all":
-        raise typer.Exit(
-            everything.ingest(
-                sources, root, jobs=jobs, cluster=cluster, dry_run=dry_run, reread=reread, console=console
-            )
-        )
-    options: dict[str, Any] = {"jobs": jobs, "dry_run": dry_run, "reread": reread, "console": console}
-    if product == "aca_l0":
-        reports = [aca_l0.ingest(sources, root, cluster=cluster, **options)]
-    else:
-        one = everything.PRODUCTS[product]
-        more = {"cluster": cluster} if product in everything.ON_A_CLUSTER else {}
-        reports = [one(source, root, **options, **more) for source in sources]
+    options |= {"dry_run": dry_run, "reread": reread, "console": console}
+    if chosen is None:
+        raise typer.Exit(everything.ingest(sources, root, **options))
+    # Files of aca_l0 are sorted out together, wherever they are.
+    together = [sources] if product == "aca_l0" else sources
+    reports = [module_of(chosen).ingest(source, root, **options) for source in together]
     if all(report.found_none for report in reports):
         where = ", ".join(map(str, sources))
-        raise ValueError(f"{where}: there are no files of {product}; they are called {everything.FILES[product]}")
+        raise ValueError(f"{where}: there are no files of {product}; they are called {chosen.files}")
     for report in reports:
         report.show(console)
     raise typer.Exit(max(report.exit_code for report in reports))

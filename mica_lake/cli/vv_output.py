@@ -12,8 +12,8 @@ from rich.table import Table
 from mica_lake.archive import asp_l1
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest import vv as ingest_vv
+from mica_lake.ingest.found import Found, Rejected
 from mica_lake.ingest.report import SET_ASIDE
-from mica_lake.ingest.source_files import Found, Rejected
 from mica_lake.output import escape
 from mica_lake.vv.archive import get_arch_vv, rms_rows
 from mica_lake.vv.limits import limits

@@ -111,3 +111,30 @@ def check(found: os.stat_result, limit: int) -> int:
     if found.st_size > limit:
         raise BadFile(f"it is larger than {limit:,} bytes: it has {found.st_size:,}")
     return found.st_size
+
+
+def leads_nowhere(path: str | os.PathLike[str]) -> str:
+    """
+    Where a link leads to that leads nowhere.
+
+    Parameters
+    ----------
+    path : path
+        What may be such a link.
+
+    Returns
+    -------
+    str
+        The reason why it cannot be taken; empty if it is no such link.
+    """
+    try:
+        target = os.readlink(path)  # noqa: PTH115 - a str, of which there are many
+    except (OSError, ValueError):
+        return ""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return f"it leads to {escaped(target)}, which is not there"
+    except OSError as error:
+        return f"it leads to {escaped(target)}, which cannot be looked at: {error.strerror}"
+    return ""

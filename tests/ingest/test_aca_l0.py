@@ -29,8 +29,8 @@ from mica_lake.catalog.generation import current_generation, read_table
 from mica_lake.catalog.key import Key
 from mica_lake.ingest import obspar
 from mica_lake.ingest.aca_l0 import discover, ingest, scan
+from mica_lake.ingest.found import Found, Rejected
 from mica_lake.ingest.report import Report
-from mica_lake.ingest.source_files import Found, Rejected
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import cxcsec, day_start
@@ -762,7 +762,7 @@ def test_a_file_that_was_set_aside_is_not_read_again_while_it_is_the_same(tmp_pa
 
 def test_a_header_of_a_hundred_years_does_not_take_a_hundred_years(tmp_path: Path, monkeypatch: Any) -> None:
     """Its rows are looked at before its days are."""
-    read = count_calls(monkeypatch, "mica_lake.ingest.aca_l0.read_rows")
+    read = count_calls(monkeypatch, "mica_lake.ingest.aca_l0.partitions.read_rows")
     bad = with_header(TSTOP=3.9e9)(tmp_path / "files")
     assert list(take(tmp_path / "lake", bad).set_aside) == [bad.name]
     assert len(read) < 10

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.reindex import rebuild
-from mica_lake.ingest import acq_stats, everything, guide_stats, stat_table
+from mica_lake.ingest import acq_stats, follow, guide_stats, stat_table
+from mica_lake.ingest.found import Found, Rejected
 from mica_lake.ingest.report import Report
-from mica_lake.ingest.source_files import Found, Rejected
 from mica_lake.lake import Lake
+from mica_lake.products import PRODUCTS
 from mica_lake.simulate import stats
 from mica_lake.simulate.observations import observations
 from mica_lake.stats.structured import rows_of
@@ -475,13 +476,13 @@ def test_without_h5py_it_says_what_to_install(archive: Archive, monkeypatch: pyt
 
 def test_both_are_products_of_an_archive_and_leave_each_other_alone(tmp_path: Path) -> None:
     stats.write_archive(tmp_path / "ska", observations(cxcsec("2015:364"), cxcsec("2016:003")))
-    assert set(INGEST) < set(everything.PRODUCTS)
+    assert set(INGEST) < {product.name for product in PRODUCTS}
     lake = tmp_path / "lake"
     for product in INGEST:
-        assert everything.PRODUCTS[product](tmp_path / "ska", lake, jobs=1).partitions == 2
+        assert follow.ingest(product, tmp_path / "ska", lake, jobs=1).partitions == 2
     before = state(lake)
     for product in INGEST:
-        assert everything.PRODUCTS[product](tmp_path / "ska", lake, jobs=1).unchanged == 1
+        assert follow.ingest(product, tmp_path / "ska", lake, jobs=1).unchanged == 1
     assert state(lake) == before
     years = sorted({path.parent.name for path in lake.glob("*_stats/*/data.parquet")})
     assert years == ["year=2015", "year=2016"]

@@ -35,7 +35,7 @@ from mica_lake.archive import obspar as obspar_facade
 from mica_lake.archive.aca_dark import dark_cal as dark_cal_facade
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.verify import Verified
-from mica_lake.ingest import aca_l0, compare, everything
+from mica_lake.ingest import aca_l0, compare, follow
 from mica_lake.ingest.report import Report
 from mica_lake.simulate import aca_l0 as simulate_aca_l0
 from mica_lake.simulate import asp_l1 as simulate_asp_l1
@@ -63,7 +63,7 @@ Kept = dict[str, str]
 def take(product: str, ska: Path, lake: Path) -> Report:
     if product == "aca_l0":
         return aca_l0.ingest([ska], lake, jobs=1)
-    return everything.PRODUCTS[product](ska, lake, jobs=1)
+    return follow.ingest(product, ska, lake, jobs=1)
 
 
 @dataclass

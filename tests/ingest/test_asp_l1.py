@@ -36,10 +36,11 @@ from mica_lake.catalog.reindex import rebuild
 from mica_lake.errors import BadFile
 from mica_lake.formats.fits_table import read_header
 from mica_lake.ingest import aca_l0
-from mica_lake.ingest.asp_l1 import Day, Product, build_day, discover, ingest, status_of
+from mica_lake.ingest.asp_l1 import Day, Product, build_day, ingest
+from mica_lake.ingest.asp_l1_files import discover, status_of
+from mica_lake.ingest.found import Found
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.revision_folders import Revision
-from mica_lake.ingest.source_files import Found
 from mica_lake.simulate import asp_l1 as simulate
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.simulate.observations import Observation

@@ -454,3 +454,24 @@ def test_an_error_of_the_work_comes_back_as_it_is(kind: type[Exception], pool: A
     work = f"from mica_lake.errors import LakeError; raise {kind.__name__}('a word')"
     with pytest.raises(kind, match=r"^a word$"):
         list(pool.map(exec, [work]))
+
+
+def test_the_code_is_all_files_of_the_package_wherever_they_lie(tmp_path: Path) -> None:
+    question = "from mica_lake.ingest.cluster import environment; print(dict(environment())['mica-lake'].split()[1])"
+    with other_code(tmp_path) as folder:
+        changed = folder / "mica_lake/catalog/partition.py"
+        changed.write_text(changed.read_text().removesuffix("# Changed.\n"))
+        said = {}
+        for what in ("as it is", "sql/times.sql", "ingest/aca_l0/batch.py", "tables/stat_columns.csv", "cli/sql.py"):
+            path = folder / "mica_lake" / what
+            before = path.read_bytes() if path.is_file() else b""
+            if before:
+                path.write_bytes(before + b"\n")
+            command = [sys.executable, "-c", question]
+            environment = os.environ | {"PYTHONPATH": str(folder)}
+            done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, env=environment)
+            said[what] = done.stdout.strip()
+            if before:
+                path.write_bytes(before)
+        assert len(set(said.values())) == len(said)
+        assert said["as it is"] == dict(cluster.environment())["mica-lake"].split()[1]

@@ -26,8 +26,8 @@ from mica_lake.catalog.reindex import rebuild
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest import aca_l0, obspar
 from mica_lake.ingest.dark_cal import ImageJob, build_image, discover, ingest
+from mica_lake.ingest.found import Rejected, found_in
 from mica_lake.ingest.report import Report
-from mica_lake.ingest.source_files import Rejected, found_in
 from mica_lake.lake import Lake
 from mica_lake.simulate import dark_cal
 from mica_lake.simulate.aca_l0 import readouts, times, write_file

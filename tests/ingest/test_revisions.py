@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from mica_lake.catalog.generation import read_table
 from mica_lake.ingest.aca_l0 import ingest
+from mica_lake.ingest.aca_l0.revisions import judge
 from mica_lake.ingest.report import Report
-from mica_lake.ingest.revisions import judge
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.times import cxcsec
 

@@ -15,18 +15,9 @@ from mica_lake.catalog.generation import EMPTY, current_generation, read_table, 
 from mica_lake.catalog.mend import writing
 from mica_lake.catalog.root import create
 from mica_lake.formats.on_disk import escaped, unescaped
+from mica_lake.ingest.found import Found, Rejected, Taken, archive_folder, found_in, walk
 from mica_lake.ingest.report import Report
-from mica_lake.ingest.source_files import (
-    Found,
-    Rejected,
-    SourceFiles,
-    Taken,
-    archive_folder,
-    derived_from,
-    found_in,
-    partitions,
-    walk,
-)
+from mica_lake.ingest.source_files import SourceFiles, derived_from, partitions
 from mica_lake.tables.catalog import SOURCE_FILE
 
 # --- where the archive is ---------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import pytest
 
 from mica_lake.archive import aca_hdr3, aca_l0
 from mica_lake.errors import LakeError, MissingDataError
-from mica_lake.ingest import everything
+from mica_lake.ingest import follow
 from mica_lake.lake import Lake
+from mica_lake.products import product_named
 
 PROGRAM = Path(sys.executable).with_name("mica-lake")
 HOUR = ("2024:001", "2024:001:01:00")
@@ -97,7 +98,7 @@ class TestStatus:
 
     def test_an_empty_lake_is_one(self, tmp_path: Path) -> None:
         (tmp_path / "files").mkdir()
-        everything.PRODUCTS["dark_cal"](tmp_path / "files", tmp_path / "lake")
+        follow.ingest("dark_cal", tmp_path / "files", tmp_path / "lake")
         done = mica_lake("status", "--lake", tmp_path / "lake")
         assert done.returncode == 0
         assert "It is empty: 'mica-lake ingest'" in done.stdout
@@ -211,7 +212,7 @@ def test_a_folder_without_files_of_the_product_is_an_error(product: str, tmp_pat
     (tmp_path / "files" / "notes.txt").write_text("other things")
     said = complaint("ingest", product, "--from", tmp_path / "files", "--lake", tmp_path / "lake")
     assert str(tmp_path / "files") in said
-    assert everything.FILES[product].split("/")[-1] in said
+    assert product_named(product).files.split("/")[-1] in said
 
 
 def test_a_typing_error_in_sql_is_pointed_at(demo_lake: str) -> None:

@@ -28,7 +28,7 @@ from rich.console import Console
 
 from mica_lake.catalog.generation import current_generation, read_table
 from mica_lake.catalog.verify import Verified
-from mica_lake.ingest import everything
+from mica_lake.ingest import everything, follow
 from mica_lake.ingest.aca_l0 import ingest as ingest_aca_l0
 from mica_lake.ingest.compare import compare
 from mica_lake.ingest.report import Report
@@ -334,7 +334,7 @@ CASES = [(name, place) for name, (_, places, _) in HOSTILE.items() for place in 
 def ingest(product: str, ska: Path, lake: Path) -> Report:
     if product == "aca_l0":
         return ingest_aca_l0(ska, lake, jobs=1)
-    return everything.PRODUCTS[product](ska, lake, jobs=1)
+    return follow.ingest(product, ska, lake, jobs=1)
 
 
 def aside(lake: Path) -> dict[str, str]:

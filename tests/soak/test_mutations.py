@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from mica_lake import Lake
 from mica_lake.catalog.generation import read_table
+from mica_lake.formats import dark_cal as dark_cal_files
 from mica_lake.formats.fits_table import BadFile
 from mica_lake.ingest import aca_l0, asp_l1, dark_cal, obspar, revision_folders, stat_table
 from mica_lake.ingest.report import Report
@@ -338,7 +339,7 @@ def test_dark_current_images(soak: bool, tmp_path: Path, record_property: Callab
     for number in range(mutations.count):
         changed = mutations.of(good)
         try:
-            image = dark_cal.read_image(changed)
+            image = dark_cal_files.read_image(changed)
         except BadFile as error:
             assert str(error)
             mutations.refused += 1
@@ -356,7 +357,7 @@ def test_properties_of_dark_current(soak: bool, tmp_path: Path, record_property:
     for number in range(mutations.count):
         changed = mutations.of(text, zipped=False)
         try:
-            properties = dark_cal.read_properties(changed, "2015100")
+            properties = dark_cal_files.read_properties(changed, "2015100")
         except BadFile as error:
             assert str(error)
             mutations.refused += 1

@@ -25,7 +25,7 @@ from mica_lake.catalog.reindex import rebuild
 from mica_lake.catalog.verify import remember, sampled_until, verify
 from mica_lake.catalog.version import describe
 from mica_lake.cli import app
-from mica_lake.ingest import acq_stats, dark_cal, everything, hdr3, obspar
+from mica_lake.ingest import acq_stats, dark_cal, follow, hdr3, obspar
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate import aca_l0, stats
 from mica_lake.simulate import dark_cal as simulate_dark_cal
@@ -183,7 +183,7 @@ def test_ingest_never_takes_a_lake_without_its_catalog_for_a_new_one(
         "aca_l0": lambda: ingest([newer], lake, jobs=1),
         "hdr3": lambda: hdr3.ingest(lake, jobs=1),
     }
-    take_it = ingests.get(product, lambda: everything.PRODUCTS[product](newer, lake, jobs=1))
+    take_it = ingests.get(product, lambda: follow.ingest(product, newer, lake, jobs=1))
     with pytest.raises(LakeError, match=f"{REINDEX} {lake}"):
         take_it()
     assert partitions(lake) == before
@@ -302,7 +302,7 @@ DIE = """
 import os, sys
 from pathlib import Path
 from mica_lake.catalog import commit
-from mica_lake.ingest import everything
+from mica_lake.ingest import follow
 from mica_lake.ingest.aca_l0 import ingest
 
 product, ska, lake, left = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
@@ -316,7 +316,7 @@ def publish(*arguments):
     real(*arguments)
 
 commit._publish_change = publish
-ingest([ska], lake, jobs=1) if product == "aca_l0" else everything.PRODUCTS[product](ska, lake, jobs=1)
+ingest([ska], lake, jobs=1) if product == "aca_l0" else follow.ingest(product, ska, lake, jobs=1)
 """
 
 
@@ -337,7 +337,7 @@ def mended_as_verify_says(lake: Path, ska: Path) -> None:
 
 
 def other_product(lake: Path, ska: Path) -> None:
-    everything.PRODUCTS["guide_stats"](ska, lake, jobs=1)
+    follow.ingest("guide_stats", ska, lake, jobs=1)
 
 
 def record_damaged(lake: Path, ska: Path) -> None:

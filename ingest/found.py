@@ -1,0 +1,294 @@
+"""Source files as they are found: what there is below a folder, what can be taken and what cannot."""
+
+import errno
+import os
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mica_lake.errors import BadFile
+from mica_lake.formats.on_disk import escaped, unescaped
+
+# How the reason begins of a file that may be readable the next time, although it does not change.
+CANNOT_BE_READ = "it cannot be read: "
+
+
+@dataclass(frozen=True)
+class Found:
+    """
+    A source file that was found.
+
+    Attributes
+    ----------
+    directory, filename : str
+        Where it is, as of `mica_lake.formats.on_disk.escaped`.
+    size, mtime_ns : int
+        Its size in bytes and when it was changed.
+    """
+
+    directory: str
+    filename: str
+    size: int = -1
+    mtime_ns: int = -1
+
+    @property
+    def path(self) -> Path:
+        """Its path."""
+        return Path(unescaped(self.directory), unescaped(self.filename))
+
+    @property
+    def name(self) -> str:
+        """Its name with that of its folder, which says the observation or calibration and its revision."""
+        return f"{Path(self.directory).name}/{self.filename}"
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """
+    A source file that cannot be taken.
+
+    Attributes
+    ----------
+    found : Found
+        The file.
+    reason : str
+        Why.
+    """
+
+    found: Found
+    reason: str
+
+
+def rejected(found: Found, error: Exception) -> Rejected:
+    """
+    A file that raised an error when it was read.
+
+    Parameters
+    ----------
+    found : Found
+        The file.
+    error : Exception
+        What was raised.
+
+    Returns
+    -------
+    Rejected
+        The file with the reason; without its size and date if nothing of it need change until it can be read.
+    """
+    if isinstance(error, BadFile):
+        return Rejected(found, str(error))
+    if isinstance(error, OSError):
+        return Rejected(Found(found.directory, found.filename), f"{CANNOT_BE_READ}{error.strerror or error}")
+    reason = f"it cannot be read ({type(error).__name__}: {error})"
+    return Rejected(Found(found.directory, found.filename) if isinstance(error, MemoryError) else found, reason)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """
+    A source file that can be taken.
+
+    Attributes
+    ----------
+    found : Found
+        The file.
+    checksum : str
+        SHA-256 of the file as it is stored.
+    facts : dict
+        What `source_file` keeps of it: tstart, tstop, revision, rows, date.
+    """
+
+    found: Found
+    checksum: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def archive_folder(source: str | os.PathLike[str], folder: str) -> Path:
+    """
+    Folder of a product in an archive.
+
+    Parameters
+    ----------
+    source : path
+        A ``$SKA`` root, or the folder itself.
+    folder : str
+        Where it is below the root.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    top = Path(os.path.abspath(source))  # noqa: PTH100 - links in it are the user's
+    below = top / folder
+    if below.is_dir():
+        return below
+    if not top.is_dir():
+        raise FileNotFoundError(f"{top}: there is no such folder")
+    if (top / "data" / "mica" / "archive").is_dir():
+        raise FileNotFoundError(f"{below}: there is no such folder")
+    return top
+
+
+def found_in(directory: str | os.PathLike[str], filename: str) -> Found:
+    """
+    A file with its size and date.
+
+    Parameters
+    ----------
+    directory : path
+        Its folder.
+    filename : str
+        Its name.
+
+    Returns
+    -------
+    Found
+        The file; without size and date if it cannot be looked at.
+    """
+    return looked_at(Found(escaped(directory), escaped(filename)))
+
+
+def looked_at(found: Found) -> Found:
+    """
+    A file with its size and date.
+
+    Parameters
+    ----------
+    found : Found
+        The file.
+
+    Returns
+    -------
+    Found
+        The file; without size and date if it cannot be looked at.
+    """
+    try:
+        stat = found.path.stat()
+    except (OSError, ValueError):  # a name with a zero byte is a ValueError
+        return Found(found.directory, found.filename)
+    return Found(found.directory, found.filename, stat.st_size, stat.st_mtime_ns)
+
+
+def place(path: str | os.PathLike[str]) -> Found:
+    """
+    A folder or link, without size and date, as these do not tell whether what is wrong with it was mended.
+
+    Parameters
+    ----------
+    path : path
+        Where it is.
+
+    Returns
+    -------
+    Found
+        It.
+    """
+    directory, filename = os.path.split(path)
+    return Found(escaped(directory), escaped(filename))
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """
+    Whether something is a folder, or a link to one; a link to what cannot be looked at may be one.
+
+    Parameters
+    ----------
+    entry : os.DirEntry
+        What was found.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        return error.errno != errno.ELOOP
+
+
+def entries_of(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    """
+    What is in a folder, by name; links after what they may lead to.
+
+    Parameters
+    ----------
+    directory : path
+        The folder.
+
+    Returns
+    -------
+    list of os.DirEntry
+        Its entries, but for those whose names begin with a dot.
+
+    Raises
+    ------
+    OSError
+        If it cannot be looked into.
+    """
+    with os.scandir(directory) as found:
+        return sorted(
+            (entry for entry in found if not entry.name.startswith(".")), key=lambda e: (e.is_symlink(), e.name)
+        )
+
+
+def walk(top: Path, refused: list[Rejected]) -> Iterator[tuple[str, list[str]]]:
+    """
+    The folders below one, to any depth, each real one once however many links lead to it.
+
+    Parameters
+    ----------
+    top : Path
+        The folder.
+    refused : list of Rejected
+        Is appended what cannot be looked into or leads nowhere.
+
+    Yields
+    ------
+    str, list of str
+        A folder, and the names in it that are no folders.
+
+    Raises
+    ------
+    OSError
+        If `top` cannot be looked into.
+    """
+    seen: set[tuple[int, int]] = set()
+    real_top = os.path.realpath(top)
+    # What is below a link comes after all that is there without one, so that it is known by its own path.
+    waiting = deque([str(top)])
+    while waiting:
+        stack = [waiting.popleft()]
+        while stack:
+            directory = stack.pop()
+            try:
+                stat = os.stat(directory)  # noqa: PTH116 - a str, of which there are many
+                if (stat.st_dev, stat.st_ino) in seen:
+                    continue
+                seen.add((stat.st_dev, stat.st_ino))
+                entries = entries_of(directory)
+            except OSError as error:
+                if directory == str(top):
+                    raise
+                refused.append(rejected(place(directory), error))
+                continue
+            names, below = [], []
+            for entry in entries:
+                if not is_folder(entry):
+                    names.append(entry.name)
+                elif not entry.is_symlink():
+                    below.append(entry.path)
+                elif os.path.commonpath([real_top, real := os.path.realpath(entry.path)]) == real != real_top:
+                    refused.append(Rejected(place(entry.path), f"it leads to {real}, which the archive itself is in"))
+                else:
+                    waiting.append(entry.path)
+            yield directory, names
+            stack += reversed(below)

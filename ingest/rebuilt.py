@@ -1,0 +1,62 @@
+"""Comparison of a product's files with its partitions by making these again, for products without one of their own."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+
+from rich.progress import Progress
+
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.mending import ingesting
+from mica_lake.catalog.partition import checksum, read_partition
+from mica_lake.catalog.verify import Finding, Verified
+from mica_lake.formats.on_disk import escaped
+from mica_lake.ingest.follow import Part, Run, module_of
+from mica_lake.ingest.found import Found, Rejected
+from mica_lake.ingest.report import Report
+from mica_lake.products import Product
+from mica_lake.store.s3 import LakePath
+from mica_lake.tables import TABLES
+
+
+def rebuilt(
+    root: LakePath, product: Product, source: Path, verified: Verified, pool: Callable[[int], Executor]
+) -> None:
+    """Add what is wrong with the partitions of a product, compared with its files below a folder."""
+    listed = read_table(root, "source_file")
+    for part_class in module_of(product).PARTS:
+        try:
+            top = part_class.folder(source, product)
+        except FileNotFoundError:
+            continue
+        part: Part = part_class(Run(product, root, Report(product.name), pool, Progress(disable=True), 1, False), top)
+        counts = verified.files.setdefault(part.table, [0, 0])
+        aside = {row["filename"] for row in listed.to_pylist() if row["status"] == "set aside"}
+        table = TABLES[part.table]
+        for found in part.discover():
+            if isinstance(found, Rejected) or found.filename in aside:
+                counts[1] += 1
+                continue
+            counts[0] += 1
+            if reason := _changed(part, found):
+                mend = ingesting(root, table, listed, [found.directory])
+                verified.findings.append(Finding(table.name, str(found.path), reason, mend))
+        mend = ingesting(root, table, listed, [escaped(top)], reread=True)
+        for job in part.plan():
+            where = job.key.path(TABLES[job.table])
+            fresh = frozenset(found.name for found in job.sources)
+            rows = part_class.build(replace(job, existing=None, fresh=fresh))
+            if isinstance(rows, Rejected) or job.existing is None:
+                continue  # the file, or the partition, is named already
+            if not rows.equals(read_partition(root / job.existing)):
+                verified.findings.append(Finding(job.table, where, "its rows are not those of its files", mend))
+
+
+def _changed(part: Part, found: Found) -> str:
+    row = part.files.rows.get(found.name)
+    if row is None:
+        return "it is not in the lake"
+    if checksum(found.path.read_bytes()) != row["checksum"]:
+        return "it is not what was taken into the lake: it was changed since"
+    return ""
