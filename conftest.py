@@ -26,6 +26,23 @@ collect_ignore = [*([] if find_spec("distributed") else ["ingest/cluster.py"]), 
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the second tier."""
+    parser.addoption("--soak", action="store_true", help="run the second tier, too: what takes longer")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the second tier to `--soak`."""
+    for item in items:
+        if "soak" in Path(item.path).parts:
+            item.add_marker(pytest.mark.soak)
+    if not config.getoption("--soak"):
+        left = [item for item in items if item.get_closest_marker("soak")]
+        if left:
+            config.hook.pytest_deselected(items=left)
+            items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
 @pytest.fixture(autouse=True)
 def _no_lake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests from a lake that happens to be there."""
@@ -119,7 +136,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
         yield it
 
 
-@pytest.fixture(scope="session", params=["disk", "s3"])
+@pytest.fixture(scope="session", params=["disk", pytest.param("s3", marks=pytest.mark.soak)])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Where a lake of a name can be made: on a disk; and again, on an object store."""
     if request.param == "disk":

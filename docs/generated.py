@@ -71,7 +71,7 @@ def data_dictionary() -> str:
 
 def _dictionary() -> Iterator[str]:
     yield (
-        "Each table of the lake, as `mica_lake/tables.py` declares it. Partitions are directories; "
+        "Each table of the lake, as `mica_lake/tables` declares it. Partitions are directories; "
         "within each, rows are as the table's own page says. Times are CXC seconds (TT since 1998-01-01).\n"
     )
     for table in TABLES.values():

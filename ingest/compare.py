@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+import mica_lake
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import EPOCH, Key, path_of
 from mica_lake.catalog.mending import ingesting, reindexing, removing
@@ -21,7 +22,7 @@ from mica_lake.catalog.partition import read_partition
 from mica_lake.catalog.verify import Finding, Verified, chosen, read_state
 from mica_lake.errors import LakeError
 from mica_lake.formats.on_disk import one_or_several
-from mica_lake.ingest import asp_l1, asp_l1_proc, dark_cal, obspar, stat_table, vv
+from mica_lake.ingest import asp_l1_files, asp_l1_proc, dark_cal, obspar, stat_table, vv
 from mica_lake.ingest.aca_l0 import files as aca_l0_files
 from mica_lake.ingest.compare_rows import Job, Row, compared_with_lake
 from mica_lake.ingest.follow import module_of
@@ -29,7 +30,7 @@ from mica_lake.ingest.found import Found, archive_folder, place
 from mica_lake.ingest.rebuilt import rebuilt
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import partitions
-from mica_lake.products import PRODUCTS
+from mica_lake.products import PRODUCTS, product_named
 from mica_lake.store.s3 import LakePath
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -141,9 +142,10 @@ def compare(
     index = {(row["table_name"], row["slot"], row["day_number"]): row for row in state.partition.values()}
     of_reports = _of_reports(root, index.values())
     jobs: list[Job] = []
+    of_others = [product for product in PRODUCTS if product.package != mica_lake.__name__]
     for source in one_or_several(sources):
         files = list(_files(source))
-        others = any((source / p.folder).is_dir() for p in PRODUCTS if p.package != __name__.split(".")[0])
+        others = any((source / product.folder).is_dir() for product in of_others)
         if not files and not others:
             raise FileNotFoundError(f"{source}: there is no source file of any product")
         for table, found, revision in files:
@@ -160,9 +162,8 @@ def compare(
                 counts[0] += 1
                 jobs.append(Job(table, found, row, tuple(_partitions(index, of_reports, table, row, found)), revision))
         verified.findings += _asp_l1_proc(root, source, state.source_file)
-        for product in PRODUCTS:
-            if product.package != __name__.split(".")[0]:
-                rebuilt(root, product, source, verified, pool)
+        for product in of_others:
+            rebuilt(root, product, source, verified, pool)
     results = pool(len(jobs)).map(partial(compared_with_lake, root), jobs, chunksize=8)
     wrong: list[tuple[Job, str, bool]] = []
     for done, (job, (reason, of_rows)) in enumerate(zip(jobs, results, strict=True), 1):
@@ -188,7 +189,7 @@ def compare(
 def _asp_l1_proc(root: LakePath, source: Path, source_file: pa.Table) -> list[Finding]:
     """Whether the aspect processing table, which is read as a whole each time, is as the lake has it."""
     try:
-        top = archive_folder(source, "data/mica/archive/asp1")
+        top = archive_folder(source, product_named("asp_l1").folder)
     except FileNotFoundError:
         return []
     here = partitions(read_table(root, "partition"), [ASP_L1_PROC.name])
@@ -224,35 +225,33 @@ def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
     if not source.exists():
         raise FileNotFoundError(f"{source}: there is no such file or folder")
 
-    def below(folder: str, look: Callable[[Path], Iterable[Any]]) -> Iterable[Any]:
+    def below(product: str, look: Callable[[Path], Iterable[Any]]) -> Iterable[Any]:
         try:
-            return look(archive_folder(source, folder))
+            return look(archive_folder(source, product_named(product).folder))
         except FileNotFoundError:
             return ()
 
     of_l0 = (
-        below("data/mica/archive/aca0", lambda _: aca_l0_files.discover(source)[0])
+        below("aca_l0", lambda _: aca_l0_files.discover(source)[0])
         if source.is_dir()
         else aca_l0_files.discover(source)[0]
     )
     for found in of_l0:
         if aca_l0_files.NAME.fullmatch(found.filename):
             yield ACA_L0.name, found, None
-    for found in below("data/mica/archive/aca_dark", lambda top: dark_cal.discover(top)[0]):
+    for found in below("dark_cal", lambda top: dark_cal.discover(top)[0]):
         yield DARK_CAL.name, found, None
-    for table, folder, product in (
-        (OBSPAR, "data/mica/archive/obspar", obspar),
-        (ASP_L1_FILE, "data/mica/archive/asp1", asp_l1),
+    for table, name, discover in (
+        (OBSPAR, "obspar", obspar.discover),
+        (ASP_L1_FILE, "asp_l1", asp_l1_files.discover),
     ):
-        revisions, files, _ = below(folder, product.discover) or ((), (), ())
+        revisions, files, _ = below(name, discover) or ((), (), ())
         of_folder = {revision.directory: revision for revision in revisions}
         for found in files:
             yield table.name, found, of_folder[found.directory]
-    for found in below("data/mica/archive/vv", lambda top: vv.discover(top)[0]):
+    for found in below("vv", lambda top: vv.discover(top)[0]):
         yield VV_REPORT.name, found, None
-    for found in below(
-        "data/mica/archive/vv", lambda top: [place(top / vv.TABLE)] if os.path.lexists(top / vv.TABLE) else []
-    ):
+    for found in below("vv", lambda top: [place(top / vv.TABLE)] if os.path.lexists(top / vv.TABLE) else []):
         yield VV_RMS.name, found, None
     for table in (ACQ_STATS, GUIDE_STATS):
         try:

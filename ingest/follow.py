@@ -211,7 +211,9 @@ class Part(ABC):
         while True:
             jobs = list(self.plan())
             stale = [job for job in jobs if self.so_far(job.table, job.key).get("derived_from") != job.derived_from]
-            made = list(self.run.pools(len(stale)).map(partial(_made, type(self).build), stale))
+            # A worker need not know the product by its name.
+            tables = [TABLES[job.table] for job in stale]
+            made = list(self.run.pools(len(stale)).map(partial(_made, type(self).build), tables, stale))
             lost = [result for result in made if isinstance(result, Rejected)]
             if not lost:
                 break
@@ -276,11 +278,13 @@ def _judged(judge: Callable[[Found], Any], found: Found) -> Any:
         return rejected(found, error)
 
 
-def _made(build: Callable[[PartitionJob], pa.Table | Rejected], job: PartitionJob) -> dict[str, Any] | Rejected:
+def _made(
+    build: Callable[[PartitionJob], pa.Table | Rejected], table: Table, job: PartitionJob
+) -> dict[str, Any] | Rejected:
     rows = build(job)
     if isinstance(rows, Rejected):
         return rows
-    return pin(job.root, TABLES[job.table], job.key, rows, [], job.derived_from)
+    return pin(job.root, table, job.key, rows, [], job.derived_from)
 
 
 def tables_of(product: Product) -> list[str]:

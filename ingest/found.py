@@ -62,21 +62,7 @@ class Rejected:
 
 
 def rejected(found: Found, error: Exception) -> Rejected:
-    """
-    A file that raised an error when it was read.
-
-    Parameters
-    ----------
-    found : Found
-        The file.
-    error : Exception
-        What was raised.
-
-    Returns
-    -------
-    Rejected
-        The file with the reason; without its size and date if nothing of it need change until it can be read.
-    """
+    """A file that raised an error when it was read; without size and date if it may be readable without a change."""
     if isinstance(error, BadFile):
         return Rejected(found, str(error))
     if isinstance(error, OSError):
@@ -106,26 +92,7 @@ class Taken:
 
 
 def archive_folder(source: str | os.PathLike[str], folder: str) -> Path:
-    """
-    Folder of a product in an archive.
-
-    Parameters
-    ----------
-    source : path
-        A ``$SKA`` root, or the folder itself.
-    folder : str
-        Where it is below the root.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
+    """A product's folder: below a ``$SKA`` root, or the source itself; a FileNotFoundError if there is none."""
     top = Path(os.path.abspath(source))  # noqa: PTH100 - links in it are the user's
     below = top / folder
     if below.is_dir():
@@ -138,38 +105,12 @@ def archive_folder(source: str | os.PathLike[str], folder: str) -> Path:
 
 
 def found_in(directory: str | os.PathLike[str], filename: str) -> Found:
-    """
-    A file with its size and date.
-
-    Parameters
-    ----------
-    directory : path
-        Its folder.
-    filename : str
-        Its name.
-
-    Returns
-    -------
-    Found
-        The file; without size and date if it cannot be looked at.
-    """
+    """A file with its size and date; without them if it cannot be looked at."""
     return looked_at(Found(escaped(directory), escaped(filename)))
 
 
 def looked_at(found: Found) -> Found:
-    """
-    A file with its size and date.
-
-    Parameters
-    ----------
-    found : Found
-        The file.
-
-    Returns
-    -------
-    Found
-        The file; without size and date if it cannot be looked at.
-    """
+    """A file with its size and date; without them if it cannot be looked at."""
     try:
         stat = found.path.stat()
     except (OSError, ValueError):  # a name with a zero byte is a ValueError
@@ -178,37 +119,13 @@ def looked_at(found: Found) -> Found:
 
 
 def place(path: str | os.PathLike[str]) -> Found:
-    """
-    A folder or link, without size and date, as these do not tell whether what is wrong with it was mended.
-
-    Parameters
-    ----------
-    path : path
-        Where it is.
-
-    Returns
-    -------
-    Found
-        It.
-    """
+    """A folder or link; without size and date, which do not tell whether what is wrong with it was mended."""
     directory, filename = os.path.split(path)
     return Found(escaped(directory), escaped(filename))
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """
-    Whether something is a folder, or a link to one; a link to what cannot be looked at may be one.
-
-    Parameters
-    ----------
-    entry : os.DirEntry
-        What was found.
-
-    Returns
-    -------
-    bool
-        Whether it is.
-    """
+    """Whether an entry is a folder, or a link to one; a link to what cannot be looked at may be one."""
     try:
         return entry.is_dir()
     except OSError as error:
@@ -216,24 +133,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def entries_of(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
-    """
-    What is in a folder, by name; links after what they may lead to.
-
-    Parameters
-    ----------
-    directory : path
-        The folder.
-
-    Returns
-    -------
-    list of os.DirEntry
-        Its entries, but for those whose names begin with a dot.
-
-    Raises
-    ------
-    OSError
-        If it cannot be looked into.
-    """
+    """The entries of a folder by name, links last; without those whose names begin with a dot."""
     with os.scandir(directory) as found:
         return sorted(
             (entry for entry in found if not entry.name.startswith(".")), key=lambda e: (e.is_symlink(), e.name)
@@ -242,24 +142,10 @@ def entries_of(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
 
 def walk(top: Path, refused: list[Rejected]) -> Iterator[tuple[str, list[str]]]:
     """
-    The folders below one, to any depth, each real one once however many links lead to it.
+    The folders below one, to any depth, with the names in each that are no folders.
 
-    Parameters
-    ----------
-    top : Path
-        The folder.
-    refused : list of Rejected
-        Is appended what cannot be looked into or leads nowhere.
-
-    Yields
-    ------
-    str, list of str
-        A folder, and the names in it that are no folders.
-
-    Raises
-    ------
-    OSError
-        If `top` cannot be looked into.
+    Each real folder comes once, however many links lead to it. What cannot be looked into, or leads nowhere, is
+    appended to `refused`; an OSError if `top` itself cannot be looked into.
     """
     seen: set[tuple[int, int]] = set()
     real_top = os.path.realpath(top)

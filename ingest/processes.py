@@ -53,33 +53,11 @@ def executor(
     sources: Sequence[Path] = (),
 ) -> Callable[[int], Executor]:
     """
-    Executors for an ingest.
+    Give executors for a number of tasks: processes, this process for a few tasks, or the workers of a Dask cluster.
 
-    Parameters
-    ----------
-    stack : contextlib.ExitStack
-        Ends the processes.
-    jobs : int or None
-        How many processes; as many as there are cores if None.
-    cluster : str or None
-        Address of a Dask scheduler whose workers do the work, instead of processes here.
-    lake : Path, S3Path or None
-        The lake, whose writer's lock is held; None if it is left alone.
-    sources : sequence of Path
-        What is to be read.
-
-    Returns
-    -------
-    callable
-        Gives an executor for a number of tasks: processes, started when they are first worth it, or this process for
-        a few; or the workers of the cluster.
-
-    Raises
-    ------
-    LakeError
-        If the cluster cannot be used; what is missing where is said.
-    ValueError
-        If both processes and a cluster are wanted.
+    Processes are started when they are first worth it.
+    A LakeError if the cluster cannot be used, and a ValueError if both processes and a cluster are asked for. `stack`
+    ends the processes; `lake` is None if it is left alone; `sources` is what is to be read.
     """
     if cluster is not None:
         if jobs is not None:

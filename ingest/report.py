@@ -12,19 +12,7 @@ SET_ASIDE = 3
 
 
 def progress_bar(console: Console | None) -> Progress:
-    """
-    A progress bar, shown on a terminal only.
-
-    Parameters
-    ----------
-    console : rich.console.Console or None
-        Where.
-
-    Returns
-    -------
-    rich.progress.Progress
-        The bar, a context manager.
-    """
+    """A progress bar, shown on a terminal only."""
     return Progress(console=console, transient=True, disable=console is None or not console.is_terminal)
 
 

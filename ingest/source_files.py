@@ -22,32 +22,20 @@ from mica_lake.tables.catalog import SOURCE_FILE
 
 
 def derived_from(facts: object) -> str:
-    """
-    Checksum of what a partition is made from.
-
-    Parameters
-    ----------
-    facts : object
-        What it is made from: lists, texts, numbers.
-
-    Returns
-    -------
-    str
-        SHA-256 of their JSON.
-    """
+    """SHA-256 of what a partition is made from: lists, texts, numbers."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 class SourceFiles:
     """
-    What the lake knows of the source files of a product, and what an ingest finds out about them.
+    The source files of a product: what the lake knew of them, and what an ingest finds out.
 
     Parameters
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     product : str
-        The product.
+        The table that they are recorded for.
     top : Path
         The folder that is looked through.
     report : Report
@@ -58,7 +46,7 @@ class SourceFiles:
     Attributes
     ----------
     rows : dict
-        Name of a file with its folder's -> its row in `source_file`: those whose content is in the lake.
+        Name of a file, with its folder's -> its row in `source_file`: the files whose content is in the lake.
     fresh : set of str
         Those of `rows` that this ingest has taken.
     seen : set of str
@@ -85,14 +73,7 @@ class SourceFiles:
                 self._elsewhere.append(row)
 
     def adopt(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """
-        Know files of which the tables have rows, although the catalog has lost its own.
-
-        Parameters
-        ----------
-        rows : iterable of mapping
-            What the tables say of each: directory, filename, checksum, and what `source_file` keeps besides.
-        """
+        """Add files that the tables record, in case the catalog has lost its own record of them."""
         for of_table in rows:
             name = Found(of_table["directory"], of_table["filename"]).name
             if name not in self.rows:
@@ -101,22 +82,8 @@ class SourceFiles:
                 self.rows[name] = row | {"product": self.product, "status": "current"}
 
     def sort_out(self, found: Iterable[Found], present: Iterable[str]) -> list[Found]:
-        """
-        Those files that are to be read.
-
-        Parameters
-        ----------
-        found : iterable of Found
-            The files.
-        present : iterable of str
-            Names of those whose rows are in the tables.
-
-        Returns
-        -------
-        list of Found
-            The files that are new or were changed, or whose rows are missing.
-        """
-        here = set(present)
+        """The files that must be read: new or changed ones, and those that are not `present` in the tables."""
+        in_tables = set(present)
         new = []
         for f in found:
             self.seen.add(f.name)
@@ -130,7 +97,7 @@ class SourceFiles:
             elif (
                 before is not None
                 and (before["size"], before["mtime_ns"]) == (f.size, f.mtime_ns) != (-1, -1)
-                and f.name in here
+                and f.name in in_tables
             ):
                 before["directory"] = f.directory
                 self.report.unchanged += 1
@@ -139,14 +106,7 @@ class SourceFiles:
         return new
 
     def take(self, taken: Taken) -> None:
-        """
-        Know a file as one whose content is in the lake.
-
-        Parameters
-        ----------
-        taken : Taken
-            The file.
-        """
+        """Record a file whose content is in the lake."""
         f = taken.found
         before = self.rows.get(f.name)
         if before is not None and before["checksum"] == taken.checksum:
@@ -165,16 +125,7 @@ class SourceFiles:
         self.fresh.add(f.name)
 
     def set_aside(self, found: Found, reason: str) -> None:
-        """
-        Know a file as one that cannot be taken; what the lake has of an earlier version of it stays.
-
-        Parameters
-        ----------
-        found : Found
-            The file, a link or a folder.
-        reason : str
-            Why.
-        """
+        """Record a file, link or folder that cannot be taken; what the lake has of an earlier version of it stays."""
         reason = storable(reason)
         before = self.report.set_aside.get(found.name)
         self.report.set_aside[found.name] = reason if before is None else f"{before}; {reason}"
@@ -186,13 +137,8 @@ class SourceFiles:
         """
         Give up files that have gone from folders that still have some.
 
-        Parameters
-        ----------
-        folders : collection of str
-            Names of the folders in which files were found.
-        product_of : callable
-            Name of a file with its folder's -> what it holds. What a file that has gone held stays while the file that
-            took its place cannot be taken.
+        What a file held that has gone stays while the file that took its place cannot be taken: `product_of` says what
+        a file holds, by its name with its folder's.
         """
         taken = {product_of(name) for name in self.rows if name in self.seen}
         bad = {product_of(name) for name in self.report.set_aside if name in self.seen} - taken
@@ -202,27 +148,13 @@ class SourceFiles:
                 self.report.gone.append(name)
 
     def lose(self, rejected: Rejected) -> None:
-        """
-        Know a file as one whose rows are neither in the lake nor in the file any more.
-
-        Parameters
-        ----------
-        rejected : Rejected
-            The file.
-        """
+        """Record that the rows of a file are neither in the lake nor in the file any more."""
         self.rows.pop(rejected.found.name, None)
         if rejected.found.name not in self.report.set_aside:
             self.set_aside(Found(rejected.found.directory, rejected.found.filename), rejected.reason)
 
     def note(self, judged: Iterable[Taken | Rejected]) -> None:
-        """
-        Know files as they were read.
-
-        Parameters
-        ----------
-        judged : iterable of Taken or Rejected
-            What came of reading them.
-        """
+        """Record what came of reading some files."""
         for result in judged:
             if isinstance(result, Taken):
                 self.take(result)
@@ -231,9 +163,9 @@ class SourceFiles:
 
     def commit(self, written: dict[tuple[str, Key], dict[str, Any] | None]) -> None:
         """Commit new partitions together with what is known now; nothing if nothing changed."""
-        # What was set aside in another place and is here now was moved.
-        here = self.seen | self.report.set_aside.keys()
-        elsewhere = [row for row in self._elsewhere if _name(row) not in here]
+        # What was set aside in another place and is found in this one was moved.
+        found = self.seen | self.report.set_aside.keys()
+        elsewhere = [row for row in self._elsewhere if _name(row) not in found]
         rows = pa.Table.from_pylist([*self.rows.values(), *self._aside, *elsewhere], schema=SOURCE_FILE)
         self.report.partitions += len(written)
         self.report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)

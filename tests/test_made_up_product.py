@@ -144,3 +144,12 @@ def test_spark_has_its_macro() -> None:
     from mica_lake.catalog.script import lake_sql
 
     assert "MACRO dose_data" in lake_sql()
+
+
+def test_processes_make_it(tmp_path: Path) -> None:
+    from made_up.ingest.dose import ingest
+    from made_up.simulate.dose import write_archive
+
+    write_archive(tmp_path / "ska", START, 12)
+    assert ingest(tmp_path / "ska", tmp_path / "lake", jobs=2).partitions == 12
+    assert Lake(tmp_path / "lake").scan("dose").collect().height == 24

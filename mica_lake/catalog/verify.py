@@ -348,6 +348,7 @@ def verify(
     Examples
     --------
     >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from pathlib import Path
     >>> with ThreadPoolExecutor() as threads:
     ...     verified = verify(Path(getfixture("demo_lake")), pool=lambda tasks: threads)
     >>> verified.findings, verified.counts["aca_l0"]

@@ -18,8 +18,14 @@ def _choices() -> list[str]:
 @app.command(rich_help_panel=START)
 def ingest(
     product: Annotated[
-        str, typer.Argument(metavar="PRODUCT", help=f"What to take: {', '.join(_choices())}.", autocompletion=_choices)
-    ],
+        str,
+        typer.Argument(
+            metavar="PRODUCT",
+            help=f"What to take: {', '.join(_choices())}.",
+            autocompletion=_choices,
+            show_default=False,
+        ),
+    ] = "",
     sources: Annotated[
         list[Path] | None,
         typer.Option("--from", help="A $SKA root, or the product's folder; for aca_l0 also any folder or file."),
@@ -47,9 +53,8 @@ def ingest(
     Example: mica-lake ingest all --from $SKA --lake /data/mica_lake
     """
     if product not in _choices():
-        raise typer.BadParameter(
-            f"there is no product {product!r}{near(product, _choices())}. The products are {', '.join(_choices())}"
-        )
+        what = f"there is no product {product!r}{near(product, _choices())}." if product else "which product?"
+        raise typer.BadParameter(f"{what} The products are {', '.join(_choices())}")
     from mica_lake.ingest import everything
     from mica_lake.ingest.follow import derive, module_of
     from mica_lake.lake import default_root

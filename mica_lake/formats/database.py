@@ -26,24 +26,8 @@ def read_database(path: Path, query: str) -> list[tuple[Any, ...]] | None:
     """
     Rows of an archive's SQLite database, which is not written to.
 
-    Parameters
-    ----------
-    path : Path
-        The database.
-    query : str
-        What to ask it.
-
-    Returns
-    -------
-    list of tuple or None
-        The answer; None if there is no such file. Texts that are not UTF-8 are as names of files are.
-
-    Raises
-    ------
-    BadFile
-        If it is damaged, has no such table, or is no database.
-    OSError
-        If it is being written, or cannot be read now, so that nothing is known of what it says.
+    None if there is no such file; texts that are not UTF-8 are as names of files are. A BadFile if it is damaged or has
+    no such table; an OSError if it is being written or cannot be read now, so that nothing is known of what it says.
     """
     try:
         path.lstat()

@@ -114,19 +114,7 @@ def check(found: os.stat_result, limit: int) -> int:
 
 
 def leads_nowhere(path: str | os.PathLike[str]) -> str:
-    """
-    Where a link leads to that leads nowhere.
-
-    Parameters
-    ----------
-    path : path
-        What may be such a link.
-
-    Returns
-    -------
-    str
-        The reason why it cannot be taken; empty if it is no such link.
-    """
+    """Why a link that leads nowhere cannot be taken; empty if the path is no such link."""
     try:
         target = os.readlink(path)  # noqa: PTH115 - a str, of which there are many
     except (OSError, ValueError):

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from mica_lake.catalog.generation import current_generation, read_table
 from mica_lake.catalog.key import Key
 from mica_lake.ingest import obspar
-from mica_lake.ingest.aca_l0 import discover, ingest, scan
+from mica_lake.ingest.aca_l0 import ingest
+from mica_lake.ingest.aca_l0.files import discover, scan
 from mica_lake.ingest.found import Found, Rejected
 from mica_lake.ingest.report import Report
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file

@@ -36,7 +36,7 @@ from mica_lake.catalog.reindex import rebuild
 from mica_lake.errors import BadFile
 from mica_lake.formats.fits_table import read_header
 from mica_lake.ingest import aca_l0
-from mica_lake.ingest.asp_l1 import Day, Product, build_day, ingest
+from mica_lake.ingest.asp_l1 import Day, TimedFile, build_day, ingest
 from mica_lake.ingest.asp_l1_files import discover, status_of
 from mica_lake.ingest.found import Found
 from mica_lake.ingest.report import Report
@@ -1624,7 +1624,7 @@ def test_two_observations_may_have_files_of_one_name(top: Path, lake: Path) -> N
 
 def test_a_file_that_changes_while_ingest_runs_stops_it(top: Path, tmp_path: Path) -> None:
     path = put(top, "asol")
-    product = Product(
+    product = TimedFile(
         Found(str(path.parent), path.name), "0" * 64, Revision(20100, 1, str(path.parent)), NOON, NOON + 40, True
     )
     job = Day(tmp_path, ASP_SOL, date(2015, 4, 10), None, (product,))

@@ -18,7 +18,11 @@ from mica_lake.formats.on_disk import escaped, unescaped
 from mica_lake.ingest.found import Found, Rejected, Taken, archive_folder, found_in, walk
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import SourceFiles, derived_from, partitions
+from mica_lake.products import product_named
 from mica_lake.tables.catalog import SOURCE_FILE
+
+DARK = product_named("dark_cal").folder
+OBSPAR = product_named("obspar").folder
 
 # --- where the archive is ---------------------------------------------------------------------------------------------
 
@@ -26,30 +30,30 @@ from mica_lake.tables.catalog import SOURCE_FILE
 def test_the_folder_of_a_product_is_below_a_root_or_is_given_itself(tmp_path: Path) -> None:
     below = tmp_path / "data/mica/archive/aca_dark"
     below.mkdir(parents=True)
-    assert archive_folder(tmp_path, "aca_dark") == below
-    assert archive_folder(str(below), "aca_dark") == below
+    assert archive_folder(tmp_path, DARK) == below
+    assert archive_folder(str(below), DARK) == below
     (tmp_path / "mine").mkdir()
-    assert archive_folder(tmp_path / "mine", "aca_dark") == tmp_path / "mine"
+    assert archive_folder(tmp_path / "mine", DARK) == tmp_path / "mine"
 
 
 def test_links_and_relative_paths_stay_as_the_user_wrote_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "real/data/mica/archive/obspar").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
     monkeypatch.chdir(tmp_path)
-    assert archive_folder("link", "obspar") == tmp_path / "link/data/mica/archive/obspar"
-    assert archive_folder("real/../link", "obspar") == tmp_path / "link/data/mica/archive/obspar"
+    assert archive_folder("link", OBSPAR) == tmp_path / "link/data/mica/archive/obspar"
+    assert archive_folder("real/../link", OBSPAR) == tmp_path / "link/data/mica/archive/obspar"
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder"):
-        archive_folder(tmp_path / "nowhere", "aca_dark")
+        archive_folder(tmp_path / "nowhere", DARK)
     (tmp_path / "file").write_text("a file")
     with pytest.raises(FileNotFoundError, match="file: there is no such folder"):
-        archive_folder(tmp_path / "file", "aca_dark")
+        archive_folder(tmp_path / "file", DARK)
     # A root that has other products only is not taken for the folder of this one.
     (tmp_path / "ska/data/mica/archive/obspar").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match="ska/data/mica/archive/aca_dark: there is no such folder"):
-        archive_folder(tmp_path / "ska", "aca_dark")
+        archive_folder(tmp_path / "ska", DARK)
 
 
 def test_a_file_is_found_with_its_size_and_date_or_without(tmp_path: Path) -> None:
@@ -144,10 +148,10 @@ def lake(tmp_path: Path) -> Path:
     files = opened(root)
     files.note([Taken(a_file("a/x"), "1", {"rows": 5, "tstart": 1.5}), Taken(a_file("a/y"), "2", {"rows": None})])
     files.note([Rejected(a_file("a/bad"), "it is bad")])
-    files.commit(root, {})
+    files.commit({})
     others = opened(root, product="obspar")
     others.note([Taken(a_file("b/x"), "3"), Rejected(a_file("b/bad"), "it is bad, too")])
-    others.commit(root, {})
+    others.commit({})
     return root
 
 
@@ -156,7 +160,7 @@ def test_what_was_noted_is_known_and_reported(tmp_path: Path) -> None:
     files = opened(tmp_path / "lake")
     files.note([Taken(a_file("a/x"), "1", {"rows": 5, "revision": 2}), Rejected(a_file("a/bad"), "it is bad")])
     files.note(iter([Taken(a_file("a/y", size=7), "2")]))
-    files.commit(tmp_path / "lake", {})
+    files.commit({})
     report = files.report
     assert (report.taken, report.replaced, report.unchanged) == (["a/x", "a/y"], [], 0)
     assert (report.rows, report.bytes_in, report.partitions, report.bytes_out) == (5, 17, 0, 0)
@@ -175,14 +179,14 @@ def test_nothing_new_is_no_new_generation(lake: Path) -> None:
     files = opened(lake)
     found = [a_file("a/x"), a_file("a/y"), a_file("a/bad")]
     assert files.sort_out(found, ["a/x", "a/y"]) == []
-    files.commit(lake, {})
+    files.commit({})
     assert (files.report.unchanged, files.report.set_aside) == (2, {"a/bad": "it is bad"})
     assert current_generation(lake) == before
 
 
 def test_a_commit_of_nothing_makes_no_generation(tmp_path: Path) -> None:
     with writing(tmp_path):
-        opened(tmp_path).commit(tmp_path, {})
+        opened(tmp_path).commit({})
     assert current_generation(tmp_path) == EMPTY
 
 
@@ -213,7 +217,7 @@ def test_a_file_without_size_and_date_is_always_read_again(lake: Path) -> None:
     nowhere = Found("/archive/a", "nowhere")
     files = opened(lake)
     files.note([Rejected(nowhere, "it cannot be read"), Taken(Found("/archive/a", "z"), "9")])
-    files.commit(lake, {})
+    files.commit({})
     files = opened(lake)
     again = [nowhere, Found("/archive/a", "z")]
     assert files.sort_out(again, ["a/z"]) == again
@@ -223,14 +227,14 @@ def test_a_file_without_size_and_date_is_always_read_again(lake: Path) -> None:
 def test_a_file_that_moved_is_known_in_its_new_place(lake: Path) -> None:
     files = opened(lake, Path("/elsewhere"))
     files.sort_out([a_file("a/x", top=Path("/elsewhere"))], ["a/x"])
-    files.commit(lake, {})
+    files.commit({})
     assert sorted(rows(lake)) == ["/archive/a/bad", "/archive/a/y", "/elsewhere/a/x"]
 
 
 def test_the_same_content_is_unchanged_and_its_size_and_date_are_renewed(lake: Path) -> None:
     files = opened(lake)
     files.take(Taken(a_file("a/x", mtime_ns=2000), "1", {"rows": 5, "tstart": 2.5}))
-    files.commit(lake, {})
+    files.commit({})
     assert (files.report.taken, files.report.unchanged, files.report.rows) == ([], 1, 0)
     assert files.fresh == {"a/x"}
     row = rows(lake)["/archive/a/x"]
@@ -240,7 +244,7 @@ def test_the_same_content_is_unchanged_and_its_size_and_date_are_renewed(lake: P
 def test_other_content_replaces_what_was_there_and_keeps_none_of_its_facts(lake: Path) -> None:
     files = opened(lake)
     files.take(Taken(a_file("a/x", size=20), "4", {"rows": 7}))
-    files.commit(lake, {})
+    files.commit({})
     assert (files.report.taken, files.report.replaced, files.report.rows) == (["a/x"], ["a/x"], 7)
     row = rows(lake)["/archive/a/x"]
     assert (row["checksum"], row["size"], row["rows"], row["tstart"], row["status"]) == ("4", 20, 7, None, "current")
@@ -251,26 +255,26 @@ def test_a_file_that_is_mended_is_set_aside_no_more(lake: Path) -> None:
     found = a_file("a/bad", mtime_ns=2000)
     assert files.sort_out([found], []) == [found]
     files.take(Taken(found, "5"))
-    files.commit(lake, {})
+    files.commit({})
     assert rows(lake)["/archive/a/bad"]["status"] == "current"
 
 
 def test_what_was_set_aside_below_the_folder_and_is_gone_is_forgotten_and_elsewhere_kept(lake: Path) -> None:
     files = opened(lake, Path("/another"))
     files.sort_out([], [])
-    files.commit(lake, {})
+    files.commit({})
     assert rows(lake)["/archive/a/bad"]["reason"] == "it is bad"
     files = opened(lake)
     files.sort_out([a_file("a/x")], ["a/x"])
-    files.commit(lake, {})
+    files.commit({})
     assert sorted(rows(lake)) == ["/archive/a/x", "/archive/a/y"]
     # A folder whose name begins like the other's is another.
-    opened(lake, Path("/archive/a")).commit(lake, {})
+    opened(lake, Path("/archive/a")).commit({})
     assert sorted(rows(lake)) == ["/archive/a/x", "/archive/a/y"]
 
 
 def test_a_folder_whose_name_begins_like_that_of_another_is_another(lake: Path) -> None:
-    opened(lake, Path("/arch")).commit(lake, {})
+    opened(lake, Path("/arch")).commit({})
     assert "/archive/a/bad" in rows(lake)
 
 
@@ -278,7 +282,7 @@ def test_what_the_lake_has_of_a_file_that_became_bad_stays(lake: Path) -> None:
     files = opened(lake)
     files.set_aside(a_file("a/x", size=3), "it is bad now")
     assert files.rows["a/x"]["checksum"] == "1"
-    files.commit(lake, {})
+    files.commit({})
     found = [
         r for r in read_table(lake, "source_file").to_pylist() if (r["product"], r["filename"]) == ("dark_cal", "x")
     ]
@@ -294,7 +298,7 @@ def test_a_file_whose_rows_are_lost_is_set_aside_and_always_read_again(lake: Pat
     files = opened(lake)
     files.lose(Rejected(a_file("a/x"), "it is another file now"))
     assert "a/x" not in files.rows
-    files.commit(lake, {})
+    files.commit({})
     row = rows(lake)["/archive/a/x"]
     assert (row["status"], row["reason"], row["size"]) == ("set aside", "it is another file now", -1)
     assert opened(lake).sort_out([a_file("a/x")], []) == [a_file("a/x")]
@@ -312,13 +316,13 @@ def test_files_of_other_products_stay_as_they_are(lake: Path) -> None:
     files = opened(lake)
     files.sort_out([], [])
     files.note([Taken(a_file("b/x"), "8"), Rejected(a_file("b/bad"), "another reason")])
-    files.commit(lake, {})
+    files.commit({})
     assert rows(lake, "obspar") == before
     assert rows(lake)["/archive/b/x"]["checksum"] == "8"
 
 
 def test_partitions_are_those_of_the_tables_named(tmp_path: Path) -> None:
-    assert partitions(tmp_path, ["asp_l1_proc"]) == {}
+    assert partitions(read_table(tmp_path, "partition"), ["asp_l1_proc"]) == {}
     schema = read_table(tmp_path, "partition").schema
     given_rows = [
         dict.fromkeys(schema.names) | {"table_name": name, "day_number": day, "path": f"{name} {day}"}
@@ -328,10 +332,10 @@ def test_partitions_are_those_of_the_tables_named(tmp_path: Path) -> None:
     empty = read_table(tmp_path / "lake", "source_file")
     given = pa.Table.from_pylist(given_rows, schema=schema)
     write_generation(tmp_path / "lake", "00000001", given, empty, None)
-    found = partitions(tmp_path / "lake", ["asp_l1_proc", "dark_cal_image"])
+    found = partitions(read_table(tmp_path / "lake", "partition"), ["asp_l1_proc", "dark_cal_image"])
     assert {key: row["path"] for key, row in found.items()} == {
         ("asp_l1_proc", 0): "asp_l1_proc 0",
         ("dark_cal_image", 5): "dark_cal_image 5",
         ("dark_cal_image", 6): "dark_cal_image 6",
     }
-    assert partitions(tmp_path / "lake", []) == {}
+    assert partitions(read_table(tmp_path / "lake", "partition"), []) == {}

@@ -1,4 +1,4 @@
-"""The long form of the tests under faults: `pytest tests/soak --soak`. Without the option each is short."""
+"""Tests under faults, of the second tier; `pytest tests/soak --soak --long` runs their long form."""
 
 import json
 import os
@@ -19,14 +19,14 @@ from mica_lake.times import cxcsec
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", help="tests/soak in its long form, a quarter of an hour")
+    parser.addoption("--long", action="store_true", help="tests/soak in its long form, some hours")
 
 
 @pytest.fixture(scope="session")
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether this is the long form."""
     # Where the folder was not named, pytest read this file too late to know the option.
-    return bool(request.config.getoption("--soak", default=False))
+    return bool(request.config.getoption("--long", default=False))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -190,7 +190,8 @@ def test_a_wrong_question_gets_a_message_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("ingest",), "Missing argument 'product'. Choose from: all, aca_l0,"),
+        (("ingest", "aca_10"), "there is no product 'aca_10'; near it: aca_l0. The products are all, aca_l0, hdr3,"),
+        (("ingest",), "which product? The products are all, aca_l0, hdr3,"),
         (("sql", "FROM slot_data(1, 2)"), "Candidate macros:\n    slot_data(start, stop, slot)\n"),
     ],
 )
