@@ -24,9 +24,11 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
+from mica_lake.catalog.findings import Finding, Verified
 from mica_lake.catalog.key import EPOCH, Key, path_of
+from mica_lake.catalog.mending import ingesting, reindexing, removing
 from mica_lake.catalog.partition import checksum, read_partition
-from mica_lake.catalog.verify import Finding, Verified, chosen, ingesting, read_state, reindexing, removing
+from mica_lake.catalog.verify import chosen, read_state
 from mica_lake.errors import BadFile, LakeError
 from mica_lake.formats.gunzip import MAX_BYTES, decompress
 from mica_lake.formats.on_disk import one_or_several, read

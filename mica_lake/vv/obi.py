@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mica_lake.catalog import partition as partition_file
 from mica_lake.errors import BadFile, MissingDataError
 from mica_lake.formats.fits_product import Product
 from mica_lake.ingest import obspar as obspar_files
+from mica_lake.store.place import DISK
 from mica_lake.vv import plots
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ class Obi:
             picture = self._plot(slot)
             written += _write({f"slot_{slot}": picture.figure(), **picture.singles()}, directory)
         written.append(Path(directory, "vv_report.json"))
-        partition_file.write(written[-1], self.report().encode())
+        DISK.put(written[-1], self.report().encode())
         return written
 
     def report(self) -> str:
@@ -388,7 +388,7 @@ def _write(figures: "Mapping[str, Figure]", directory: str | os.PathLike[str]) -
     written = []
     for name, figure in figures.items():
         written.append(Path(directory, f"{name}.png"))
-        partition_file.write(written[-1], plots.png(figure))
+        DISK.put(written[-1], plots.png(figure))
     return written
 
 
