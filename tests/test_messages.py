@@ -160,20 +160,20 @@ MADE: dict[str, Callable[[Path], str | list[str]]] = {
 }
 #: Rows whose messages are made, and compared, by other tests.
 ELSEWHERE = {
-    "… is being written by process …, whose last sign of life is … s ago": "mica_lake/store/test_s3.py",
-    "… was taken over by another writer …; another writer has taken this lake over …": "mica_lake/store/test_s3.py",
-    "…: the object store does not do it (…)": "mica_lake/store/test_s3.py",
-    "…: there is no bucket …": "mica_lake/store/test_s3.py",
-    "…: this object store does not know conditional PUT …": "mica_lake/store/test_s3.py",
-    "… is no place in an object store: …": "mica_lake/store/test_s3.py",
+    "… is being written by process …, whose last sign of life is … s ago": "mica_lake/store/test_objects.py",
+    "… was taken over by another writer …; another writer has taken this lake over …": "mica_lake/store/test_objects.py",
+    "…: the object store does not do it (…)": "mica_lake/store/test_objects.py",
+    "…: there is no bucket …": "mica_lake/store/test_objects.py",
+    "…: this object store does not know conditional PUT …": "mica_lake/store/test_objects.py",
+    "… is no place in an object store: …": "mica_lake/store/test_objects.py",
     "… would be replaced, but the catalog does not list it; … it is not the version that the catalog lists": (
-        "mica_lake/test_repair.py"
+        "mica_lake/catalog/test_repair.py"
     ),
-    "… is damaged …: 'mica-lake verify' names what mends it": "mica_lake/test_repair.py",
+    "… is damaged …: 'mica-lake verify' names what mends it": "mica_lake/catalog/test_repair.py",
     "… .db3 is being written, or cannot be read now (…)": "ingest/test_revision_folders.py",
     "… .db3: it leads to …, which is not there": "ingest/test_revision_folders.py",
     "failed: PRODUCT: (name of an error): …": "ingest/test_everything.py",
-    "…: its format is …, this mica-lake writes …": "mica_lake/test_partition_file.py",
+    "…: its format is …, this mica-lake writes …": "mica_lake/catalog/test_partition.py",
     "… which h5py reads: pip install 'mica-lake[stats]'": "mica_lake/test_plain_install.py",
     "… was changed while ingest was running; … Nothing was changed; run ingest again": "ingest/test_aca_l0.py",
     "… rows read, … placed; nothing was changed": "ingest/test_aca_l0.py",

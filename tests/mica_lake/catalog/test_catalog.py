@@ -19,7 +19,7 @@ from mica_lake.catalog.generation import EMPTY, current_generation, read_table
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.mend import collect_garbage, mend
 from mica_lake.catalog.partition import encode
-from mica_lake.catalog.reindex import reindex
+from mica_lake.catalog.reindex import rebuild, reindex
 from mica_lake.catalog.root import create
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
