@@ -158,14 +158,15 @@ MADE: dict[str, Callable[[Path], str | list[str]]] = {
     "archfiles.db3: … it should have a table archfiles": archfiles,
     "interrupted; nothing is lost": interrupted,
 }
+_OBJECTS = "mica_lake/store/test_objects.py"
 #: Rows whose messages are made, and compared, by other tests.
 ELSEWHERE = {
-    "… is being written by process …, whose last sign of life is … s ago": "mica_lake/store/test_objects.py",
-    "… was taken over by another writer …; another writer has taken this lake over …": "mica_lake/store/test_objects.py",
-    "…: the object store does not do it (…)": "mica_lake/store/test_objects.py",
-    "…: there is no bucket …": "mica_lake/store/test_objects.py",
-    "…: this object store does not know conditional PUT …": "mica_lake/store/test_objects.py",
-    "… is no place in an object store: …": "mica_lake/store/test_objects.py",
+    "… is being written by process …, whose last sign of life is … s ago": _OBJECTS,
+    "… was taken over by another writer …; another writer has taken this lake over …": _OBJECTS,
+    "…: the object store does not do it (…)": _OBJECTS,
+    "…: there is no bucket …": _OBJECTS,
+    "…: this object store does not know conditional PUT …": _OBJECTS,
+    "… is no place in an object store: …": _OBJECTS,
     "… would be replaced, but the catalog does not list it; … it is not the version that the catalog lists": (
         "mica_lake/catalog/test_repair.py"
     ),
