@@ -159,7 +159,7 @@ def verify(
     --------
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> with ThreadPoolExecutor() as threads:
-    ...     verified = verify(Path(getfixture("demo_lake")), pool=lambda tasks: threads)
+    ...     verified = verify(existing(getfixture("demo_lake")), pool=lambda tasks: threads)
     >>> verified.findings, verified.counts["aca_l0"]
     ([], [8, 22828])
     """

@@ -62,6 +62,8 @@ class Disk(Store[Path]):
                     return True
             except OSError:
                 pass
+        if path.exists():
+            return path.read_bytes() == content
         with _Beside(path) as beside:
             beside.write(content)
             try:
@@ -69,8 +71,6 @@ class Disk(Store[Path]):
             except FileExistsError:
                 return path.read_bytes() == content
             except OSError:  # a file system without hard links
-                if path.exists():
-                    return path.read_bytes() == content
                 beside.path.replace(path)
         return True
 
