@@ -41,7 +41,7 @@ from mica_lake.ingest.follow import Part, Run, Written
 from mica_lake.ingest.found import Found, Rejected, rejected
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import SourceFiles, derived_from
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.asp_l1 import ACA_CENT, ASP_L1_FILE, ASP_L1_PROC, ASP_SOL
 from mica_lake.tables.table import Table
 from mica_lake.times import day_start, utc_day
@@ -92,7 +92,7 @@ class Day:
 
     Attributes
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     table : Table
         The table.

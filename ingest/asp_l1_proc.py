@@ -17,7 +17,7 @@ from mica_lake.errors import BadFile
 from mica_lake.formats.database import read_database
 from mica_lake.ingest.found import Rejected, place
 from mica_lake.ingest.source_files import derived_from, partitions
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.asp_l1 import ASP_L1_FILE, ASP_L1_PROC
 from mica_lake.times import cxcsec
 
@@ -81,7 +81,7 @@ def build(
 
     Parameters
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     rows : pyarrow.Table
         Its rows.
@@ -147,7 +147,7 @@ def so_far(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) ->
 
     Parameters
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     here : dict
         Its partitions.

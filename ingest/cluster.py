@@ -24,9 +24,9 @@ from uuid import uuid4
 
 import mica_lake.ingest
 import mica_lake.sql
-from mica_lake.catalog.partition import write
+from mica_lake.catalog.names import PINNED
 from mica_lake.errors import LakeError, ObjectStoreError
-from mica_lake.store.s3 import LakePath, S3Path
+from mica_lake.store.place import LakePath, store_of
 
 try:
     from distributed import Client, Future, KilledWorker, get_worker
@@ -56,7 +56,7 @@ class Expected:
         What the bytes of a partition depend on, and its version.
     sources : tuple of str
         Paths that must be there.
-    probe : Path, S3Path or None
+    probe : Path, ObjectPath or None
         A file in the lake, with `token` in it; None if the lake is left alone.
     """
 
@@ -110,7 +110,7 @@ def look(expected: Expected) -> LakePath | None:
 
     Returns
     -------
-    Path, S3Path or None
+    Path, ObjectPath or None
         A file that it has written beside the probe.
 
     Raises
@@ -134,7 +134,7 @@ def look(expected: Expected) -> LakePath | None:
         raise LakeError(f"it cannot read {error}") from None
     written = expected.probe.with_name(f"{expected.probe.name}.{uuid4().hex}")
     try:
-        write(written, expected.token.encode())
+        store_of(written).put(written, expected.token.encode())
     except OSError as error:
         raise LakeError(f"it cannot write to {written.parent}: {error.strerror}") from None
     except ObjectStoreError as error:
@@ -273,7 +273,7 @@ def connect(stack: ExitStack, address: str, lake: LakePath | None, sources: Sequ
         Ends the connection.
     address : str
         Of the scheduler, such as ``tcp://host:8786``.
-    lake : Path, S3Path or None
+    lake : Path, ObjectPath or None
         The lake, whose writer's lock is held; None if it is left alone.
     sources : sequence of Path
         What the workers are to read.
@@ -307,9 +307,9 @@ def connect(stack: ExitStack, address: str, lake: LakePath | None, sources: Sequ
     probe = None
     if lake is not None:
         # Where versions are written; what is left here goes with the next ingest.
-        probe = lake / "_catalog" / "pinned" / f".{token}"
+        probe = lake / PINNED / f".{token}"
         stack.callback(_remove, probe)
-        write(probe, token.encode())
+        store_of(probe).put(probe, token.encode())
     expected = Expected(token, environment(), tuple(map(str, _samples(sources))), probe)
     answers = client.run(_look_in_time, expected, on_error="return")
     troubles = [
@@ -334,13 +334,13 @@ def _samples(sources: Sequence[Path]) -> Iterator[Path]:
         yield next(iter(entries), source)
 
 
-def _trouble(answer: object, token: str) -> str:
+def _trouble(answer: LakePath | Exception | None, token: str) -> str:
     """What is wrong with a worker; empty if nothing is."""
     if isinstance(answer, LakeError):
         return str(answer)
     if isinstance(answer, Exception):
         return f"it cannot run this mica-lake: {answer}"
-    if isinstance(answer, Path | S3Path):
+    if answer is not None:
         try:
             if answer.read_text() != token:
                 return f"{answer} is another file there than here"

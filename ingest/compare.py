@@ -15,11 +15,12 @@ from typing import Any
 import pyarrow as pa
 
 import mica_lake
+from mica_lake.catalog.findings import Finding, Verified
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import EPOCH, Key, path_of
 from mica_lake.catalog.mending import ingesting, reindexing, removing
 from mica_lake.catalog.partition import read_partition
-from mica_lake.catalog.verify import Finding, Verified, chosen, read_state
+from mica_lake.catalog.verify import chosen, read_state
 from mica_lake.errors import LakeError
 from mica_lake.formats.on_disk import one_or_several
 from mica_lake.ingest import asp_l1_files, asp_l1_proc, dark_cal, obspar, stat_table, vv
@@ -31,7 +32,7 @@ from mica_lake.ingest.rebuilt import rebuilt
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import partitions
 from mica_lake.products import PRODUCTS, product_named
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.acq_stats import ACQ_STATS
@@ -55,7 +56,7 @@ def stale(root: LakePath) -> list[Finding]:
 
     Parameters
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
 
     Returns
@@ -108,7 +109,7 @@ def compare(
     ----------
     sources : path or iterable of path
         ``$SKA`` roots, folders of a product, or files.
-    root : Path or S3Path
+    root : path
         The lake.
     verified : Verified
         Where to tell what is wrong.

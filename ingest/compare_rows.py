@@ -26,7 +26,7 @@ from mica_lake.formats.on_disk import read
 from mica_lake.ingest import asp_l1_files, stat_table, vv
 from mica_lake.ingest.found import Found, rejected
 from mica_lake.ingest.revision_folders import Revision
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0, SAME_READOUT
 from mica_lake.tables.acq_stats import ACQ_STATS

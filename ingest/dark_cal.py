@@ -41,7 +41,7 @@ from mica_lake.ingest.follow import Part, Written
 from mica_lake.ingest.found import Found, Rejected, Taken, entries_of, found_in, is_folder, place, rejected
 from mica_lake.ingest.source_files import SourceFiles, derived_from
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.dark_cal import DARK_CAL, DARK_CAL_DISTRIBUTION, DARK_CAL_IMAGE
 
 NAME = re.compile(r"\d{7}", re.ASCII)
@@ -123,7 +123,7 @@ class ImageJob:
 
     Attributes
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     dark_id : str
         The calibration.

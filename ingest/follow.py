@@ -63,7 +63,7 @@ from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
 from mica_lake.ingest.source_files import SourceFiles, derived_from, partitions
 from mica_lake.products import PRODUCTS, Product, product_named
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
 from mica_lake.times import utc_day
@@ -80,7 +80,7 @@ class PartitionJob:
 
     Attributes
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     table : str
         The table.
@@ -114,7 +114,7 @@ class Run:
     ----------
     product : Product
         The product.
-    root : Path or S3Path
+    root : path
         The lake, whose writer's lock is held.
     report : Report
         Where to tell what becomes of the files.

@@ -23,7 +23,7 @@ from mica_lake.ingest import follow
 from mica_lake.ingest.follow import Pools, Written
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import derived_from
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.hdr3 import HDR3
 from mica_lake.tables.hdr3_msids import CADENCE, PAIRING, PSEUDO_MSIDS, TOLERANCE
@@ -41,7 +41,7 @@ class Job:
 
     Attributes
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     day : datetime.date
         The day.
@@ -160,7 +160,7 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
 
     Parameters
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     partition : pyarrow.Table
         Its partitions, as the catalog lists them.

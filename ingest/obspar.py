@@ -30,7 +30,7 @@ from mica_lake.ingest.found import Found, Rejected, Taken, found_in, place, reje
 from mica_lake.ingest.revision_folders import Revision
 from mica_lake.ingest.source_files import SourceFiles, derived_from
 from mica_lake.ingest.wide import table_of, widest
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.obspar import OBSPAR, OBSPAR_KV
 from mica_lake.times import utc_day
 
@@ -128,7 +128,7 @@ class Year:
 
     Attributes
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     year : int
         The year.

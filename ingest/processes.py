@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 
 FEW = 8
 

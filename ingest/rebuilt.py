@@ -7,16 +7,16 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from mica_lake.catalog.findings import Finding, Verified
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.mending import ingesting
 from mica_lake.catalog.partition import checksum, read_partition
-from mica_lake.catalog.verify import Finding, Verified
 from mica_lake.formats.on_disk import escaped
 from mica_lake.ingest.follow import Part, Run, module_of
 from mica_lake.ingest.found import Found, Rejected
 from mica_lake.ingest.report import Report
 from mica_lake.products import Product
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables import TABLES
 
 

@@ -16,7 +16,7 @@ from mica_lake.catalog.key import Key
 from mica_lake.formats.on_disk import escaped, storable
 from mica_lake.ingest.found import Found, Rejected, Taken
 from mica_lake.ingest.report import Report
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables import TABLES
 from mica_lake.tables.catalog import SOURCE_FILE
 

@@ -29,7 +29,7 @@ from mica_lake.ingest.follow import Part, Run, Written
 from mica_lake.ingest.found import Found, Rejected, Taken, found_in, rejected
 from mica_lake.ingest.source_files import SourceFiles, derived_from
 from mica_lake.products import Product
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.acq_stats import ACQ_STATS
 from mica_lake.tables.guide_stats import GUIDE_STATS
 from mica_lake.tables.stat_columns import columns_of, row_dtype
@@ -359,7 +359,7 @@ def pin_year(root: LakePath, table: Table, year: int, rows: pa.Table, facts: str
 
     Parameters
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     table : Table
         The table.

@@ -33,7 +33,7 @@ from mica_lake.ingest.follow import Part, Pools, Run, Written
 from mica_lake.ingest.found import Found, Rejected, Taken, found_in, place, rejected
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import SourceFiles, derived_from, partitions
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.vv import VV_REPORT, VV_RMS
 from mica_lake.times import utc_day
 

@@ -19,7 +19,7 @@ from mica_lake.catalog.generation import check, state
 from mica_lake.catalog.root import absolute, existing
 from mica_lake.catalog.script import catalog_sql, lake_sql
 from mica_lake.errors import LakeError, near
-from mica_lake.store.s3 import S3Path, storage_options
+from mica_lake.store.place import store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import cxcsec, is_time_object, open_interval, utc
@@ -68,7 +68,7 @@ class Lake:
 
     Attributes
     ----------
-    root : Path or S3Path
+    root : Path or ObjectPath
         Its directory.
 
     Raises
@@ -166,12 +166,7 @@ class Lake:
         # be in the current directory.
         spilt = os.path.join(gettempdir(), f"mica-lake-{uuid4().hex}")  # noqa: PTH118 - a str
         connection.execute("SET temp_directory = $spilt", {"spilt": spilt})
-        if isinstance(self.root, S3Path):
-            from mica_lake.store.duckdb_files import LakeFiles
-
-            connection.register_filesystem(LakeFiles(self.root, checked))
-            # TIME and a column that lies within 64 kB of it come by one request; measured in docs/scale.md.
-            connection.execute("SET parquet_prefetch_column_gap = 65536")
+        store_of(self.root).attach(connection, self.root, checked)
         connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
         connection.execute("SET VARIABLE mica_lake_generation = $name", {"name": generation})
         connection.execute("SET VARIABLE cxotime_now = $now", {"now": os.environ.get("CXOTIME_NOW") or None})
@@ -300,7 +295,7 @@ class Lake:
             )
         import polars as pl
 
-        options = storage_options() if isinstance(self.root, S3Path) else None
+        options = store_of(self.root).polars_options(self.root)
         # An older mica-lake wrote unsigned integers of 16 bits, which wrap when something is subtracted.
         casts = pl.ScanCastOptions(integer_cast="upcast")
         schema = pl.Schema(TABLES[table].schema) if table == ACA_L0.name else None

@@ -7,7 +7,7 @@ CREATE OR REPLACE TEMP MACRO damaged_catalog(path) AS
 SET VARIABLE mica_lake_checksum = (
     SELECT
         CASE
-            WHEN regexp_full_match(content::VARCHAR, '\d{8} [0-9a-f]{64}(\\x0A)?') THEN (content::VARCHAR)[10:73]
+            WHEN regexp_full_match(content::VARCHAR, '\d{8} [0-9a-f]{64}( \d+)?(\\x0A)?') THEN (content::VARCHAR)[10:73]
             ELSE damaged_catalog(filename)
         END
     FROM read_blob(getvariable('mica_lake') || '/_catalog/current')

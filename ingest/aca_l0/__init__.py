@@ -30,7 +30,7 @@ from mica_lake.ingest.aca_l0.revisions import Verdict, judge
 from mica_lake.ingest.found import Found
 from mica_lake.ingest.report import Report
 from mica_lake.products import product_named
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.catalog import SOURCE_FILE
 

@@ -14,7 +14,7 @@ from mica_lake.catalog.partition import Source, read_partition, read_sources
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
 from mica_lake.ingest.aca_l0.files import read_rows, seconds_of
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath
 from mica_lake.tables.aca_l0 import ACA_L0, SAME_READOUT
 from mica_lake.times import day_start
 
@@ -26,7 +26,7 @@ class PartitionJob:
 
     Attributes
     ----------
-    root : Path or S3Path
+    root : path
         The lake.
     key : Key
         Which partition.

@@ -3,45 +3,29 @@
 import math
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mica_lake.catalog.key import Key
 from mica_lake.catalog.partition import Source, read_checked, read_definition, read_sources
 from mica_lake.errors import LakeError
 from mica_lake.tables.aca_l0 import ACA_L0, SAME_READOUT
 from mica_lake.tables.table import Table
 from mica_lake.times import day_start
 
-if TYPE_CHECKING:
-    from mica_lake.catalog.key import Key
-
 _Flags = NDArray[np.bool_]
 
 
-def damage(content: bytes, table: Table, key: "Key") -> str:
+def damage(content: bytes, table: Table, key: Key) -> str:
     """
-    Why a partition's file is not as it should be.
+    Why a partition's file is not as it should be; empty if nothing is wrong.
 
     All its rows are read: its bytes and its values must have the checksums that it had when it was written, its columns
     and their order must be those of the table, each row must be of this day and slot, and there once, and its sources
     must add up.
-
-    Parameters
-    ----------
-    content : bytes
-        The file's.
-    table : Table
-        The table that it should be of.
-    key : Key
-        Which partition it should be.
-
-    Returns
-    -------
-    str
-        The reason; empty if nothing is wrong.
     """
     try:
         sources, footer = read_sources(content, table)
@@ -58,7 +42,7 @@ def damage(content: bytes, table: Table, key: "Key") -> str:
 
 
 def _columns(rows: pa.Table, table: Table) -> str:
-    """Whether the columns are those declared; a wide table has others after them."""
+    """What is wrong with the columns: they must be those declared, before others in a wide table."""
     declared = table.schema
     if rows.num_columns < len(declared) or (rows.num_columns > len(declared) and not table.wide):
         return f"it has {rows.num_columns} columns, {table.name} has {len(declared)}"
@@ -68,22 +52,12 @@ def _columns(rows: pa.Table, table: Table) -> str:
     return ""
 
 
-def span(table: Table, key: "Key") -> tuple[float, float]:
+def span(table: Table, key: Key) -> tuple[float, float]:
     """
-    The times that belong to a partition.
+    The times that belong to a partition: CXC seconds, the second excluded.
 
-    Parameters
-    ----------
-    table : Table
-        The table.
-    key : Key
-        The partition.
-
-    Returns
-    -------
-    start, stop : float
-        CXC seconds, the second excluded. A year begins with its first day; 1998, of a table by year, at minus infinity:
-        what is older or has no time is there, too. A leap second belongs to the day that it ends.
+    A year begins with its first day; 1998, of a table by year, at minus infinity: what is older or has no time is
+    there, too. A leap second belongs to the day that it ends.
     """
     if "doy" in table.keys:
         return day_start(key.day), day_start(key.day + timedelta(days=1))
@@ -93,8 +67,8 @@ def span(table: Table, key: "Key") -> tuple[float, float]:
     return start, day_start(date(key.day.year + 1, 1, 1))
 
 
-def _place(times: pa.ChunkedArray, table: Table, key: "Key") -> str:
-    """Whether each row is of this day, or year."""
+def _place(times: pa.ChunkedArray, table: Table, key: Key) -> str:
+    """What is wrong with the times: each row must be of this day, or year."""
     start, stop = span(table, key)
     values = times.to_numpy().astype(float)  # null is NaN
     outside = ~((values >= start) & (values < stop))
@@ -121,7 +95,7 @@ def _steps(rows: pa.Table, name: str) -> tuple[_Flags, _Flags]:
 
 
 def _order(rows: pa.Table, table: Table) -> str:
-    """Whether the rows are in the table's order; one by time alone has no time twice."""
+    """What is wrong with the order of the rows; a table in order of time alone has no time twice."""
     if not table.order or len(rows) < 2:
         return ""
     wrong, same = np.zeros(len(rows) - 1, bool), np.ones(len(rows) - 1, bool)
@@ -142,8 +116,8 @@ def _order(rows: pa.Table, table: Table) -> str:
     return ""
 
 
-def _of_sources(rows: pa.Table, table: Table, key: "Key", sources: Sequence[Source]) -> str:
-    """Whether the rows are those of the source files that the partition names, and each readout is there once."""
+def _of_sources(rows: pa.Table, table: Table, key: Key, sources: Sequence[Source]) -> str:
+    """What is wrong with the rows: they must be those of the source files named, and each readout be there once."""
     if not table.names_sources:
         return ""
     groups = rows.group_by(["FILENAME", "IMGSIZE"]).aggregate([([], "count_all")]).to_pylist()
@@ -160,7 +134,7 @@ def _of_sources(rows: pa.Table, table: Table, key: "Key", sources: Sequence[Sour
     return _readouts(rows, key) if table is ACA_L0 else ""
 
 
-def _readouts(rows: pa.Table, key: "Key") -> str:
+def _readouts(rows: pa.Table, key: Key) -> str:
     columns: dict[str, Any] = {name: rows.column(name).to_numpy() for name in ("TIME", "QUALITY", "IMGNUM1")}
     times = columns["TIME"]
     twice = (np.diff(times) < SAME_READOUT) & ~_steps(rows, "FILENAME")[1] if len(times) else np.zeros(0, bool)

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +12,7 @@ import pyarrow.compute as pc
 from mica_lake.catalog.check import damage
 from mica_lake.catalog.generation import (
     Pointer,
-    each,
+    Replaced,
     newest_whole,
     next_name,
     pointer,
@@ -22,14 +20,11 @@ from mica_lake.catalog.generation import (
     write_generation,
 )
 from mica_lake.catalog.key import Key, key_of, path_of
-from mica_lake.catalog.partition import (
-    checksum,
-    write,
-)
-from mica_lake.catalog.version import publish, restore
+from mica_lake.catalog.names import CATALOG, CURRENT, INTERRUPTED, LOCK
+from mica_lake.catalog.partition import checksum
+from mica_lake.catalog.version import restore
 from mica_lake.errors import LakeError
-from mica_lake.store.lock import still_held
-from mica_lake.store.s3 import LakePath, S3Path
+from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.catalog import PARTITION
 
@@ -39,9 +34,9 @@ def roll_back(root: LakePath) -> dict[str, str | None] | None:
     Return each partition to its version before a commit that was interrupted.
 
     Gives the path of each partition of the commit -> its version before, or None if it had none; None if the record of
-    the commit is lost.
+    the commit cannot be read.
     """
-    marker = root / "_catalog" / "interrupted"
+    store, marker = store_of(root), root / INTERRUPTED
     begun = _begun(marker)
     if begun is None:
         return None
@@ -54,19 +49,18 @@ def roll_back(root: LakePath) -> dict[str, str | None] | None:
     def undo(path: str) -> None:
         version = before[path]
         if version is None:
-            (root / path).unlink(missing_ok=True)
+            store.remove([root / path])
         else:
             # If the old version is lost or damaged, too, it cannot be restored; the partition is then left to reindex.
             restore(root, path, version)
 
     if before:
-        each(root, undo, before)
+        store.each(undo, before)
         # If the pointer were lost, an intact generation would be taken for the current one.
         remove_generation(root, generation)
-    if isinstance(root, Path):
-        for unfinished in (one for path in before for one in (root / path).parent.glob(".data.parquet.new*")):
-            unfinished.unlink()
-    marker.unlink(missing_ok=True)
+    for path in before:
+        store.remove_unfinished(root / path)
+    store.remove([marker])
     return before
 
 
@@ -87,12 +81,14 @@ def _begun(marker: LakePath) -> tuple[str, dict[str, str | None]] | None:
         found = json.loads(text)
         return found["generation"], found["before"]
     except (OSError, ValueError, LookupError, TypeError):
+        if marker.is_dir():
+            raise LakeError(f"{marker} is a directory, it should be a file: remove it, and run this again") from None
         return None
 
 
 def _begin(root: LakePath, generation: str, before: Mapping[str, str | None]) -> None:
     text = json.dumps({"generation": generation, "before": before}).encode()
-    write(root / "_catalog" / "interrupted", hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+    store_of(root).put(root / INTERRUPTED, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
 
 
 def _are(partition: pa.Table, keys: Iterable[tuple[str, Key]]) -> pa.ChunkedArray:
@@ -111,21 +107,7 @@ def _are(partition: pa.Table, keys: Iterable[tuple[str, Key]]) -> pa.ChunkedArra
 
 
 def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[str, Any] | None]) -> pa.Table:
-    """
-    The catalog's list of partitions after a commit.
-
-    Parameters
-    ----------
-    partition : pyarrow.Table
-        The list so far.
-    written : mapping of (table name, Key) to dict or None
-        The changes, as `commit` takes them.
-
-    Returns
-    -------
-    pyarrow.Table
-        The list, sorted by table, slot and day.
-    """
+    """The catalog's list of partitions after a commit of these changes, sorted by table, slot and day."""
     if not written:
         return partition
     kept = partition.filter(pc.invert(_are(partition, written)))
@@ -139,28 +121,14 @@ def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] |
     """
     Make new versions of partitions, and what is now known of the source files, the state of the lake.
 
-    All versions are on the disk before this is called; what remains is to link them and to write the catalog. If it is
-    killed, at any moment, queries answer as before the commit or as after it, and the next writer rolls it back or
-    finishes it.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    written : mapping of (table name, Key) to dict
-        The new versions, from `pin`; None for a partition that no longer has rows.
-    source_file : pyarrow.Table
-        Everything that is now known of source files.
-
-    Raises
-    ------
-    LakeError
-        If a new version is not on the disk, or a partition to be replaced is not what the catalog lists; then nothing
-        is changed.
+    `written` has the new versions, from `pin`; None for a partition that no longer has rows. All of them are stored
+    before this is called; what remains is to publish them and to write the catalog. If it is killed, at any moment,
+    queries answer as before the commit or as after it, and the next writer rolls it back or finishes it. A LakeError if
+    a version is not there, or a partition to be replaced is not what the catalog lists; then nothing is changed.
     """
-    etag = as_owner(root)
+    store, replaced_pointer = store_of(root), as_owner(root)
     new = [row for row in written.values() if row is not None]
-    each(root, lambda row: _check_there(root / row["path"], row["bytes"]), new)
+    store.each(lambda row: _check_there(root / row["path"], row["bytes"]), new)
     partition = read_table(root, "partition")
     name = next_name(root)
     if written:
@@ -169,21 +137,21 @@ def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] |
             path_of(row): row["path"]
             for row in replaced.select(["table_name", "day_number", "slot", "path"]).to_pylist()
         }
-        each(root, lambda path: _check_known(root, path, before[path]), before)
+        store.each(lambda path: _check_known(root, path, before[path]), before)
         _begin(root, name, before)
-        each(root, lambda change: _publish_change(root, *change), written.items())
-    write_generation(root, name, with_changes(partition, written), source_file, etag)
+        store.each(lambda change: _publish_change(root, *change), written.items())
+    write_generation(root, name, with_changes(partition, written), source_file, replaced_pointer)
     if written:
-        (root / "_catalog" / "interrupted").unlink(missing_ok=True)
+        store.remove([root / INTERRUPTED])
 
 
 def _publish_change(root: LakePath, of: tuple[str, Key], row: Mapping[str, Any] | None) -> None:
     name, key = of
     path = root / key.path(TABLES[name])
     if row is not None:
-        publish(root, root / row["path"], path)
+        store_of(root).copy(root / row["path"], path)
     else:
-        path.unlink(missing_ok=True)
+        store_of(root).remove([path])
 
 
 def _check_known(root: LakePath, path: str, version: str | None) -> None:
@@ -192,7 +160,7 @@ def _check_known(root: LakePath, path: str, version: str | None) -> None:
     if not data.exists():
         return
     with suppress(FileNotFoundError):
-        if version is not None and data.samefile(root / version):
+        if version is not None and store_of(root).same(data, root / version):
             return
     table = TABLES[path.split("/")[0]]
     content = data.read_bytes()
@@ -205,23 +173,25 @@ def _check_known(root: LakePath, path: str, version: str | None) -> None:
     )
 
 
-def as_owner(root: LakePath) -> str | None:
-    """Etag of the catalog's pointer on an object store, read while the lock is ours; None if there is none."""
-    current = root / "_catalog" / "current"
-    etag = None
-    if isinstance(current, S3Path):
-        with suppress(FileNotFoundError):
-            etag = current.stat().etag
-    still_held(root / "_catalog")
-    return etag
+def as_owner(root: LakePath) -> Replaced | None:
+    """The pointer that is to be replaced, read while the writer's lock is ours; None if there is none."""
+    replaced = None
+    try:
+        if (found := pointer(root)) is not None:
+            replaced = Replaced(found.etag, found.generation)
+    except LakeError:  # it is damaged, or of an older format
+        replaced = Replaced(store_of(root).stat(root / CURRENT).etag, None)
+    store_of(root).still_held(root / LOCK)
+    return replaced
 
 
 def _check_there(path: LakePath, size: int) -> None:
     """Raise unless this host sees the file, which may have been written on another."""
     try:
-        if path.stat().st_size == size:
+        found = store_of(path).stat(path).size
+        if found == size:
             return
-        reason = f"it has {path.stat().st_size} bytes, not {size}"
+        reason = f"it has {found} bytes, not {size}"
     except OSError as error:
         reason = str(error.strerror)
     raise LakeError(f"{path} was written, but it is not here ({reason}). The lake is as before: run it again")
@@ -229,8 +199,4 @@ def _check_there(path: LakePath, size: int) -> None:
 
 def remove_generation(root: LakePath, name: str) -> None:
     """Remove a generation that was given up."""
-    given_up = root / "_catalog" / name
-    if isinstance(given_up, S3Path):
-        each(root, S3Path.unlink, given_up.rglob("*"))
-    elif given_up.exists():
-        shutil.rmtree(given_up)
+    store_of(root).remove_tree(root / CATALOG / name)

@@ -1,7 +1,7 @@
 """
 Generations of the catalog: which one is current, and whether its files are intact.
 
-    <lake>/_catalog/current                the current generation, and the SHA-256 of its list of files
+    <lake>/_catalog/current                the current generation, the SHA-256 of its list of files, and its format
     <lake>/_catalog/00000012/checksums     SHA-256 of each of its files, as ``sha256sum -c`` reads it
     <lake>/_catalog/00000012/partition.parquet, source_file.parquet, hdr3_msid.parquet, no_rows/aca_l0.parquet
 
@@ -11,38 +11,44 @@ here.
 """
 
 import hashlib
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mica_lake.catalog.partition import encode, in_memory, readable, write
+from mica_lake.catalog.names import (
+    CATALOG,
+    CHECKSUMS,
+    CURRENT,
+    PARTITION_FILE,
+    SCRIPT,
+    SOURCE_FILES_FILE,
+    no_rows,
+)
+from mica_lake.catalog.partition import encode, in_memory, readable
 from mica_lake.catalog.script import script
 from mica_lake.errors import LakeError
-from mica_lake.store.s3 import LakePath, S3Path
+from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import EXTRAS, TABLES
 from mica_lake.tables.catalog import PARTITION, SOURCE_FILE
 from mica_lake.tables.table import Table
 
-# Simultaneous requests to an object store: as many as s3fs keeps connections.
-STREAMS = 10
+#: Format of the catalog: raised when a mica-lake that knows only the one before could not read it, or would misread it.
+FORMAT = 1
 #: The generation of a lake before its first commit.
 EMPTY = "00000000"
 TAKEN_OVER = "{}: another writer has taken this lake over and committed. Nothing of it was changed: run this again"
-_LARGE = "source_file.parquet"
-_POINTER = re.compile(rb"(\d{8})(?: ([0-9a-f]{64}))?\n?")
+# A mica-lake that gave its catalogs no format wrote the first one; the first of all made no list of files.
+_POINTER = re.compile(rb"(\d{8})(?: ([0-9a-f]{64})(?: (\d{1,9}))?)?\n?")
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w./]+)", re.ASCII)
 State = tuple[str, int] | None
-_T = TypeVar("_T")
-_R = TypeVar("_R")
+
+
+class OtherFormatError(LakeError):
+    """The catalog is of a format that this mica-lake does not read; nothing is wrong with it."""
 
 
 class Pointer(NamedTuple):
@@ -57,11 +63,21 @@ class Pointer(NamedTuple):
         SHA-256 of its list of files; None if the mica-lake that wrote the lake made no list.
     mtime_ns : int
         When it was committed; needed because a new lake at the same place starts with the same name.
+    etag : str
+        Of ``_catalog/current``.
     """
 
     generation: str
     checksum: str | None
     mtime_ns: int
+    etag: str = ""
+
+
+class Replaced(NamedTuple):
+    """The pointer that a commit replaces: its etag, and the generation that it names if that can be read."""
+
+    etag: str
+    generation: str | None
 
 
 def damaged(root: LakePath, path: LakePath, reason: object) -> LakeError:
@@ -70,32 +86,10 @@ def damaged(root: LakePath, path: LakePath, reason: object) -> LakeError:
 
 
 def pointer(root: LakePath) -> Pointer | None:
-    """
-    Read which generation is current.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    Pointer or None
-        None if there is no catalog.
-
-    Raises
-    ------
-    LakeError
-        If ``_catalog/current`` is damaged.
-    """
-    path = root / "_catalog" / "current"
+    """Read which generation is current; None if there is no catalog, a LakeError if that cannot be read."""
+    path = root / CURRENT
     try:
-        if isinstance(path, S3Path):
-            content, stat = path.read()
-            mtime = stat.st_mtime_ns
-        else:
-            with path.open("rb") as file:
-                content, mtime = file.read(100), os.fstat(file.fileno()).st_mtime_ns
+        content, stat = store_of(path).read(path, 0, 100)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -103,80 +97,49 @@ def pointer(root: LakePath) -> Pointer | None:
     found = _POINTER.fullmatch(content)
     if found is None:
         raise damaged(root, path, "it names no generation")
-    return Pointer(found[1].decode(), found[2].decode() if found[2] else None, mtime)
+    written = int(found[3] or FORMAT)
+    if written > FORMAT:
+        raise OtherFormatError(
+            f"the catalog of {root} has format {written}, newer than {FORMAT}, which this mica-lake reads: "
+            "update mica-lake"
+        )
+    if written < FORMAT:
+        raise OtherFormatError(
+            f"the catalog of {root} has format {written}, older than {FORMAT}, which this mica-lake reads: "
+            f"'mica-lake reindex --lake {root}' derives it anew"
+        )
+    return Pointer(found[1].decode(), found[2].decode() if found[2] else None, stat.mtime_ns, stat.etag)
+
+
+def refuse_newer(root: LakePath) -> None:
+    """Raise if the catalog is of a newer format, which nothing here may replace."""
+    try:
+        pointer(root)
+    except OtherFormatError as error:
+        if "newer than" in str(error):
+            raise
+    except LakeError:
+        return
 
 
 def current_generation(root: LakePath) -> str | None:
-    """
-    The current generation.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    str or None
-        Its name; None if there is no catalog.
-
-    Raises
-    ------
-    LakeError
-        If ``_catalog/current`` is damaged.
-    """
+    """Name of the current generation; None if there is no catalog."""
     found = pointer(root)
     return None if found is None else found.generation
 
 
 def state(root: LakePath) -> State:
-    """
-    Which generation of which lake is current, to know when cached content is out of date.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    (str, int) or None
-        The generation and when it was committed; None if there is no catalog.
-
-    Raises
-    ------
-    LakeError
-        If ``_catalog/current`` is damaged.
-    """
+    """Which generation is current and when it was committed, to know when what was read of it is out of date."""
     found = pointer(root)
     return None if found is None else (found.generation, found.mtime_ns)
 
 
 def listed(root: LakePath, found: Pointer) -> dict[str, str] | None:
-    """
-    The files of a generation and their checksums.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    found : Pointer
-        The generation.
-
-    Returns
-    -------
-    dict of str, or None
-        Name -> SHA-256; None for a generation written by a mica-lake that made no list.
-
-    Raises
-    ------
-    LakeError
-        If the list is damaged or lost.
-    """
-    path = root / "_catalog" / found.generation / "checksums"
+    """Name -> SHA-256 of the files of a generation; None if the mica-lake that wrote it made no list."""
+    path = root / CATALOG / found.generation / CHECKSUMS
     if found.checksum is None:
         if path.exists():
-            raise damaged(root, root / "_catalog" / "current", "it lacks the checksum of that generation's list")
+            raise damaged(root, root / CURRENT, "it lacks the checksum of that generation's list")
         return None
     try:
         content = path.read_bytes()
@@ -192,35 +155,22 @@ def check(root: LakePath) -> tuple[str, dict[str, bytes]] | None:
     """
     Check the small files of the current generation, which every answer depends on.
 
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    (str, dict of bytes) or None
-        The generation; the content of each file checked, by its path relative to the lake. No files are checked in a
-        lake written by a mica-lake that made no list. None if there is no catalog.
-
-    Raises
-    ------
-    LakeError
-        If a file is lost or damaged.
+    Gives the generation and the content of each file checked, by its path relative to the lake (none if no list of
+    files was made); None if there is no catalog.
     """
     found = pointer(root)
     if found is None:
         return None
     names = listed(root, found) or {}
-    content = _read(root, found.generation, {name: sha for name, sha in names.items() if name != _LARGE})
-    return found.generation, {f"_catalog/{found.generation}/{name}": part for name, part in content.items()}
+    content = _read(root, found.generation, {name: sha for name, sha in names.items() if name != SOURCE_FILES_FILE})
+    return found.generation, {f"{CATALOG}/{found.generation}/{name}": part for name, part in content.items()}
 
 
 def _read(root: LakePath, generation: str, names: dict[str, str]) -> dict[str, bytes]:
     """Content of some files of a generation, after comparing their checksums."""
 
     def read(name: str) -> bytes:
-        path = root / "_catalog" / generation / name
+        path = root / CATALOG / generation / name
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -229,43 +179,23 @@ def _read(root: LakePath, generation: str, names: dict[str, str]) -> dict[str, b
             raise damaged(root, path, "its bytes are not those that were written")
         return content
 
-    return dict(zip(names, each(root, read, names), strict=True))
-
-
-def each(root: LakePath, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
-    """Call a function for each of some items; several at a time on an object store, where each call waits."""
-    if isinstance(root, S3Path):
-        with ThreadPoolExecutor(STREAMS) as threads:
-            return list(threads.map(function, items))
-    return [function(item) for item in items]
+    return dict(zip(names, store_of(root).each(read, names), strict=True))
 
 
 def problems(root: LakePath) -> list[tuple[str, str]]:
-    """
-    The files of the current generation that are damaged.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    list of (str, str)
-        Path relative to the lake, and what is wrong with it.
-    """
+    """The files of the current generation that are damaged: path relative to the lake, and what is wrong with it."""
     try:
         found = pointer(root)
         names = listed(root, found) if found is not None else {}
     except LakeError as error:
-        return [("_catalog/current", str(error))]
+        return [(CURRENT, str(error))]
     if found is None:
-        return [("_catalog/current", "it is not there")]
+        return [(CURRENT, "it is not there")]
     if names is None:
-        return [("_catalog/current", "it was written by an older mica-lake, and its files have no checksums")]
+        return [(CURRENT, "it was written by an older mica-lake, and its files have no checksums")]
     wrong = []
-    for name in sorted({"partition.parquet", _LARGE, *names}):
-        path = f"_catalog/{found.generation}/{name}"
+    for name in sorted({PARTITION_FILE, SOURCE_FILES_FILE, *names}):
+        path = f"{CATALOG}/{found.generation}/{name}"
         try:
             if name not in names:
                 wrong.append((path, "it is not in the list of files"))
@@ -273,39 +203,23 @@ def problems(root: LakePath) -> list[tuple[str, str]]:
                 wrong.append((path, "its bytes are not those that were written"))
         except OSError as error:
             wrong.append((path, f"it cannot be read: {error.strerror}"))
-    if names.keys() != {"partition.parquet", _LARGE, *_declared()}:
-        wrong.append((f"_catalog/{found.generation}/checksums", "it lists other files than this mica-lake writes"))
+    if names.keys() != {PARTITION_FILE, SOURCE_FILES_FILE, *_declared()}:
+        where = f"{CATALOG}/{found.generation}/{CHECKSUMS}"
+        wrong.append((where, "it lists other files than this mica-lake writes"))
     return wrong
 
 
 def read_table(root: LakePath, name: str, found: Pointer | None = None) -> pa.Table:
     """
-    A table of the catalog.
+    Table ``partition`` or ``source_file`` of a generation, the current one by default; no rows without a catalog.
 
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    name : str
-        ``partition`` or ``source_file``.
-    found : Pointer, optional
-        The generation; the current one by default.
-
-    Returns
-    -------
-    pyarrow.Table
-        Its rows; none if there is no catalog.
-
-    Raises
-    ------
-    LakeError
-        If the catalog is damaged.
+    A LakeError if the catalog is damaged.
     """
     schema = {"partition": PARTITION, "source_file": SOURCE_FILE}[name]
     found = found or pointer(root)
     if found is None:
         return schema.empty_table()
-    path = root / "_catalog" / found.generation / f"{name}.parquet"
+    path = root / CATALOG / found.generation / f"{name}.parquet"
     try:
         names = listed(root, found)
         if names is None:
@@ -327,117 +241,69 @@ def newest_whole(root: LakePath) -> Pointer | None:
     The newest generation whose files are all intact, for when ``_catalog/current`` does not say which is current.
 
     A generation is written after the partitions that it lists, so one that is intact is a state of the lake.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    Pointer or None
-        The generation; None if none is intact.
     """
     for name in sorted(names_in_use(root), reverse=True):
         try:
-            content = (root / "_catalog" / name / "checksums").read_bytes()
+            content = (root / CATALOG / name / CHECKSUMS).read_bytes()
             found = Pointer(name, hashlib.sha256(content).hexdigest(), 0)
             names = listed(root, found) or {}
             _read(root, name, names)
         except (OSError, LakeError, UnicodeDecodeError):
             continue
-        if {"partition.parquet", _LARGE} <= names.keys():  # else the list was cut
+        if {PARTITION_FILE, SOURCE_FILES_FILE} <= names.keys():  # else the list was cut
             return found
     return None
 
 
 def names_in_use(root: LakePath) -> list[str]:
-    """The generations on the disk, intact or not."""
-    catalog = root / "_catalog"
+    """The generations that are there, intact or not."""
+    catalog = root / CATALOG
     return [entry.name for entry in catalog.iterdir() if entry.name.isdecimal()] if catalog.is_dir() else []
 
 
 def next_name(root: LakePath) -> str:
-    """
-    A name for the next generation, not used before.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    str
-        The number after the highest in use.
-    """
+    """A name for the next generation: the number after the highest in use."""
     return f"{max((int(name) for name in names_in_use(root)), default=-1) + 1:08d}"
 
 
-def write_generation(root: LakePath, name: str, partition: pa.Table, source_file: pa.Table, etag: str | None) -> None:
+def write_generation(
+    root: LakePath, name: str, partition: pa.Table, source_file: pa.Table, before: Replaced | None
+) -> None:
     """
-    Write a generation, and make it the current one.
+    Write a generation, named by `next_name`, and make it the current one; the writer's lock is held.
 
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake, whose writer's lock is held.
-    name : str
-        Its name, from `next_name`.
-    partition, source_file : pyarrow.Table
-        What it lists.
-    etag : str or None
-        On an object store, the etag of the pointer that it replaces; None if there is none.
-
-    Raises
-    ------
-    LakeError
-        On an object store, if another writer has committed meanwhile.
+    A LakeError if another writer has committed since `before`, which is None for a lake without a catalog.
     """
-    directory = root / "_catalog" / name
-    if isinstance(directory, Path):
-        shutil.rmtree(directory, ignore_errors=True)
-    before = _named_by(root)
+    store, directory = store_of(root), root / CATALOG / name
     checksums = []
     for part, content in _contents(root, partition, source_file).items():
-        _carry_over(root, before, directory, part, content)
+        like = root / CATALOG / before.generation / part if before and before.generation else None
+        _put_new(root, directory / part, content, like)
         checksums.append((part, hashlib.sha256(content).hexdigest()))
     lines = "".join(f"{sha}  {part}\n" for part, sha in sorted(checksums)).encode()
-    _write_new(root, directory / "checksums", lines)
+    _put_new(root, directory / CHECKSUMS, lines)
     text = script().encode()
-    target = root / "mica_lake.sql"
+    target = root / SCRIPT
     if not target.exists() or target.read_bytes() != text:
-        write(target, text)
-    current = root / "_catalog" / "current"
-    named = f"{name} {hashlib.sha256(lines).hexdigest()}\n".encode()
-    if isinstance(current, Path):
-        write(current, named)
-        return
+        store.put(target, text)
+    named = f"{name} {hashlib.sha256(lines).hexdigest()} {FORMAT}\n"
     try:
-        current.put(named, etag=etag, new=etag is None)
-    except (BlockingIOError, FileNotFoundError):
-        # Nobody else uses this name, so if it is there, the answer to our PUT was lost and s3fs asked again.
+        store.swap(root / CURRENT, named.encode(), before and before.etag)
+    except BlockingIOError:
+        # Nobody else uses this name, so if it is there, the answer to our PUT was lost.
         if current_generation(root) != name:
             raise LakeError(TAKEN_OVER.format(root)) from None
 
 
-def _named_by(root: LakePath) -> str:
-    """The generation that holds; empty where nothing says which, or an object store has no links to it."""
-    try:
-        return (current_generation(root) or "") if isinstance(root, Path) else ""
-    except LakeError:
-        return ""
-
-
 def _declared() -> list[str]:
     """Files of a generation that follow from the tables as they are declared."""
-    return [*(f"{name}.parquet" for name in EXTRAS), *(f"no_rows/{name}.parquet" for name in TABLES)]
+    return [*(f"{name}.parquet" for name in EXTRAS), *(no_rows(name) for name in TABLES)]
 
 
 def _contents(root: LakePath, partition: pa.Table, source_file: pa.Table) -> dict[str, bytes]:
     """Name of each file of a generation, and its content."""
     order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
-    listed = {"partition.parquet": _parquet(partition), _LARGE: _parquet(source_file.sort_by(order))}
+    listed = {PARTITION_FILE: _parquet(partition), SOURCE_FILES_FILE: _parquet(source_file.sort_by(order))}
     empty = (_without_rows(table.name, _schema(root, table, partition)) for table in TABLES.values())
     return listed | dict(zip(_declared(), (*map(_parquet, EXTRAS.values()), *empty), strict=True))
 
@@ -448,26 +314,10 @@ def _parquet(rows: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _write_new(root: LakePath, path: LakePath, content: bytes) -> None:
-    """Write a file of a new generation, which nobody reads yet."""
-    if isinstance(path, Path):
-        write(path, content)
-    elif not path.put_new(content):
+def _put_new(root: LakePath, path: LakePath, content: bytes, like: LakePath | None = None) -> None:
+    """Write a file of a new generation; `like`, that of the one before, need not be written again."""
+    if not store_of(root).put_new(path, content, like):
         raise LakeError(TAKEN_OVER.format(root))
-
-
-def _carry_over(root: LakePath, generation: str, directory: LakePath, name: str, content: bytes) -> None:
-    """Write a file of a generation; if the one before has the same content, link to that, which need not be flushed."""
-    if isinstance(root, Path):
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            before = root / "_catalog" / generation / name
-            if before.read_bytes() == content:
-                os.link(before, directory / name)
-                return
-        except OSError:
-            pass
-    _write_new(root, directory / name, content)
 
 
 @lru_cache(maxsize=64)

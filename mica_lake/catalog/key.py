@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from mica_lake.catalog.names import DATA, PINNED
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
 
@@ -40,12 +41,12 @@ class Key:
     def path(self, table: Table) -> str:
         """Path of the partition's file, relative to the lake."""
         values = {"year": self.day.year, "doy": self.day.timetuple().tm_yday, "slot": self.slot}
-        return "/".join([table.name, *(f"{key}={values[key]}" for key in table.keys), "data.parquet"])
+        return "/".join([table.name, *(f"{key}={values[key]}" for key in table.keys), DATA])
 
     def pinned(self, table: Table, digest: str) -> str:
         """Path of one version of the partition's file, relative to the lake."""
         slot = "" if self.slot is None else f"_{self.slot}"
-        return f"_catalog/pinned/{table.name}/{self.day:%Y}/{self.day:%Y%j}{slot}_{digest[:16]}.parquet"
+        return f"{PINNED}/{table.name}/{self.day:%Y}/{self.day:%Y%j}{slot}_{digest[:16]}.parquet"
 
     @property
     def day_number(self) -> int:
@@ -55,24 +56,7 @@ class Key:
 
 def key_of(table: Table, path: str) -> Key:
     """
-    Which partition a file is.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-    path : str
-        Its path, relative to the lake.
-
-    Returns
-    -------
-    Key
-        Which partition.
-
-    Raises
-    ------
-    ValueError
-        If no partition has this path.
+    Which partition of a table the file of this path, relative to the lake, is; a ValueError if none has this path.
 
     Examples
     --------
@@ -89,17 +73,5 @@ def key_of(table: Table, path: str) -> Key:
 
 
 def path_of(row: Mapping[str, Any]) -> str:
-    """
-    Path of the partition that a row of the catalog describes.
-
-    Parameters
-    ----------
-    row : mapping
-        A row of ``partition``.
-
-    Returns
-    -------
-    str
-        Its path, relative to the lake.
-    """
+    """Path, relative to the lake, of the partition that a row of ``partition`` describes."""
     return Key(EPOCH + timedelta(days=row["day_number"]), row["slot"]).path(TABLES[row["table_name"]])

@@ -12,78 +12,36 @@ from mica_lake.catalog.partition import read_partition
 from mica_lake.catalog.reindex import partition_paths
 from mica_lake.errors import LakeError
 from mica_lake.products import product_named
-from mica_lake.store.s3 import LakePath, S3Path
+from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
 from mica_lake.tables.vv import VV_REPORT, VV_RMS
 
 # Names of the folders below that of a product: YYYY/DOY, OO/OOOOO_vRR, YYYYDOY.
 _BELOW = re.compile(r"\d{4}/\d{3}|\d{2}/\d{5}_v\d{2,3}|\d{7}", re.ASCII)
-
 # A command names at most so many folders, and otherwise the one that contains them all.
 _MOST = 10
 
 
 def reindexing(root: LakePath) -> str:
-    """
-    The command that derives the catalog again.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    str
-        The command.
-    """
+    """The command that derives the catalog again."""
     return f"mica-lake reindex --lake {shlex.quote(str(root))}"
 
 
 def removing(paths: Iterable[LakePath]) -> str:
-    """
-    The command that removes files of a lake.
-
-    Parameters
-    ----------
-    paths : iterable of Path or S3Path
-        The files.
-
-    Returns
-    -------
-    str
-        The command; on an object store, one for each file, of AWS's command line.
-    """
+    """The command that removes files of a lake."""
     listed = list(paths)
-    if isinstance(listed[0], S3Path):
-        return "; ".join(f"aws s3 rm {shlex.quote(str(path))}" for path in listed)
-    return "rm -f " + " ".join(shlex.quote(str(path)) for path in listed)
+    return store_of(listed[0]).removal(listed)
 
 
 def ingesting(
     root: LakePath, table: Table, source_file: pa.Table, folders: Iterable[str] | None = None, *, reread: bool = False
 ) -> str:
     """
-    The command that reads the source files of a table again.
+    The command that reads the source files of a table again; ``SOURCE`` stands for a folder that is not known.
 
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    table : Table
-        The table.
-    source_file : pyarrow.Table
-        What is known of source files, to find their folder.
-    folders : iterable of str, optional
-        Where the files are, if that is known better.
-    reread : bool
-        Whether to read files whose size and date have not changed, too.
-
-    Returns
-    -------
-    str
-        The command; ``SOURCE`` stands for a folder that is not known.
+    Their folders are those of `source_file`, or `folders` if that is known better. With `reread`, files whose size and
+    date have not changed are read, too.
     """
     product = table.ingested_as
     options = f"--lake {shlex.quote(str(root))}"

@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +13,7 @@ import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from mica_lake.errors import LakeError
-from mica_lake.store.s3 import LakePath, S3Path
+from mica_lake.store.place import LakePath
 from mica_lake.tables.table import Column, Table
 
 FORMAT = "3"
@@ -71,21 +68,7 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
     """
     Bytes of a partition's file; the same rows and sources always give the same bytes.
 
-    Parameters
-    ----------
-    table : Table
-        The table's declaration.
-    rows : pyarrow.Table
-        Its rows, of the table's schema, in order.
-    sources : sequence of Source
-        Where they come from.
-    derived_from : str, optional
-        What they are derived from, for a table made from another.
-
-    Returns
-    -------
-    bytes
-        A Parquet file.
+    `derived_from` is what the rows are derived from, for a table made from another.
     """
     rows = rows.combine_chunks()
     listed = sorted((asdict(s) for s in sources), key=lambda s: str(s["filename"]))
@@ -124,19 +107,19 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
 
 
 def _digits(content: bytes | bytearray) -> int:
-    """Where the checksum of a file's bytes is in it; -1 if it has none."""
+    """Where in a file the checksum of its bytes is; -1 if it has none."""
     place = content.rfind(_MARK)
     return place + len(_MARK) if place >= 0 else -1
 
 
 def _crc_without(content: bytes | bytearray, place: int) -> int:
-    """CRC-32 of a file's bytes, with zeros where it is written itself."""
+    """CRC-32 of a file's bytes, with zeros in place of the checksum itself."""
     view = memoryview(content)
     return isal_zlib.crc32(view[place + 8 :], isal_zlib.crc32(_ZEROS, isal_zlib.crc32(view[:place])))
 
 
 def _leaves(path: str, type_: pa.DataType) -> Iterator[str]:
-    """Give what Parquet calls the values of a column."""
+    """What Parquet calls the values of a column."""
     if pa.types.is_list(type_):
         yield from _leaves(f"{path}.list.element", type_.value_type)
     elif pa.types.is_struct(type_):
@@ -148,25 +131,10 @@ def _leaves(path: str, type_: pa.DataType) -> Iterator[str]:
 
 def values_checksum(rows: pa.Table) -> str:
     """
-    Checksum of the values in a partition.
+    Checksum of the values in a partition: CRC-32, eight hexadecimal digits.
 
     It depends on nothing but the values: not on how they are encoded or cut into chunks, nor on what is stored under a
-    null.
-
-    Parameters
-    ----------
-    rows : pyarrow.Table
-        Its rows.
-
-    Returns
-    -------
-    str
-        CRC-32, eight hexadecimal digits.
-
-    Raises
-    ------
-    TypeError
-        If a column is of a type that no table has.
+    null. A TypeError if a column is of a type that no table has.
 
     Examples
     --------
@@ -231,69 +199,13 @@ def _smaller_when_split(rows: pa.Table, path: str) -> bool:
     return int(split.tell()) <= int(distinct.tell())
 
 
-def write(path: LakePath, content: bytes) -> None:
-    """
-    Write a file so that its name never stands for half of it, nor for bytes that a power cut can take away.
-
-    Parameters
-    ----------
-    path : Path or S3Path
-        The file; its directory is made where it is missing.
-    content : bytes
-        What it shall hold.
-    """
-    if isinstance(path, S3Path):
-        path.put(content)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: processes on other hosts can have the same number.
-    beside = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        with beside.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
-    except BaseException as error:
-        beside.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
-        raise
-
-
 def checksum(content: bytes) -> str:
-    """
-    SHA-256 of a file's content.
-
-    Parameters
-    ----------
-    content : bytes
-        The content.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """SHA-256 of a file's content, 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
-def readable(file: LakePath | bytes) -> Path | pa.BufferReader:
-    """
-    A partition's file as pyarrow takes it.
-
-    Parameters
-    ----------
-    file : Path, S3Path or bytes
-        The file, or its content.
-
-    Returns
-    -------
-    Path or pyarrow.BufferReader
-        The path of a file on a disk; else its content, of an object store's got by one request.
-    """
-    if isinstance(file, Path):
-        return file
+def readable(file: LakePath | bytes) -> pa.BufferReader:
+    """A partition's file, or its content, as pyarrow takes it."""
     return in_memory(file if isinstance(file, bytes) else file.read_bytes())
 
 
@@ -313,30 +225,10 @@ def read_partition(
     filters: pc.Expression | None = None,
 ) -> pa.Table:
     """
-    Rows of a partition's file.
+    Rows of a partition's file, without the columns that the directories' names stand for.
 
-    Parameters
-    ----------
-    file : Path or S3Path
-        The file.
-    columns : sequence of str, optional
-        Which columns; all by default.
-    schema : pyarrow.Schema, optional
-        What they shall be read as.
-    filters : pyarrow.compute.Expression, optional
-        Which rows.
-
-    Returns
-    -------
-    pyarrow.Table
-        The rows; of the columns of the directory's name, none.
-
-    Raises
-    ------
-    LakeError
-        If it is not there, or its bytes are not those that were written, so that nothing is made from them: of a
-        pinned version, as its name says; of another file, as far as its footer and the checksums of the pages read
-        tell.
+    A LakeError if it is not there, or its bytes are not those that were written, so that nothing is made from them: of
+    a pinned version, as its name says; of another file, as far as its footer and the checksums of the pages read tell.
     """
     mend = "'mica-lake verify' names what mends it"
     try:
@@ -355,26 +247,7 @@ def read_partition(
 
 
 def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq.FileMetaData]:
-    """
-    What a partition's file says of itself.
-
-    Parameters
-    ----------
-    file : Path, S3Path or bytes
-        The file, or its content.
-    table : Table
-        The table that it should be of.
-
-    Returns
-    -------
-    list of Source, pyarrow.parquet.FileMetaData
-        Its sources and its footer.
-
-    Raises
-    ------
-    LakeError
-        If it is no partition of this table and this format; the reason is given.
-    """
+    """Sources and footer of a partition's file; a LakeError if it is no partition of this table and this format."""
     try:
         footer = pq.read_metadata(readable(file))
         metadata = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
@@ -388,37 +261,13 @@ def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq
 
 
 def read_derived_from(footer: pq.FileMetaData) -> str | None:
-    """
-    What a partition is derived from.
-
-    Parameters
-    ----------
-    footer : pyarrow.parquet.FileMetaData
-        Its footer.
-
-    Returns
-    -------
-    str or None
-        As it was given to `encode`; None for a table that is made from source files.
-    """
+    """What a partition is derived from; None for a table that is made from source files."""
     found = (footer.metadata or {}).get(f"{_PREFIX}derived_from".encode())
     return found.decode() if found is not None else None
 
 
 def read_definition(footer: pq.FileMetaData) -> str | None:
-    """
-    By which definition of its table a partition was made.
-
-    Parameters
-    ----------
-    footer : pyarrow.parquet.FileMetaData
-        Its footer.
-
-    Returns
-    -------
-    str or None
-        The `Table.definition` when it was written; None if that mica-lake did not record it.
-    """
+    """The `Table.definition` that a partition was made by; None if the mica-lake that wrote it did not record it."""
     found = (footer.metadata or {}).get(f"{_PREFIX}definition".encode())
     return found.decode() if found is not None else None
 
@@ -429,24 +278,7 @@ def has_page_checksums(footer: pq.FileMetaData) -> bool:
 
 
 def read_checked(content: bytes) -> pa.Table:
-    """
-    Rows of a partition, if they are those that were written.
-
-    Parameters
-    ----------
-    content : bytes
-        Its file.
-
-    Returns
-    -------
-    pyarrow.Table
-        All its rows.
-
-    Raises
-    ------
-    ValueError
-        If a bit of the file, or a value, is not what it was.
-    """
+    """Rows of a partition; a ValueError if a bit of its file, or a value, is not what was written."""
     place = _digits(content)
     if place < 0:
         raise ValueError("it has no checksum")

@@ -17,51 +17,42 @@ from mica_lake.catalog.generation import (
     next_name,
     pointer,
     read_table,
+    refuse_newer,
     write_generation,
 )
 from mica_lake.catalog.key import Key, key_of, path_of
-from mica_lake.catalog.partition import (
-    Source,
-    checksum,
-)
+from mica_lake.catalog.names import CATALOG, CURRENT, DATA, INTERRUPTED, LOCK, PINNED
+from mica_lake.catalog.partition import Source, checksum
 from mica_lake.catalog.root import holds
-from mica_lake.catalog.version import describe, is_copy, publish, restore, source_row
+from mica_lake.catalog.version import describe, is_copy, restore, source_row
 from mica_lake.errors import LakeError
-from mica_lake.store.lock import writer_lock
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.catalog import PARTITION, SOURCE_FILE
 from mica_lake.tables.table import Table
 
-_PINNED = re.compile(r"_catalog/pinned/(\w+)/\d{4}/(\d{4})(\d{3})(?:_(\d))?_[0-9a-f]{16}\.parquet", re.ASCII)
+_VERSION = re.compile(rf"{PINNED}/(\w+)/\d{{4}}/(\d{{4}})(\d{{3}})(?:_(\d))?_[0-9a-f]{{16}}\.parquet", re.ASCII)
 
 
 def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     """
-    Derive the catalog again from the partitions themselves.
+    Derive the catalog again from the partitions themselves; the writer's lock is held.
 
     A partition whose file is damaged or lost is restored from its pinned version, if that is good. What only ingest
     knows (which files are superseded or set aside, where files were seen) is kept from the old catalog, as far as that
     can be read; the next ingest finds the rest again.
 
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake, whose writer's lock is held.
-    thorough : bool
-        Whether to read the rows of each partition, too, and compare their checksum. Otherwise that is done only if its
-        pinned version, whose name contains the file's checksum, is not there.
+    Only if it is `thorough` are the rows of each partition read and their checksum compared; otherwise that is done
+    where its pinned version, whose name contains the file's checksum, is not there.
 
-    Returns
-    -------
-    list of str
-        What was wrong: a line for each damaged partition, which the new catalog leaves out; for each that was restored;
-        and for each source file whose rows are not all in the lake. Ingesting the source files again mends them all.
+    Gives a line for each thing that was wrong: a damaged partition, which the new catalog leaves out; one that was
+    restored; a source file whose rows are not all in the lake. Ingesting the source files again mends them all.
     """
+    refuse_newer(root)
     trouble: list[str] = []
     partitions: list[dict[str, Any]] = []
     found: dict[tuple[str, str], list[Source]] = {}
-    marker = root / "_catalog" / "interrupted"
+    marker = root / INTERRUPTED
     undone = roll_back(root) if marker.exists() else {}
     unfinished = undone is None
     held, known_before, newest = _last_state(root)
@@ -110,15 +101,15 @@ def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
             row |= {"status": "wanted", "reason": "its rows are missing from the lake: ingest it again"}
             trouble.append(f"{row['filename']}: {row['reason']}")
         source_rows.append(row)
-    etag = as_owner(root)
+    replaced = as_owner(root)
     write_generation(
         root,
         next_name(root),
         pa.Table.from_pylist(partitions, schema=PARTITION),
         pa.Table.from_pylist(source_rows, schema=SOURCE_FILE),
-        etag,
+        replaced,
     )
-    marker.unlink(missing_ok=True)
+    store_of(root).remove([marker])
     return trouble
 
 
@@ -153,61 +144,35 @@ def _last_state(root: LakePath) -> tuple[dict[str, str] | None, list[dict[str, A
 def _versions_left(root: LakePath) -> dict[str, str]:
     """Path of each partition -> its newest version, for when no generation says which is current."""
     found: dict[str, tuple[int, str]] = {}
-    for path in (root / "_catalog" / "pinned").rglob("*.parquet"):
+    store = store_of(root)
+    for path in store.files(root / PINNED, "*.parquet"):
         version = path.relative_to(root).as_posix()
-        match = _PINNED.fullmatch(version)
+        match = _VERSION.fullmatch(version)
         if match is None or match[1] not in TABLES:
             continue
         with suppress(ValueError):
             day = date(int(match[2]), 1, 1) + timedelta(days=int(match[3]) - 1)
             partition = Key(day, int(match[4]) if match[4] else None).path(TABLES[match[1]])
-            found[partition] = max(found.get(partition, (0, "")), (path.stat().st_mtime_ns, version))
+            found[partition] = max(found.get(partition, (0, "")), (store.stat(path).mtime_ns, version))
     return {partition: version for partition, (_, version) in found.items()}
 
 
 def rebuild(root: LakePath) -> list[str]:
-    """
-    Take the writer's lock, and derive the catalog again.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    list of str
-        As for `reindex`.
-
-    Raises
-    ------
-    LakeError
-        If there is no lake, or it is locked.
-    """
-    if not (holds(root) or (root / "_catalog" / "current").exists()):
+    """Take the writer's lock, and `reindex`; a LakeError if there is no lake, or it is locked."""
+    if not (holds(root) or (root / CURRENT).exists()):
         raise LakeError(f"{root} is no mica lake: it has neither tables nor a catalog")
-    (root / "_catalog").mkdir(exist_ok=True)
-    with writer_lock(root / "_catalog"):
+    (root / CATALOG).mkdir(exist_ok=True)
+    with store_of(root).lock(root / LOCK):
         return reindex(root)
 
 
 def partition_paths(root: LakePath, table: Table) -> list[str]:
     """
-    The files of a table's partitions that are on the disk.
+    The files of a table's partitions that are there, as paths relative to the lake.
 
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    table : Table
-        The table.
-
-    Returns
-    -------
-    list of str
-        Their paths, relative to the lake; including those whose folder is not named after a valid date or slot.
+    Among them may be some whose folder is not named after a valid date or slot.
     """
-    pattern = "/".join([*(f"{key}=*" for key in table.keys), "data.parquet"])
+    pattern = "/".join([*(f"{key}=*" for key in table.keys), DATA])
     return [path.relative_to(root).as_posix() for path in (root / table.name).glob(pattern)]
 
 
@@ -240,12 +205,12 @@ def _read_partition(
                 )
             if version is None or of_version:
                 return None, [], f"{path} is damaged: {reason}" if there else ""
-            publish(root, root / version, root / path)
+            store_of(root).copy(root / version, root / path)
             content = pinned
             reason = f"{path} {'is damaged' if there else 'is lost'}: {reason}; its pinned version took its place"
         row, sources = describe(table, key, content)
         if not ((root / row["path"]).exists() and is_copy(root / row["path"], root / path, content)):
-            publish(root, root / path, root / row["path"])
+            store_of(root).copy(root / path, root / row["path"])
     except (LakeError, OSError, ValueError) as error:
         return None, [], f"{path} is damaged: {error}"
     return row, sources, reason
@@ -258,7 +223,7 @@ def _undone(root: LakePath, table: Table, key: Key, path: str, version: str | No
         restore(root, path, version)
         return True
     if (root / key.pinned(table, checksum(data.read_bytes()))).exists():
-        data.unlink()
+        store_of(root).remove([data])
         return False
     return True
 
@@ -270,6 +235,6 @@ def _content(root: LakePath, table: Table, key: Key, path: LakePath, thorough: b
     except OSError as error:
         return b"", f"it cannot be read: {error.strerror}"
     version = root / key.pinned(table, checksum(content))
-    if path.is_relative_to(root / "_catalog") and path != version:
+    if path.is_relative_to(root / CATALOG) and path != version:
         return b"", "its bytes are not those that were written"
     return content, damage(content, table, key) if thorough or not version.exists() else ""

@@ -1,4 +1,4 @@
-"""The directory of a lake: found, refused or made."""
+"""The directory of a lake, or its URL: found, refused or made."""
 
 import os
 from pathlib import Path
@@ -9,34 +9,19 @@ from mica_lake.catalog.generation import (
     names_in_use,
     pointer,
 )
+from mica_lake.catalog.names import CATALOG, PINNED, SCRIPT
 from mica_lake.errors import LakeError
-from mica_lake.store.s3 import SCHEME, LakePath, s3_path
+from mica_lake.store.objects import object_path
+from mica_lake.store.place import LakePath, is_url
 from mica_lake.tables import TABLES
 
 
 def existing(root: str | os.PathLike[str]) -> LakePath:
-    """
-    Directory of an existing lake.
-
-    Parameters
-    ----------
-    root : path
-        The directory.
-
-    Returns
-    -------
-    Path
-        Its absolute path.
-
-    Raises
-    ------
-    LakeError
-        If there is no lake, or it has no catalog; the message says what to do.
-    """
+    """Absolute path of an existing lake; a LakeError that says what to do if there is none, or it has no catalog."""
     path = absolute(root)
     if current_generation(path) is None:
         if holds(path):
-            raise LakeError(f"{path} has no catalog: 'mica-lake reindex --lake {path}' derives it")
+            raise _without_catalog(path)
         inside = path / "data" / "mica_lake"
         if (path / "data" / "mica" / "archive").is_dir() or current_generation(inside) is not None:
             what = f"{path} is a $SKA root, no mica lake"
@@ -52,27 +37,14 @@ def existing(root: str | os.PathLike[str]) -> LakePath:
 
 def absolute(root: str | os.PathLike[str]) -> LakePath:
     """
-    A lake's directory, in the form that queries use.
+    A lake's directory or URL in the form that queries use: absolute, with links left as the user wrote them.
 
-    Parameters
-    ----------
-    root : path
-        The directory, perhaps relative or with ``~``; or ``s3://bucket/prefix``.
-
-    Returns
-    -------
-    Path or S3Path
-        Its absolute path, with links left as the user wrote them.
-
-    Raises
-    ------
-    LakeError
-        If DuckDB would take it for a pattern.
-    ValueError
-        If it names no bucket.
+    `root` may be relative or begin with ``~``, or be ``s3://bucket/prefix``, ``gs://…`` or ``az://…``. A LakeError if
+    DuckDB would take it for a pattern, a ValueError if it names no bucket.
     """
-    if os.fspath(root).startswith(SCHEME):
-        there = s3_path(os.fspath(root))
+    text = os.fspath(root)
+    if is_url(text):
+        there = object_path(text)
         _no_pattern(str(there))
         return there
     path = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - links in it are the user's
@@ -87,49 +59,32 @@ def _no_pattern(path: str) -> None:
 
 def create(root: LakePath) -> None:
     """
-    Make a lake without rows; an existing one is left as it is.
+    Make a folder for a lake; an existing lake is left as it is.
 
-    Parameters
-    ----------
-    root : Path or S3Path
-        Its directory, which is created if it is missing.
-
-    Raises
-    ------
-    LakeError
-        If the directory holds other things, or a lake whose catalog is lost or damaged.
+    A LakeError if the folder holds other things, or a lake whose catalog is lost or damaged.
     """
     if pointer(root) is not None:
         return
     if root.exists() and not root.is_dir():
         raise LakeError(f"{root} is a file, a lake is a directory")
-    ours = {"_catalog", "mica_lake.sql", *TABLES}
-    if root.exists() and not all(e.name in ours or e.name.startswith(".mica_lake.sql.") for e in root.iterdir()):
+    ours = {CATALOG, SCRIPT, *TABLES}
+    if root.exists() and not all(e.name in ours or e.name.startswith(f".{SCRIPT}.") for e in root.iterdir()):
         raise LakeError(f"{root} is no mica lake and is not empty: name a new directory")
     if holds(root):
-        raise LakeError(
-            f"{root} has tables but no catalog. Nothing was changed: 'mica-lake reindex --lake {root}' derives the "
-            "catalog, then run this again"
-        )
-    (root / "_catalog").mkdir(parents=True, exist_ok=True)
+        raise _without_catalog(root)
+    (root / CATALOG).mkdir(parents=True, exist_ok=True)
+
+
+def _without_catalog(root: LakePath) -> LakeError:
+    return LakeError(
+        f"{root} has no catalog: 'mica-lake reindex --lake {root}' derives it from the tables; then run this again"
+    )
 
 
 def holds(root: LakePath) -> bool:
-    """
-    Whether a folder has partitions or a catalog that lists some, so that a new lake cannot be made there.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The folder.
-
-    Returns
-    -------
-    bool
-        Whether anything of a lake is there.
-    """
+    """Whether a folder has partitions or a catalog that lists some, so that a new lake cannot be made there."""
     return (
         (root.is_dir() and any(entry.name in TABLES for entry in root.iterdir()))
         or bool(set(names_in_use(root)) - {EMPTY})
-        or (root / "_catalog" / "pinned").is_dir()
+        or (root / PINNED).is_dir()
     )

@@ -3,163 +3,40 @@
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table as Shown
 
 from mica_lake.catalog.check import damage
-from mica_lake.catalog.generation import current_generation, problems, read_table
+from mica_lake.catalog.findings import Finding, Verified
+from mica_lake.catalog.generation import OtherFormatError, current_generation, problems, read_table
 from mica_lake.catalog.key import Key, key_of, path_of
 from mica_lake.catalog.mending import ingesting, reindexing, removing
-from mica_lake.catalog.partition import checksum, has_page_checksums, readable, write
+from mica_lake.catalog.names import CATALOG, CURRENT, INTERRUPTED, LOCK, SCRIPT, VERIFIED
+from mica_lake.catalog.partition import checksum, has_page_checksums, readable
 from mica_lake.catalog.reindex import partition_paths
 from mica_lake.catalog.root import existing, holds
 from mica_lake.catalog.script import script
 from mica_lake.catalog.version import describe, is_copy
 from mica_lake.errors import LakeError
-from mica_lake.output import escape
-from mica_lake.store.lock import writer_alive
-from mica_lake.store.s3 import LakePath
+from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
 
-WRONG = 4
-
-_SCRIPT = "mica_lake.sql"
-
 # How often to go on with what was committed meanwhile.
 _ROUNDS = 5
-
 _Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """
-    Something that is wrong.
-
-    Attributes
-    ----------
-    table : str
-        The table or product under which it is counted.
-    where : str
-        The partition or file.
-    what : str
-        What is wrong with it.
-    mend : str
-        The commands that mend it.
-    """
-
-    table: str
-    where: str
-    what: str
-    mend: str
-
-
-@dataclass
-class Verified:
-    """
-    The result of checking a lake.
-
-    Attributes
-    ----------
-    counts : dict of str -> list of int
-        Table -> partitions and rows checked.
-    files : dict of str -> list of int
-        Product -> source files compared, and those left out because they were set aside or superseded.
-    findings : list of Finding
-        What is wrong.
-    unguarded : int
-        Partitions checked whose pages have no checksums, because an older mica-lake wrote them.
-    """
-
-    counts: dict[str, list[int]] = field(default_factory=dict)
-    files: dict[str, list[int]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    unguarded: int = 0
-
-    @property
-    def readable(self) -> bool:
-        """Whether the catalog can be read, without which nothing can be checked."""
-        return not any(finding.where == "_catalog" for finding in self.findings)
-
-    @property
-    def exit_code(self) -> int:
-        """4 if anything is wrong, else 0."""
-        return WRONG if self.findings else 0
-
-    def show(self, console: Console, most: int = 20) -> None:
-        """
-        Print what is wrong, with the commands that mend it, and a short table of what was checked.
-
-        Parameters
-        ----------
-        console : rich.console.Console
-            Where.
-        most : int
-            The most findings to print for each command.
-        """
-        by_command: dict[str, list[Finding]] = {}
-        for finding in self.findings:
-            by_command.setdefault(finding.mend, []).append(finding)
-        for command, alike in by_command.items():
-            listed = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-            listed.add_column("partition or file", overflow="fold")
-            listed.add_column("what is wrong", overflow="fold")
-            for finding in alike[:most]:
-                listed.add_row(escape(finding.where), escape(finding.what))
-            if len(alike) > most:
-                listed.add_row("…", f"and {len(alike) - most:,} more that the same command mends")
-            console.print(listed)
-            line = f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {escape(command)}\n"
-            console.print(line, soft_wrap=True, highlight=False)
-        table = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        table.add_column("table", no_wrap=True)
-        for name in ("partitions", "rows", *(("files", "left out") if self.files else ()), "wrong"):
-            table.add_column(name, justify="right", no_wrap=True)
-        wrong = {name: sum(f.table == name for f in self.findings) for name in {f.table for f in self.findings}}
-        for name in [*self.counts, *(name for name in {**self.files, **wrong} if name not in self.counts)]:
-            numbers = [*self.counts.get(name, ["", ""])]
-            if self.files:
-                numbers += self.files.get(name, ["", ""])
-            table.add_row(name, *(f"{n:,}" if n != "" else "" for n in [*numbers, wrong.get(name, 0)]))
-        console.print(table)
-        if self.unguarded:
-            console.print(
-                f"{self.unguarded:,} of these partitions have no page checksums, as an older mica-lake wrote them. "
-                "They get them when ingest next writes them."
-            )
-        console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")
 
 
 def chosen(name: str, sample: float, begin: float = 0.0) -> bool:
     """
-    Whether a partition or file belongs to a sample.
+    Whether a partition or file belongs to a sample: a fraction of all, above 0 and up to 1, that begins at `begin`.
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    sample : float
-        Which fraction of all is wanted, above 0 and up to 1.
-    begin : float
-        Where the sample begins, from 0 to 1. Each name has a fixed place in that range.
-
-    Returns
-    -------
-    bool
-        Whether it does. Samples that each begin where the one before ended go through all names.
-
-    Raises
-    ------
-    ValueError
-        If `sample` is not such a fraction.
+    Each name has a fixed place from 0 to 1, so samples that each begin where the one before ended go through all names.
+    A ValueError if `sample` is not such a fraction.
 
     Examples
     --------
@@ -172,43 +49,17 @@ def chosen(name: str, sample: float, begin: float = 0.0) -> bool:
 
 
 def sampled_until(root: LakePath) -> float:
-    """
-    Where the last sample of a lake ended, and the next one begins.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    float
-        From 0 to 1; 0 if that is not known.
-    """
+    """Where the last sample of a lake ended, and the next one begins, from 0 to 1; 0 if that is not known."""
     try:
-        place = float((root / "_catalog" / "verified").read_text())
+        place = float((root / VERIFIED).read_text())
     except (OSError, ValueError):
         return 0.0
     return place if 0 <= place < 1 else 0.0
 
 
 def remember(root: LakePath, place: float) -> None:
-    """
-    Record where a sample ended, for `sampled_until`.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    place : float
-        Where it ended; beyond 1 it starts again from 0.
-
-    Raises
-    ------
-    OSError
-        If the lake cannot be written to.
-    """
-    write(root / "_catalog" / "verified", repr(place % 1.0).encode())
+    """Record where a sample ended, for `sampled_until`; beyond 1 it starts again from 0."""
+    store_of(root).put(root / VERIFIED, repr(place % 1.0).encode())
 
 
 @dataclass(frozen=True)
@@ -221,24 +72,7 @@ class _State:
 
 
 def read_state(root: LakePath) -> _State:
-    """
-    Partitions and source files of one generation.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-
-    Returns
-    -------
-    _State
-        ``generation``; ``partition``, path relative to the lake -> row; ``source_file``.
-
-    Raises
-    ------
-    LakeError
-        If the catalog is missing or damaged.
-    """
+    """Partitions and source files of one generation; a LakeError if the catalog is missing or damaged."""
     generation = None
     for _ in range(_ROUNDS):
         generation = current_generation(root)
@@ -279,7 +113,7 @@ def _look(root: LakePath, row: _Row) -> _Looked:
         return _Looked(content=f"{reason}, and its file: {rotten}") if rotten else _Looked(record=reason)
     if key.pinned(table, checksum(content)) != row["path"]:
         reason = f"the bytes of {row['path']} are not those that were written"
-        apart = data.exists() and not data.samefile(pinned)
+        apart = data.exists() and not store_of(root).same(data, pinned)
         return _Looked(record=reason) if apart and not _damage(data, table, key) else _Looked(content=reason)
     if reason := damage(content, table, key):
         return _Looked(content=reason)
@@ -318,45 +152,22 @@ def verify(
     Check each partition of a lake: whether it agrees with the catalog and with what is on the disk.
 
     Nothing is changed and no lock is taken. It checks one state of the lake; if something was committed meanwhile, it
-    checks that, too, before calling anything wrong.
-
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    sample : float
-        Which fraction of the partitions to check, as for `chosen`.
-    begin : float
-        Where that sample begins.
-    pool : callable
-        Gives an executor for a number of partitions.
-    progress : callable
-        Called with the number of partitions checked so far, and the number of all.
-
-    Returns
-    -------
-    Verified
-        What is wrong.
-
-    Raises
-    ------
-    LakeError
-        If there is no lake.
-    ValueError
-        If `sample` is not a fraction.
+    checks that, too, before calling anything wrong. `sample` and `begin` are those of `chosen`, `pool` gives an
+    executor for a number of partitions, and `progress` is called with the number of partitions checked so far
+    and of all. A LakeError if there is no lake.
 
     Examples
     --------
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from pathlib import Path
     >>> with ThreadPoolExecutor() as threads:
-    ...     verified = verify(Path(getfixture("demo_lake")), pool=lambda tasks: threads)
+    ...     verified = verify(existing(getfixture("demo_lake")), pool=lambda tasks: threads)
     >>> verified.findings, verified.counts["aca_l0"]
     ([], [8, 22828])
     """
     chosen("", sample)
     verified = Verified()
-    if not (root / "_catalog" / "current").exists() and not holds(root):
+    if not (root / CURRENT).exists() and not holds(root):
         existing(root)
     looked: dict[str, _Looked] = {}
     try:
@@ -373,10 +184,12 @@ def verify(
                 break
         on_disk = [path for table in TABLES.values() for path in partition_paths(root, table)]
         latest = read_state(root)
+    except OtherFormatError:
+        raise
     except LakeError as error:
-        verified.findings.append(Finding("_catalog", "_catalog", str(error), reindexing(root)))
+        verified.findings.append(Finding(CATALOG, CATALOG, str(error), reindexing(root)))
         return verified
-    committing = (root / "_catalog" / "interrupted").exists()
+    committing = (root / INTERRUPTED).exists()
     for name in TABLES:
         ours = [row for row in wanted.values() if row["table_name"] == name]
         if ours:
@@ -395,9 +208,9 @@ def verify(
             verified.findings.append(Finding(table.name, path, one.record or one.link, reindexing(root)))
     if not committing:
         verified.findings += _unknown(root, on_disk, latest.partition)
-    elif not writer_alive(root / "_catalog"):
+    elif not store_of(root).writer_alive(root / LOCK):
         reason = "a writer died between the partitions and the catalog"
-        verified.findings.append(Finding("_catalog", "_catalog/interrupted", reason, reindexing(root)))
+        verified.findings.append(Finding(CATALOG, INTERRUPTED, reason, reindexing(root)))
     verified.findings += _wide(root, wanted.values(), looked, latest)
     verified.findings += _beside(root)
     verified.findings += _sources(root, wanted.values() if sample == 1 else None, looked, state.source_file)
@@ -440,11 +253,11 @@ def _beside(root: LakePath) -> list[Finding]:
     """Other files that queries need and that are damaged."""
     wrong = problems(root)
     try:
-        if (root / _SCRIPT).read_bytes() != script().encode():
-            wrong.append((_SCRIPT, "it is not that of this mica-lake"))
+        if (root / SCRIPT).read_bytes() != script().encode():
+            wrong.append((SCRIPT, "it is not that of this mica-lake"))
     except OSError as error:
-        wrong.append((_SCRIPT, f"it cannot be read: {error.strerror}"))
-    return [Finding("_catalog", path, what, reindexing(root)) for path, what in wrong]
+        wrong.append((SCRIPT, f"it cannot be read: {error.strerror}"))
+    return [Finding(CATALOG, path, what, reindexing(root)) for path, what in wrong]
 
 
 def _sources(

@@ -1,6 +1,5 @@
 """Versions of a partition: pinned under their checksum, published as ``data.parquet``, restored from there."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +16,8 @@ from mica_lake.catalog.partition import (
     read_derived_from,
     read_sources,
     readable,
-    write,
 )
-from mica_lake.store.s3 import LakePath, S3Path
+from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.catalog import SOURCE_FILE
 from mica_lake.tables.table import Table
@@ -27,57 +25,32 @@ from mica_lake.tables.table import Table
 
 def restore(root: LakePath, path: str, version: str) -> None:
     """Return a partition to an older version, if that is intact."""
+    store = store_of(root)
     table, data, pinned = TABLES[path.split("/")[0]], root / path, root / version
-    if not pinned.exists() or (data.exists() and data.samefile(pinned)):
+    if not pinned.exists() or (data.exists() and store.same(data, pinned)):
         return
     if version == key_of(table, path).pinned(table, checksum(pinned.read_bytes())):
-        publish(root, pinned, data)
+        store.copy(pinned, data)
 
 
 def pin(
     root: LakePath, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None
 ) -> dict[str, Any]:
     """
-    Write a version of a partition, which nothing reads until it is committed.
+    Write a version of a partition, which nothing reads until it is committed; give its row in ``partition``.
 
-    Parameters
-    ----------
-    root : Path or S3Path
-        The lake.
-    table : Table
-        The table.
-    key : Key
-        Which partition.
-    rows : pyarrow.Table
-        All its rows.
-    sources : sequence of Source
-        Where they come from.
-    derived_from : str, optional
-        What the rows are derived from, for a table made from another.
-
-    Returns
-    -------
-    dict
-        Its row in the catalog's ``partition``.
+    `derived_from` is what the rows are derived from, for a table made from another.
     """
     content = encode(table, rows, sources, derived_from)
     path = key.pinned(table, checksum(content))
-    _pin(root / path, content)
+    # A version of this name that is already there is the same one, unless it is damaged.
+    if not store_of(root).put_new(root / path, content):
+        store_of(root).put(root / path, content)
     times = pc.min_max(rows.column(table.time))
     return partition_row(
         table, key, path, len(rows), len(content), times["min"].as_py(), times["max"].as_py(), len(sources),
         derived_from, table.definition,
     )  # fmt: skip
-
-
-def _pin(version: LakePath, content: bytes) -> None:
-    # A version of this name that is already there is the same one, unless it is damaged.
-    if isinstance(version, S3Path):
-        good = version.put_new(content)
-    else:
-        good = version.exists() and version.read_bytes() == content
-    if not good:
-        write(version, content)
 
 
 def partition_row(
@@ -110,69 +83,16 @@ def partition_row(
     }
 
 
-def publish(root: LakePath, source: LakePath, target: LakePath) -> None:
-    """Replace `target` by the file `source`, atomically; by a copy if the file system has no hard links."""
-    if isinstance(target, S3Path):
-        target.copy_from(source)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.new")
-    beside.unlink(missing_ok=True)
-    try:
-        os.link(source, beside)
-    except OSError:
-        write(beside, source.read_bytes())
-    beside.replace(target)
-
-
 def is_copy(path: LakePath, other: LakePath, content: bytes) -> bool:
-    """
-    Whether a partition and its pinned version are the same.
-
-    Parameters
-    ----------
-    path, other : Path or S3Path
-        The two files.
-    content : bytes
-        The content of `other`, which has been read already.
-
-    Returns
-    -------
-    bool
-        Whether `path` is a link to `other`, or has the same content.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one of them is not there.
-    """
-    return path.samefile(other) or path.read_bytes() == content
+    """Whether a partition is the same as its pinned version `other`, whose content has been read already."""
+    return store_of(path).same(path, other) or path.read_bytes() == content
 
 
 def describe(table: Table, key: Key, content: bytes) -> tuple[dict[str, Any], list[Source]]:
     """
-    What the catalog should say about a partition.
+    A partition's row in ``partition`` and its sources, as the content of its file says.
 
-    Parameters
-    ----------
-    table : Table
-        The table.
-    key : Key
-        Which partition.
-    content : bytes
-        Content of its file.
-
-    Returns
-    -------
-    dict
-        Its row in ``partition``.
-    list of Source
-        Its sources.
-
-    Raises
-    ------
-    LakeError
-        If it is not a partition of this table.
+    A LakeError if it is not a partition of this table.
     """
     sources, footer = read_sources(content, table)
     tstart, tstop = _covered(content, table, footer)
@@ -196,25 +116,7 @@ def _covered(content: bytes, table: Table, footer: pq.FileMetaData) -> tuple[flo
 
 
 def source_row(product: str, source: Source, status: str, reason: str | None = None) -> dict[str, Any]:
-    """
-    The row of a source file in the catalog's ``source_file``.
-
-    Parameters
-    ----------
-    product : str
-        The table that it feeds.
-    source : Source
-        The file.
-    status : str
-        Its status.
-    reason : str, optional
-        Why it has this status.
-
-    Returns
-    -------
-    dict
-        The row, without where the file was seen, which is not known here.
-    """
+    """The row of a source file in ``source_file``, without where the file was seen, which is not known here."""
     row: dict[str, Any] = dict.fromkeys(SOURCE_FILE.names)
     row |= {"product": product, "status": status, "reason": reason, "rows": source.file_rows}
     return row | {name: value for name, value in vars(source).items() if name in row and name != "rows"}

@@ -20,7 +20,7 @@ LakeOption = Annotated[
     str | None,
     typer.Option(
         "--lake",
-        help="The lake, a directory or s3://BUCKET/PREFIX; [cyan]$MICA_LAKE[/cyan] or "
+        help="The lake, a directory or s3://BUCKET/PREFIX (or gs://, az://); [cyan]$MICA_LAKE[/cyan] or "
         "[cyan]$SKA/data/mica_lake[/cyan] by default.",
     ),
 ]

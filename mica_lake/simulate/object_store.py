@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
-
-from mica_lake.store.s3 import connected
+from urllib.request import Request as _Request
+from urllib.request import urlopen
 
 _BEGUN = re.compile(r"Running on (http://127\.0\.0\.1:\d+)")
 # Where colorama is not installed, whatever is not answered by 200 is written in colours.
@@ -27,7 +27,7 @@ class Request(NamedTuple):
     Attributes
     ----------
     operation : str
-        GET, PUT, HEAD, POST, DELETE; LIST for a GET of names.
+        GET, PUT, HEAD, POST, DELETE; LIST for a GET of names, DELETE also for a POST of names to delete.
     path : str
         Bucket and key.
     status : int
@@ -46,7 +46,7 @@ class ObjectStore:
     Attributes
     ----------
     environment : dict of str
-        What tells s3fs, and whatever else knows AWS's variables, where it is.
+        What tells obstore, and whatever else knows AWS's variables, where it is.
     """
 
     def __init__(self, endpoint: str, log: Path) -> None:
@@ -64,6 +64,7 @@ class ObjectStore:
         for method, target, status in _ASKED.findall(self._log.read_text()):
             url = urlsplit(target)
             operation = "LIST" if method == "GET" and "list-type" in url.query else method
+            operation = "DELETE" if method == "POST" and url.query == "delete" else operation
             found.append(Request(operation, url.path.lstrip("/"), int(status)))
         return found
 
@@ -94,14 +95,14 @@ def object_store(folder: str | os.PathLike[str], *buckets: str) -> Iterator[Obje
 
     Examples
     --------
-    >>> from mica_lake.store.s3 import s3_path
+    >>> from mica_lake.store.objects import OBJECTS, object_path
     >>> with object_store(getfixture("tmp_path"), "bucket") as store:
-    ...     etag = s3_path("s3://bucket/lake/mica_lake.sql").put(b"SELECT 1;")
+    ...     OBJECTS.put(object_path("s3://bucket/lake/mica_lake.sql"), b"SELECT 1;")
     ...     store.requests()[-1]
     Request(operation='PUT', path='bucket/lake/mica_lake.sql', status=200)
     """
     if find_spec("moto") is None or find_spec("flask") is None:
-        raise ImportError("an object store to try is moto's: pip install 'mica-lake[s3]' 'moto[server]'")
+        raise ImportError("an object store to try is moto's: pip install 'mica-lake[object-store]' 'moto[server]'")
     log = Path(folder, "object_store.log")
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
     with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
@@ -116,7 +117,7 @@ def object_store(folder: str | os.PathLike[str], *buckets: str) -> Iterator[Obje
             os.environ.update(store.environment)
             try:
                 for bucket in buckets:
-                    connected().files.mkdir(bucket)
+                    urlopen(_Request(f"{begun[1]}/{bucket}", method="PUT")).close()
                 yield store
             finally:
                 for name, value in before.items():

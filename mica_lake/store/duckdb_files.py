@@ -6,12 +6,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 
-from s3fs import S3FileSystem
+try:
+    from fsspec import AbstractFileSystem
+except ImportError:
+    raise ImportError("DuckDB asks for an object store by fsspec: pip install 'mica-lake[object-store]'") from None
 
-from mica_lake.store.s3 import SCHEME, S3Path, Stat, connected, s3_path
+from mica_lake.store.interface import Stat
+from mica_lake.store.objects import OBJECTS, ObjectPath, object_path
 
 # What the first request asks for: the end of a file, in which the footer of a partition is, or a whole day of hdr3.
 TAIL = 1 << 17
@@ -28,25 +31,18 @@ class _End:
 
     @property
     def start(self) -> int:
-        return self.stat.st_size - len(self.content)
+        return self.stat.size - len(self.content)
 
 
 class RangedFile(io.RawIOBase):
     """
-    An object that is read in ranges.
+    An object that is read in ranges; its last bytes, which are known, are not asked for again.
 
     Each thread has a position of its own: DuckDB's threads share a file, and it seeks and reads in two steps, between
     which another thread may come.
-
-    Parameters
-    ----------
-    path : S3Path
-        The object.
-    end : _End
-        Its last bytes, which are not asked for again.
     """
 
-    def __init__(self, path: S3Path, end: _End) -> None:
+    def __init__(self, path: ObjectPath, end: _End) -> None:
         self._path, self._end = path, end
         self._at: dict[int, int] = {}
 
@@ -59,56 +55,66 @@ class RangedFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Give this thread's position."""
+        """Where this thread is."""
         return self._at.get(threading.get_ident(), 0)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Set this thread's position."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._end.stat.st_size}[whence]
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._end.stat.size}[whence]
         self._at[threading.get_ident()] = origin + offset
         return origin + offset
 
     def read(self, size: int = -1) -> bytes:
-        """Give the bytes at this thread's position, by one GET; of an object that was replaced, an error."""
-        start, whole = self.tell(), self._end.stat.st_size
+        """The bytes at this thread's position, by one GET; of an object that was replaced, an error."""
+        start, whole = self.tell(), self._end.stat.size
         stop = whole if size is None or size < 0 else min(whole, start + size)
         if stop <= start:
             return b""
         if start >= self._end.start:
             content = self._end.content[start - self._end.start : stop - self._end.start]
         else:
-            content, _ = self._path.read(start, stop, self._end.stat.etag)
+            content, _ = OBJECTS.read(self._path, start, stop, self._end.stat.etag)
         self.seek(stop)
         return content
 
 
-class LakeFiles(S3FileSystem):  # type: ignore[misc]
+class _NewFile(io.BytesIO):
+    """An object that is put when it is closed."""
+
+    def __init__(self, path: ObjectPath) -> None:
+        super().__init__()
+        self._path = path
+
+    def close(self) -> None:
+        if not self.closed:
+            OBJECTS.put(self._path, self.getvalue())
+        super().close()
+
+
+class LakeFiles(AbstractFileSystem):  # type: ignore[misc]
     """
-    What DuckDB asks for the files of a lake, for one connection; of other files of the store, s3fs is asked.
+    What DuckDB asks for the files of a lake, and for others of that kind of store, for one connection.
 
     A file is opened by one request for its end; its size and footer come from that. Files of the catalog are asked for
-    once, as a connection is of one generation, whose files and pinned versions never change.
-
-    Parameters
-    ----------
-    root : S3Path
-        The lake.
-    known : dict of bytes
-        Content of files of its catalog that was read before, by path relative to the lake; not asked for again.
+    once, as a connection is of one generation, whose files and pinned versions never change. `known` is the content of
+    files of the catalog that was read before, by path relative to the lake.
     """
 
-    protocol = "s3"
     cachable = False
 
-    def __init__(self, root: S3Path, known: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        theirs = connected().files
-        super().__init__(*theirs.storage_args, **theirs.storage_options)
+    def __init__(self, root: ObjectPath, known: Mapping[str, bytes] | None = None) -> None:
+        super().__init__()
+        self.protocol = root.scheme
         self._unchanging = f"{root}/_catalog/"
         self._known = {
-            f"{root}/{path}": _End(content, Stat(len(content), 0, "", 0.0)) for path, content in known.items()
+            f"{root}/{path}": _End(content, Stat(len(content), 0, "")) for path, content in (known or {}).items()
         }
         self._ends: OrderedDict[str, _End] = OrderedDict()
         self._lock = threading.Lock()
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path
 
     def _end(self, path: str) -> _End:
         if path in self._known:
@@ -118,7 +124,7 @@ class LakeFiles(S3FileSystem):  # type: ignore[misc]
             if keep and path in self._ends:
                 self._ends.move_to_end(path)
                 return self._ends[path]
-        end = _End(*s3_path(path).read(-TAIL))
+        end = _End(*OBJECTS.read(object_path(path), -TAIL))
         with self._lock:
             if keep:
                 self._ends[path] = end
@@ -127,75 +133,35 @@ class LakeFiles(S3FileSystem):  # type: ignore[misc]
         return end
 
     def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        """Open a file, to be read in ranges or to be written as a whole."""
+        place = object_path(path)
+        return RangedFile(place, self._end(path)) if mode == "rb" else _NewFile(place)
+
+    def glob(self, path: str, **options: Any) -> list[str]:
         """
-        Open a file.
+        URLs of the files that a pattern stands for.
 
-        Parameters
-        ----------
-        path : str
-            Its URL.
-        mode : str
-            How.
-        **options
-            Of s3fs.
-
-        Returns
-        -------
-        RangedFile
-            It; what s3fs gives for writing.
+        A name without a pattern is given back, and no request is made. ``**`` stands for folders at any depth.
         """
-        if mode != "rb":
-            return super().open(path, mode, **options)
-        return RangedFile(s3_path(path), self._end(path))
-
-    def glob(self, path: str, **options: Any) -> Any:
-        """
-        Names of the files that a pattern stands for.
-
-        Parameters
-        ----------
-        path : str
-            The pattern; a name that is none is given back, and no request is made.
-        **options
-            Of s3fs.
-
-        Returns
-        -------
-        list of str
-            Their URLs.
-        """
-        if not set(path) & set("*?["):
+        parts = path.split("/")
+        fixed = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), None)
+        if fixed is None:
             return [path]
-        return [f"{SCHEME}{name}" for name in super().glob(path, **options)]
+        top, pattern = object_path("/".join(parts[:fixed])), "/".join(parts[fixed:])
+        return sorted(map(str, top.glob(pattern)))
+
+    def exists(self, path: str, **options: Any) -> bool:
+        """Whether there is such a file."""
+        try:
+            self._end(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def size(self, path: str) -> int:
-        """
-        Size of a file.
-
-        Parameters
-        ----------
-        path : str
-            Its URL.
-
-        Returns
-        -------
-        int
-            Bytes.
-        """
-        return self._end(path).stat.st_size
+        """Bytes of a file."""
+        return self._end(path).stat.size
 
     def modified(self, path: str) -> datetime:
-        """
-        When a file was put.
-
-        Parameters
-        ----------
-        path : str
-            Its URL.
-
-        Returns
-        -------
-        datetime.datetime
-            The time, UTC.
-        """
-        return datetime.fromtimestamp(self._end(path).stat.st_mtime, UTC)
+        """When a file was put, UTC."""
+        return datetime.fromtimestamp(self._end(path).stat.mtime, UTC)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mica_lake.catalog.partition import write
 from mica_lake.errors import BadFile
 from mica_lake.formats.obspar import read
+from mica_lake.store.place import DISK
 from mica_lake.vv import plots
 from mica_lake.vv.interval import Interval, intervals_in
 from mica_lake.vv.report import as_json, joined, number, oddities, sim_report, slot_report
@@ -297,7 +297,7 @@ class Obi:
             picture = self._plot(slot)
             written += _write({f"slot_{slot}": picture.figure(), **picture.singles()}, directory)
         written.append(Path(directory, "vv_report.json"))
-        write(written[-1], self.report().encode())
+        DISK.put(written[-1], self.report().encode())
         return written
 
     def report(self) -> str:
@@ -326,7 +326,7 @@ def _write(figures: "Mapping[str, Figure]", directory: str | os.PathLike[str]) -
     written = []
     for name, figure in figures.items():
         written.append(Path(directory, f"{name}.png"))
-        write(written[-1], plots.png(figure))
+        DISK.put(written[-1], plots.png(figure))
     return written
 
 

@@ -33,8 +33,8 @@ from mica_lake.archive import aca_l0 as aca_l0_facade
 from mica_lake.archive import asp_l1 as asp_l1_facade
 from mica_lake.archive import obspar as obspar_facade
 from mica_lake.archive.aca_dark import dark_cal as dark_cal_facade
+from mica_lake.catalog.findings import Verified
 from mica_lake.catalog.generation import read_table
-from mica_lake.catalog.verify import Verified
 from mica_lake.ingest import aca_l0, compare, follow
 from mica_lake.ingest.report import Report
 from mica_lake.simulate import aca_l0 as simulate_aca_l0

@@ -24,7 +24,8 @@ from mica_lake.ingest import aca_l0, hdr3, obspar
 from mica_lake.ingest.processes import executor
 from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.simulate.object_store import ObjectStore
-from mica_lake.store.s3 import S3Path, s3_path
+from mica_lake.store.objects import ObjectPath, object_path
+from mica_lake.store.place import store_of
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
@@ -143,9 +144,9 @@ def days_lake(days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lake
 
 
-def contents(lake: Path | S3Path) -> dict[str, Any]:
+def contents(lake: Path | ObjectPath) -> dict[str, Any]:
     """All bytes that people read, and what the catalog lists."""
-    paths = (path for name in TABLES for path in (lake / name).rglob("*") if isinstance(path, S3Path) or path.is_file())
+    paths = (path for name in TABLES for path in store_of(lake).files(lake / name))
     found: dict[str, Any] = {str(path.relative_to(lake)): path.read_bytes() for path in paths}
     return found | {name: read_table(lake, name).to_pylist() for name in ("partition", "source_file")}
 
@@ -179,7 +180,7 @@ def test_workers_make_the_lake_of_all_products_that_this_process_makes(three: Da
 def test_workers_make_the_same_lake_on_an_object_store(
     store: ObjectStore, days: Path, days_lake: Path, tmp_path: Path
 ) -> None:
-    lake = s3_path("s3://bucket/of_workers")
+    lake = object_path("s3://bucket/of_workers")
     with dask(tmp_path / "dask") as started:
         started.workers(1, 1)
         aca_l0.ingest([days], str(lake), cluster=started.address)

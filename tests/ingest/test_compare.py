@@ -19,10 +19,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mica_lake.catalog.commit import commit
+from mica_lake.catalog.findings import Verified
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import key_of, path_of
 from mica_lake.catalog.partition import read_derived_from, read_sources
-from mica_lake.catalog.verify import Verified
 from mica_lake.catalog.version import pin
 from mica_lake.cli import app
 from mica_lake.ingest.aca_l0 import ingest

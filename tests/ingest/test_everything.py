@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from mica_lake.catalog.findings import Verified
 from mica_lake.catalog.generation import read_table
-from mica_lake.catalog.verify import Verified
 from mica_lake.ingest import aca_l0, dark_cal, everything, obspar
 from mica_lake.ingest.compare import compare
 

@@ -9,7 +9,11 @@ import pytest
 # The packages, the module that needs them, and what is done with it, by extra.
 EXTRA = {
     "spark": (("pyspark", "sqlglot"), "mica_lake.spark", "import mica_lake.spark"),
-    "s3": (("s3fs",), "mica_lake.store.duckdb_files", "import mica_lake; mica_lake.Lake('s3://bucket/lake')"),
+    "object-store": (
+        ("obstore", "fsspec"),
+        "mica_lake.store.duckdb_files",
+        "import mica_lake, mica_lake.store.duckdb_files; mica_lake.Lake('s3://bucket/lake')",
+    ),
     "cluster": (("distributed",), "mica_lake.ingest.cluster", "import mica_lake.ingest.cluster"),
 }
 

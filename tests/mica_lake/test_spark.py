@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
+from mica_lake.catalog.commit import as_owner
 from mica_lake.catalog.generation import next_name, read_table, write_generation
 from mica_lake.ingest import aca_l0, acq_stats, vv
 from mica_lake.lake import Lake
@@ -97,7 +98,7 @@ def root(demo_lake: str, demo_ska: Path, tmp_path_factory: pytest.TempPathFactor
         if row["table_name"] == "vv_report":
             row["tstart"] = row["tstop"] = None
     partition = pa.Table.from_pylist(rows, schema=PARTITION)
-    write_generation(lake, next_name(lake), partition, read_table(lake, "source_file"), None)
+    write_generation(lake, next_name(lake), partition, read_table(lake, "source_file"), as_owner(lake))
     return lake
 
 

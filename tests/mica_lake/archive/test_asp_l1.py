@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mica_lake.archive import asp_l1
-from mica_lake.catalog.verify import Verified
+from mica_lake.catalog.findings import Verified
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest.asp_l1 import ingest
 from mica_lake.ingest.compare import compare

@@ -19,7 +19,7 @@ from mica_lake.catalog.generation import EMPTY, current_generation, read_table
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.mend import collect_garbage, mend
 from mica_lake.catalog.partition import encode
-from mica_lake.catalog.reindex import reindex
+from mica_lake.catalog.reindex import rebuild, reindex
 from mica_lake.catalog.root import create
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
@@ -454,8 +454,8 @@ def pinned(lake: Path) -> set[str]:
 
 def written(lake: Path, generation: str, hours_ago: float) -> None:
     """Let a generation have been written some hours before the last one."""
-    moment = (lake / "_catalog" / generations(lake)[-1]).stat().st_mtime_ns - int(hours_ago * 3600e9)
-    os.utime(lake / "_catalog" / generation, ns=(moment, moment))
+    moment = (lake / "_catalog" / generations(lake)[-1] / "checksums").stat().st_mtime_ns - int(hours_ago * 3600e9)
+    os.utime(lake / "_catalog" / generation / "checksums", ns=(moment, moment))
 
 
 @pytest.fixture
@@ -522,15 +522,15 @@ def test_ingest_collects_garbage_and_a_reader_of_the_hour_before_is_not_disturbe
 
 STOP_AFTER_THE_GENERATION = """
 import os, sys
-from mica_lake.catalog import commit, generation
+from mica_lake.catalog import commit
+from mica_lake.store.disk import Disk
 from mica_lake.ingest.aca_l0 import ingest
 
 write_generation = commit.write_generation
 
 def written(*args):
     if sys.argv[3] == "before the pointer":
-        write = generation.write
-        generation.write = lambda path, content: os._exit(99) if path.name == "current" else write(path, content)
+        Disk.swap = lambda *arguments: os._exit(99)
     write_generation(*args)
     os._exit(99)
 
@@ -593,3 +593,45 @@ def test_a_damaged_version_does_not_take_the_place_of_a_good_partition(lake: Pat
     truncate(lake / row["path"])
     reindex(lake)
     assert (answer(lake), partitions(lake)) == before
+
+
+# --- a catalog of another format --------------------------------------------------------------------------------------
+
+
+def of_format(lake: Path, written: str) -> None:
+    current = lake / "_catalog" / "current"
+    generation, digest, _ = current.read_text().split()
+    current.write_text(f"{generation} {digest}{written}\n")
+
+
+def test_a_catalog_without_a_format_is_that_of_today_and_is_carried_on(lake: Path, tmp_path: Path) -> None:
+    before = answer(lake)
+    of_format(lake, "")
+    assert answer(lake) == before
+    take(lake, file_of(tmp_path / "new", 300, 360))
+    assert len(answer(lake)) > len(before)
+
+
+def test_a_newer_catalog_is_said_to_be_newer_and_left_alone(lake: Path, tmp_path: Path) -> None:
+    of_format(lake, " 7")
+    before = {path: path.read_bytes() for path in lake.rglob("*") if path.is_file()}
+    for ask in (answer, reindex, rebuild, mend, lambda lake: take(lake, file_of(tmp_path / "new", 300, 360))):
+        with pytest.raises(LakeError, match=f"the catalog of {lake} has format 7, newer than 1.*: update mica-lake"):
+            ask(lake)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_an_older_catalog_is_said_to_be_older_and_reindex_writes_it_anew(lake: Path) -> None:
+    before = answer(lake)
+    of_format(lake, " 0")
+    with pytest.raises(LakeError, match=f"format 0, older than 1.*'mica-lake reindex --lake {lake}' derives it anew"):
+        answer(lake)
+    assert rebuild(lake) == []
+    assert answer(lake) == before
+
+
+def test_a_folder_in_the_place_of_the_record_is_named(lake: Path) -> None:
+    (lake / "_catalog" / "interrupted").mkdir()
+    for ask in (mend, rebuild):
+        with pytest.raises(LakeError, match="_catalog/interrupted is a directory, it should be a file: remove it"):
+            ask(lake)

@@ -28,8 +28,8 @@ from mica_lake.catalog.partition import (
     read_checked,
     read_sources,
     values_checksum,
-    write,
 )  # fmt: skip
+from mica_lake.store.place import DISK
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.table import Column, Table
@@ -67,7 +67,7 @@ def test_the_file_names_its_format_its_table_and_its_sources() -> None:
 
 def test_sources_read_back_as_they_were_given(tmp_path: Path) -> None:
     odd = replace(SOURCE, tstart=0.1 + 0.2, tlmver="", date='"quoted" ü')
-    write(tmp_path / "a.parquet", encode(ACA_L0, rows_of(TIME=[1.0]), [odd]))
+    DISK.put(tmp_path / "a.parquet", encode(ACA_L0, rows_of(TIME=[1.0]), [odd]))
     sources, footer = read_sources(tmp_path / "a.parquet", ACA_L0)
     assert sources == [odd]
     assert footer.num_rows == 1
@@ -274,19 +274,19 @@ def test_a_column_of_lists_of_structs_is_stored() -> None:
 def test_write_replaces_a_file_whole_and_makes_its_directory(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "file"
     for content in (b"first, the longer one", b"second"):
-        write(path, content)
+        DISK.put(path, content)
         assert path.read_bytes() == content
     assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("content", [None, "text is no bytes"])
 def test_write_leaves_no_other_file_on_error(content: Any, tmp_path: Path) -> None:
-    write(tmp_path / "file", b"as it was")
+    DISK.put(tmp_path / "file", b"as it was")
     with pytest.raises(TypeError):
-        write(tmp_path / "file", content)
+        DISK.put(tmp_path / "file", content)
     (tmp_path / "directory" / "with something in it").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
-        write(tmp_path / "directory", b"a directory stands in the way")
+        DISK.put(tmp_path / "directory", b"a directory stands in the way")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "file"]
     assert (tmp_path / "file").read_bytes() == b"as it was"
 

@@ -1,6 +1,5 @@
 """What goes wrong with a lake behind our back is found by `verify`, and the commands that it names mend it."""
 
-import json
 import os
 import shlex
 import shutil
@@ -18,17 +17,19 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from mica_lake.catalog.commit import commit
+from mica_lake.catalog.commit import as_owner, commit
+from mica_lake.catalog.findings import Finding, Verified
 from mica_lake.catalog.generation import current_generation, next_name, read_table, write_generation
 from mica_lake.catalog.key import Key, path_of
-from mica_lake.catalog.partition import read_sources, write
+from mica_lake.catalog.partition import read_sources
 from mica_lake.catalog.reindex import reindex
-from mica_lake.catalog.verify import Finding, Verified, chosen, verify
+from mica_lake.catalog.verify import chosen, verify
 from mica_lake.catalog.version import pin
 from mica_lake.cli import app
 from mica_lake.ingest import compare
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
+from mica_lake.store.place import DISK
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.catalog import PARTITION
@@ -136,7 +137,7 @@ def mend(findings: list[Finding]) -> None:
 def list_partitions(lake: Path, rows: list[dict[str, Any]]) -> None:
     """Let a generation that is whole list these partitions."""
     partition = pa.Table.from_pylist(rows, schema=PARTITION)
-    write_generation(lake, next_name(lake), partition, read_table(lake, "source_file"), None)
+    write_generation(lake, next_name(lake), partition, read_table(lake, "source_file"), as_owner(lake))
 
 
 def found(verified: Verified) -> list[tuple[str, str]]:
@@ -296,17 +297,17 @@ def test_a_catalog_that_is_wrong_about_a_partition_is_found_and_mended(
 
 def stray(lake: Path) -> None:
     other = lake / "aca_l0/year=2024/doy=1/slot=three/data.parquet"
-    write(other, (lake / ACA_L0_3).read_bytes())
+    DISK.put(other, (lake / ACA_L0_3).read_bytes())
 
 
 def misplaced(lake: Path) -> None:
     other = lake / "aca_l0/year=2024/doy=2/slot=3/data.parquet"
-    write(other, (lake / ACA_L0_3).read_bytes())
+    DISK.put(other, (lake / ACA_L0_3).read_bytes())
 
 
 def of_another_slot(lake: Path) -> None:
     other = lake / "aca_l0/year=2024/doy=1/slot=5/data.parquet"
-    write(other, (lake / ACA_L0_3).read_bytes())
+    DISK.put(other, (lake / ACA_L0_3).read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -521,9 +522,8 @@ def test_a_commit_under_way_is_not_wrong_and_one_left_by_the_dead_is(
     (small / "_catalog" / "interrupted").touch()
     (small / ACA_L0_3).unlink()
     shutil.copy(small / new["path"], small / ACA_L0_3)
-    (small / "_catalog" / "lock").write_text(json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "since": ""}))
-    assert found(look(small)) == []
-    (small / "_catalog" / "lock").write_text("")
+    with DISK.lock(small / "_catalog" / "lock"):
+        assert found(look(small)) == []
     verified = look(small)
     assert found(verified) == [("_catalog/interrupted", "a writer died between the partitions and the catalog")]
     (small / ACA_L0_3).write_bytes(before[ACA_L0_3])

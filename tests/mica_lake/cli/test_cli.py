@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
-from mica_lake.store.lock import writer_lock
+from mica_lake.store.place import store_of
 from mica_lake.times import cxcsec
 
 START = cxcsec("2024:001")
@@ -101,7 +101,7 @@ def test_an_ingest_into_a_folder_of_other_things_is_refused(files: Path) -> None
 def test_an_ingest_into_a_locked_lake_says_who_has_it(files: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     assert mica_lake("ingest", "aca_l0", "--from", files, "--lake", lake).returncode == 0
-    with writer_lock(lake / "_catalog"):
+    with store_of(lake).lock(lake / "_catalog" / "lock"):
         done = mica_lake("ingest", "aca_l0", "--from", files, "--lake", lake)
     assert done.returncode == 1
     assert f"process {os.getpid()} on" in done.stderr

@@ -18,15 +18,15 @@ from mica_lake import LakeError
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.simulate.object_store import ObjectStore
-from mica_lake.store.lock import MOST_BYTES, writer_alive, writer_lock
-from mica_lake.store.s3 import s3_path
+from mica_lake.store.objects import OBJECTS, object_path
+from mica_lake.store.owner import MOST_BYTES
+from mica_lake.store.place import DISK
 
 HOLD = """
 import sys
 from pathlib import Path
-from mica_lake.store.lock import MOST_BYTES, writer_alive, writer_lock
-from mica_lake.store.s3 import s3_path
-with writer_lock(Path(sys.argv[1])):
+from mica_lake.store.place import DISK
+with DISK.lock(Path(sys.argv[1], "lock")):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -87,8 +87,16 @@ def owner(host: str) -> str:
 
 def test_what_a_dead_process_of_this_host_left_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text(owner(socket.gethostname()))
-    with writer_lock(tmp_path):
+    with DISK.lock(tmp_path / "lock"):
         assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+
+
+def test_a_process_that_got_the_number_of_one_that_died_is_no_writer(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": "2015"}))
+    assert not DISK.writer_alive(tmp_path / "lock")
+    with held_by_another_process(tmp_path):
+        (tmp_path / "lock").write_text("")
+        assert DISK.writer_alive(tmp_path / "lock")
 
 
 def test_what_another_host_left_is_refused_and_the_file_to_remove_is_named(lake: Path, tmp_path: Path) -> None:
@@ -128,10 +136,10 @@ NAMES_NOBODY = {
 @pytest.mark.parametrize("content", NAMES_NOBODY.values(), ids=NAMES_NOBODY)
 def test_a_content_that_names_nobody_is_taken_over(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "lock").write_bytes(content)
-    assert not writer_alive(tmp_path)
-    with writer_lock(tmp_path):
+    assert not DISK.writer_alive(tmp_path / "lock")
+    with DISK.lock(tmp_path / "lock"):
         assert json.loads((tmp_path / "lock").read_text())["host"] == socket.gethostname()
-        assert writer_alive(tmp_path)
+        assert DISK.writer_alive(tmp_path / "lock")
     assert (tmp_path / "lock").read_bytes() == b""
 
 
@@ -141,15 +149,15 @@ def test_a_lock_that_is_held_is_so_whatever_it_says(content: bytes, tmp_path: Pa
     with held_by_another_process(tmp_path):
         lock.write_bytes(content)
         with pytest.raises(LakeError, match=re.escape(f"written by another process ({lock} does not say which): wait")):
-            writer_lock(tmp_path).__enter__()
+            DISK.lock(tmp_path / "lock").__enter__()
         assert lock.read_bytes() == content
 
 
 def test_of_a_huge_lock_no_more_is_read_than_a_lock_has(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("wb") as lock:
         lock.truncate(1 << 40)
-    assert not writer_alive(tmp_path)
-    with writer_lock(tmp_path):
+    assert not DISK.writer_alive(tmp_path / "lock")
+    with DISK.lock(tmp_path / "lock"):
         assert (tmp_path / "lock").stat().st_size < MOST_BYTES
 
 
@@ -175,17 +183,17 @@ def test_what_cannot_be_a_lock_is_refused_and_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "lock")
-    assert not writer_alive(tmp_path)
+    assert not DISK.writer_alive(tmp_path / "lock")
     with pytest.raises(LakeError, match=f"^{tmp_path}/lock {said}: if no ingest is running, remove it"):
-        writer_lock(tmp_path).__enter__()
+        DISK.lock(tmp_path / "lock").__enter__()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock"]
 
 
 def test_a_link_to_a_file_is_a_lock(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").touch()
     (tmp_path / "lock").symlink_to("elsewhere")
-    with writer_lock(tmp_path):
-        assert writer_alive(tmp_path)
+    with DISK.lock(tmp_path / "lock"):
+        assert DISK.writer_alive(tmp_path / "lock")
     assert (tmp_path / "lock").is_symlink()
 
 
@@ -193,22 +201,22 @@ def test_a_link_to_a_file_is_a_lock(tmp_path: Path) -> None:
 def test_an_object_that_names_nobody_is_taken_over_when_its_time_is_up(
     content: bytes, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("s3fs")
-    catalog = s3_path("s3://bucket/nobody/_catalog")
-    (catalog / "lock").put(content)
+    pytest.importorskip("obstore")
+    catalog = object_path("s3://bucket/nobody/_catalog")
+    OBJECTS.put(catalog / "lock", content)
     said = rf"is being written by another process \({catalog}/lock does not say which\), whose last sign of life is"
     with pytest.raises(LakeError, match=said):
-        writer_lock(catalog).__enter__()
+        OBJECTS.lock(catalog / "lock").__enter__()
     assert (catalog / "lock").read_bytes() == content
-    monkeypatch.setattr("mica_lake.store.lock.LEASE", 0.0)
-    with writer_lock(catalog):
+    monkeypatch.setattr("mica_lake.store.lease.LEASE", 0.0)
+    with OBJECTS.lock(catalog / "lock"):
         assert json.loads((catalog / "lock").read_bytes())["host"] == socket.gethostname()
     assert not (catalog / "lock").exists()
 
 
 def test_the_lock_is_free_again_afterwards_also_after_an_error(tmp_path: Path) -> None:
     for _ in range(2):
-        with pytest.raises(ZeroDivisionError), writer_lock(tmp_path):
+        with pytest.raises(ZeroDivisionError), DISK.lock(tmp_path / "lock"):
             raise ZeroDivisionError
         assert (tmp_path / "lock").read_text() == ""
 
@@ -218,12 +226,12 @@ def test_two_threads_do_not_write_at_once(tmp_path: Path) -> None:
 
     def write() -> None:
         try:
-            with writer_lock(tmp_path):
+            with DISK.lock(tmp_path / "lock"):
                 pass
         except LakeError as error:
             errors.append(error)
 
-    with writer_lock(tmp_path):
+    with DISK.lock(tmp_path / "lock"):
         thread = threading.Thread(target=write)
         thread.start()
         thread.join()
