@@ -23,7 +23,8 @@ from mica_lake.times import cxcsec
 # The first imports what a plain install does not have; what needs Spark is tested in one session, with its examples, by
 # tests/mica_lake/test_spark.py.
 collect_ignore = [*([] if find_spec("distributed") else ["ingest/cluster.py"]), "mica_lake/spark.py"]
-SHARED = Path(__file__).resolve().parent.parent / "shared"
+ROOT = Path(__file__).resolve().parent
+SHARED = ROOT.parent / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the second tier to `--soak`."""
     for item in items:
-        if "soak" in Path(item.path).parts:
+        if ROOT / "tests" / "soak" in item.path.parents:
             item.add_marker(pytest.mark.soak)
     if not config.getoption("--soak"):
         left = [item for item in items if item.get_closest_marker("soak")]
