@@ -1,8 +1,8 @@
 """
 Aspect level 1: from files ``OO/OOOOO_vRR/pcad*N*_*1.fits[.gz]`` to tables `asp_l1_file`, `asp_sol` and `aca_cent`.
 
-`asp_l1_file` has a row per file, whatever its content; the rows of the aspect solutions (ASPSOL, with the status of
-ASPQUAL) and of the centroids (ACACENT) are in the other two. `asp_l1_proc` comes with them, see there.
+`asp_l1_file` has a row for every file; `asp_sol` has the rows of the aspect solutions (ASPSOL, with the status from
+ASPQUAL), `aca_cent` those of the centroids (ACACENT). `asp_l1_proc` is ingested with them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -81,14 +81,14 @@ class TimedFile:
 
     @property
     def facts(self) -> list[Any]:
-        """What a partition depends on."""
+        """What a partition depends on, for its checksum."""
         return [self.found.filename, self.checksum, self.quality_checksum, self.revision.isdefault]
 
 
 @dataclass(frozen=True)
 class Day:
     """
-    A day of `asp_sol` or `aca_cent` to be made anew.
+    A day of `asp_sol` or `aca_cent` to rebuild.
 
     Attributes
     ----------
@@ -112,26 +112,12 @@ class Day:
 
     @property
     def derived_from(self) -> str:
-        """What it is made from."""
+        """A checksum of what it is made from."""
         return derived_from([p.facts for p in self.products])
 
 
 def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
-    """
-    Make a day of `asp_sol` or `aca_cent`, pinned but not committed.
-
-    Parameters
-    ----------
-    job : Day
-        What is to be done.
-
-    Returns
-    -------
-    dict or None
-        Its row in the catalog; None if it has no rows.
-    list of Rejected
-        Files that were good when they were looked at, are not any more, and have no rows here yet.
-    """
+    """Rebuild a day of `asp_sol` or `aca_cent`; it is written, but not committed."""
     start, stop = day_start(job.day), day_start(job.day + timedelta(days=1))
     before = job.table.schema.empty_table()
     if job.existing is not None:
@@ -170,7 +156,7 @@ def build_day(job: Day) -> tuple[dict[str, Any] | None, list[Rejected]]:
 
 
 def _of(rows: pa.Table, product: TimedFile) -> pa.Table:
-    """Rows of a partition that are of a product, with the flag that it has now."""
+    """The rows of one file in a partition, with its present flag."""
     of_product = (
         ("obsid", product.revision.obsid),
         ("revision", product.revision.revision),
@@ -215,7 +201,7 @@ def _read(found: Found, digest: str) -> bytes:
 
 
 class AspL1(Part):
-    """Aspect level 1 files, and the processing table, which says which revision is released."""
+    """The aspect level 1 files, and the processing table that says which revision is released."""
 
     name, table, files_a_task = "asp_l1", ASP_L1_FILE.name, 4
     judge = staticmethod(judge)
@@ -239,7 +225,7 @@ class AspL1(Part):
         return self._index
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
-        """Record the files and their rows of `asp_l1_file`, and those that have gone."""
+        """Record the files with their rows of `asp_l1_file`, and those that are gone."""
         results = []
         for result in judged:
             if not isinstance(result, Rejected):
@@ -258,7 +244,7 @@ class AspL1(Part):
 
 
 def _known(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of `asp_l1_file` so far."""
+    """The rows that `asp_l1_file` has."""
     rows: list[dict[str, Any]] = []
     for (table, _), row in sorted(here.items()):
         if table == ASP_L1_FILE.name:
@@ -274,7 +260,7 @@ def _build(
     revisions: Sequence[Revision],
     pools: Callable[[int], Executor],
 ) -> Written:
-    """New versions of the partitions that are stale."""
+    """Rebuild the stale partitions."""
     known = {(row["obsid"], row["revision"]): row for row in index.values() if row["obsid"] is not None}
     gone = [{name: row[name] for name in revision_folders.ATTRIBUTES} for row in known.values()]
     of_folder = {Path(r.directory).name: r for r in revision_folders.with_those_gone(revisions, gone)}
@@ -321,7 +307,7 @@ def _build(
 def _products(
     files: SourceFiles, index: Mapping[str, Mapping[str, Any]], of_folder: Mapping[str, Revision]
 ) -> dict[str, list[TimedFile]]:
-    """The files whose rows belong to `asp_sol` and `aca_cent`, by table, in time order."""
+    """The files behind `asp_sol` and `aca_cent`, by table, in time order."""
     qualities = {
         (name.split("/")[0], index[name]["interval"]): row
         for name, row in files.rows.items()
@@ -352,7 +338,7 @@ def _products(
 
 
 def _days(product: TimedFile) -> list[date]:
-    """The days on which a file can have rows."""
+    """The days that a file's rows can be in."""
     first, last = utc_day(product.tstart - MARGIN), utc_day(product.tstop + MARGIN)
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
@@ -360,7 +346,7 @@ def _days(product: TimedFile) -> list[date]:
 def _stale_days(
     root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]], products: Mapping[str, Sequence[TimedFile]]
 ) -> Iterable[Day]:
-    """The days that are not what they would be if they were made now."""
+    """The stale days."""
     for table in (ASP_SOL, ACA_CENT):
         by_day: dict[date, list[TimedFile]] = {}
         for product in products[table.name]:

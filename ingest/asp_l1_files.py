@@ -1,4 +1,4 @@
-"""The files of aspect level 1: which there are, what their headers say, and their rows."""
+"""Aspect level 1 files: finding them, their headers, their rows."""
 
 import re
 from pathlib import Path
@@ -47,23 +47,7 @@ _OF_THE_LAKE = {"asp_sol_status", "obsid", "revision", "isdefault", "filename"}
 
 
 def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
-    """
-    The products in an archive.
-
-    Parameters
-    ----------
-    top : Path
-        Its folder.
-
-    Returns
-    -------
-    list of Revision
-        The revisions, by observation.
-    list of Found
-        Their files.
-    list of Rejected
-        What is wrong with the database, links and folders.
-    """
+    """The files in an archive."""
     revisions, refused = revision_folders.discover(top)
     listed = revision_folders.listed_in(top)
     found = []
@@ -88,26 +72,7 @@ def _of_asp_l1(name: str) -> bool:
 
 
 def describe(found: Found, content: bytes) -> dict[str, Any]:
-    """
-    What `asp_l1_file` says of a file.
-
-    Parameters
-    ----------
-    found : Found
-        The file.
-    content : bytes
-        It as it is stored.
-
-    Returns
-    -------
-    dict
-        The columns that come from the file itself.
-
-    Raises
-    ------
-    BadFile
-        If it cannot be taken; the message is the reason.
-    """
+    """What `asp_l1_file` says of a file."""
     header, cards = fits_table.read_header(content, _KEYWORDS)
     content_kind = header.get("CONTENT")
     if not isinstance(content_kind, str) or not content_kind.strip():
@@ -208,26 +173,7 @@ def columns_of(table: Table, content: bytes, tstart: float, tstop: float) -> dic
 
 
 def quality(content: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """
-    Times and status of the samples in an ASPQUAL file.
-
-    Parameters
-    ----------
-    content : bytes
-        The file as it is stored.
-
-    Returns
-    -------
-    times : numpy.ndarray of float64
-        CXC seconds, ascending.
-    status : numpy.ndarray of int64
-        0 good.
-
-    Raises
-    ------
-    BadFile
-        If it cannot be taken.
-    """
+    """Times and status of the samples in an ASPQUAL file."""
     read = fits_table.read(content, ())
     times, status = _column(read, "time"), _column(read, "asp_sol_status")
     if times.ndim != 1 or status.ndim != 1:
@@ -242,18 +188,6 @@ def quality(content: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def status_of(times: NDArray[np.float64], sampled: NDArray[np.float64], status: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     Status of aspect solutions: the worst of the quality samples within 1.025 s.
-
-    Parameters
-    ----------
-    times : numpy.ndarray of float64, shape (n,)
-        Times of the solutions, CXC seconds.
-    sampled, status : numpy.ndarray, shape (m,)
-        Times and status of the quality samples.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (n,)
-        The status, 0 good.
 
     Examples
     --------

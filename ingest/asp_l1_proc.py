@@ -1,7 +1,8 @@
 """
-The aspect processing table: from ``processing_asp_l1.db3`` to table `asp_l1_proc`, done with `mica_lake.ingest.asp_l1`.
+The aspect processing table: from ``processing_asp_l1.db3`` to table `asp_l1_proc`.
 
-It says which revision of an observation's aspect products is released, and which processing made them.
+It says which revision of an observation's aspect products is released, and which processing made it.
+`mica_lake.ingest.asp_l1` ingests it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,20 +29,7 @@ Released = dict[tuple[int, int], bool]
 
 
 def read(top: Path) -> pa.Table | Rejected | None:
-    """
-    The processings that an archive lists.
-
-    Parameters
-    ----------
-    top : Path
-        Its folder of aspect products.
-
-    Returns
-    -------
-    pyarrow.Table or Rejected or None
-        Rows of `asp_l1_proc`, by observation and revision; the reason if the database is damaged; None if there is
-        none.
-    """
+    """The processings in an archive."""
     query = "SELECT obsid, obi, revision, isdefault, aspect_1_id, ap_date, obspar_version FROM aspect_1_proc"
     try:
         listed = read_database(top / DATABASE, query)
@@ -76,23 +64,7 @@ def _time(ap_date: object) -> float | None:
 def build(
     root: LakePath, rows: pa.Table, here: Mapping[tuple[str, int], Mapping[str, Any]]
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
-    """
-    Make `asp_l1_proc`, pinned but not committed, if it is not what it would be.
-
-    Parameters
-    ----------
-    root : path
-        The lake.
-    rows : pyarrow.Table
-        Its rows.
-    here : dict
-        The partitions that there are, as of `mica_lake.ingest.source_files.partitions`.
-
-    Returns
-    -------
-    dict
-        As `mica_lake.catalog.commit` takes it.
-    """
+    """Rebuild `asp_l1_proc` if it is stale; it is written, but not committed."""
     key = Key(EPOCH)
     facts = derived_from([list(row.values()) for row in rows.to_pylist()])
     so_far = here.get((ASP_L1_PROC.name, key.day_number))
@@ -104,18 +76,6 @@ def build(
 def released(proc: pa.Table, of_files: Iterable[tuple[int, int, bool]]) -> Released:
     """
     Which revisions are released.
-
-    Parameters
-    ----------
-    proc : pyarrow.Table
-        Rows of `asp_l1_proc`.
-    of_files : iterable of (obsid, revision, isdefault)
-        The revisions of `asp_l1_file`, which decide about observations that `proc` does not know.
-
-    Returns
-    -------
-    dict
-        Observation and revision -> whether it is the released one.
 
     Examples
     --------
@@ -131,7 +91,7 @@ def released(proc: pa.Table, of_files: Iterable[tuple[int, int, bool]]) -> Relea
 
 
 def released_in(root: LakePath, partition: pa.Table) -> Released:
-    """Which revisions are released, as the partitions listed tell."""
+    """Which revisions are released, according to a lake's partitions."""
     listed = partitions(partition, [ASP_L1_PROC.name, ASP_L1_FILE.name])
     of_files: list[tuple[int, int, bool]] = []
     for (table, _), row in listed.items():
@@ -142,21 +102,7 @@ def released_in(root: LakePath, partition: pa.Table) -> Released:
 
 
 def so_far(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> pa.Table:
-    """
-    Rows of `asp_l1_proc` that the lake has.
-
-    Parameters
-    ----------
-    root : path
-        The lake.
-    here : dict
-        Its partitions.
-
-    Returns
-    -------
-    pyarrow.Table
-        The rows.
-    """
+    """The rows that `asp_l1_proc` has."""
     row = here.get((ASP_L1_PROC.name, Key(EPOCH).day_number))
     if row is None:
         return ASP_L1_PROC.schema.empty_table()

@@ -1,8 +1,8 @@
 """
-The workers of a Dask cluster, as an executor like that of the local processes.
+A Dask cluster as an executor, like the local processes.
 
-Workers read the sources and write partitions where they lie, so they need both on a path that all share, and the same
-mica-lake, for the same bytes. Both are looked at before any work, on each worker, and again on one that joins later.
+Workers read the sources and write the partitions themselves, so they need both under the same paths as here, and, for
+the same bytes, the same mica-lake. Each worker is checked for this before it gets work, also if it joins later.
 """
 
 import hashlib
@@ -67,14 +67,7 @@ class Expected:
 
 
 def environment() -> tuple[tuple[str, str], ...]:
-    """
-    What the bytes of a partition depend on.
-
-    Returns
-    -------
-    tuple of (str, str)
-        Names and versions. That of mica-lake has a checksum of its code, as clones of a repository share a version.
-    """
+    """What the bytes of a partition depend on."""
     code = hashlib.sha256()
     for name, path in sorted(_code().items()):
         code.update(name.encode() + path.read_bytes())
@@ -87,7 +80,7 @@ def environment() -> tuple[tuple[str, str], ...]:
 
 
 def _code() -> dict[str, Path]:
-    """All files of mica-lake that are installed, by their path in the package."""
+    """All installed files of mica-lake, by path in the package."""
     files = {}
     # In a checkout ingest/ and sql/ are beside the package, in an installed one inside it.
     for module, place in ((mica_lake, "."), (mica_lake.ingest, "ingest"), (mica_lake.sql, "sql")):
@@ -100,24 +93,7 @@ def _code() -> dict[str, Path]:
 
 @lru_cache(maxsize=4)
 def look(expected: Expected) -> LakePath | None:
-    """
-    Look whether this worker has what it must have.
-
-    Parameters
-    ----------
-    expected : Expected
-        What.
-
-    Returns
-    -------
-    Path, ObjectPath or None
-        A file that it has written beside the probe.
-
-    Raises
-    ------
-    LakeError
-        If it does not; the path or the package is named.
-    """
+    """Check that this worker has what it must have."""
     for (name, theirs), (_, ours) in zip(expected.environment, environment(), strict=True):
         if theirs != ours:
             raise LakeError(f"its {name} is {ours}, not {theirs}: the partitions would differ")
@@ -177,34 +153,14 @@ class Workers(Executor):
         self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1
     ) -> Iterator[Any]:
         """
-        Call a function for each of some arguments on the workers.
+        Call a function on the workers for each of some arguments.
 
-        What a worker that was lost had to do, others do again.
-
-        Parameters
-        ----------
-        fn : callable
-            The function, one of mica-lake; calling it twice must be as good as once.
-        *iterables : iterable
-            Its arguments.
-        timeout : None
-            Not taken.
-        chunksize : int
-            How many calls are one task.
-
-        Yields
-        ------
-        object
-            Results, in order. A few tasks per worker are on their way at a time.
-
-        Raises
-        ------
-        LakeError
-            If the scheduler or all workers are gone, or one task was the end of several.
+        Others redo the work of a worker that is lost.
         """
         arguments = zip(*iterables, strict=True)
         chunks = iter(lambda: list(islice(arguments, chunksize)), [])
-        name = f"{fn.__name__}-{uuid4().hex}"
+        # What the dashboard of Dask shows.
+        name = f"{getattr(fn, 'func', fn).__name__}-{uuid4().hex}"
         waiting: deque[Future] = deque()
         count = 0
         with _told(self._address):
@@ -224,7 +180,7 @@ class Workers(Executor):
                     yield from results
 
     def _fetch(self, tasks: list[Future]) -> list[list[Any]]:
-        """Results of tasks, once they are done; an error if no worker is left to do them."""
+        """The results of tasks as they finish; an error once no worker is left."""
         gathered = self._client.gather(tasks, asynchronous=True)
         answer = run_coroutine_threadsafe(gathered, self._client.loop.asyncio_loop)
         alone_since: float | None = None
@@ -249,7 +205,7 @@ class Workers(Executor):
 
 @contextmanager
 def _told(address: str) -> Iterator[None]:
-    """Say what the errors of a cluster mean."""
+    """Turn a cluster's errors into messages that say what they mean."""
     try:
         yield
     except KilledWorker as error:
@@ -264,30 +220,7 @@ def _told(address: str) -> Iterator[None]:
 
 
 def connect(stack: ExitStack, address: str, lake: LakePath | None, sources: Sequence[Path]) -> Workers:
-    """
-    Connect to a cluster, and look whether its workers have what they must have.
-
-    Parameters
-    ----------
-    stack : contextlib.ExitStack
-        Ends the connection.
-    address : str
-        Of the scheduler, such as ``tcp://host:8786``.
-    lake : Path, ObjectPath or None
-        The lake, whose writer's lock is held; None if it is left alone.
-    sources : sequence of Path
-        What the workers are to read.
-
-    Returns
-    -------
-    Workers
-        An executor.
-
-    Raises
-    ------
-    LakeError
-        If there is no such scheduler, it has no workers, or one of them does not see what it must see.
-    """
+    """Connect to a cluster, and check that its workers have what they must have."""
     try:
         get_address_host_port(address)
         client = stack.enter_context(Client(address, timeout=CONNECT, set_as_default=False))
@@ -328,7 +261,7 @@ def _remove(probe: LakePath) -> None:
 
 
 def _samples(sources: Sequence[Path]) -> Iterator[Path]:
-    """Each source; of a folder something in it, as an empty folder may stand where a disk is not mounted."""
+    """One file of each source: an empty folder may be there because a disk is not mounted."""
     for source in sources:
         entries = (entry for entry in source.iterdir() if not entry.name.startswith(".")) if source.is_dir() else ()
         yield next(iter(entries), source)

@@ -1,7 +1,7 @@
 """
 The lake against its source files, value by value.
 
-The files are read here by other means than ingest reads them (astropy, csv, json), so that a mistake there is found.
+The files are read by other means than in ingest (astropy, csv, json), so that a mistake there shows up here.
 """
 
 import os
@@ -51,24 +51,7 @@ _COMPARED = ("current", "incomplete", "wanted")
 
 
 def stale(root: LakePath) -> list[Finding]:
-    """
-    Stale partitions: made by older definitions, or derived from others that have changed since.
-
-    Parameters
-    ----------
-    root : path
-        The lake.
-
-    Returns
-    -------
-    list of Finding
-        A finding for each.
-
-    Raises
-    ------
-    LakeError
-        If the catalog is damaged.
-    """
+    """Stale partitions: made by older definitions, or derived from others that have changed."""
     state = read_state(root)
     rows = list(state.partition.values())
     what = "it was made by older definitions of its columns or calibrations"
@@ -112,15 +95,15 @@ def compare(
     root : path
         The lake.
     verified : Verified
-        Where to tell what is wrong.
+        Where findings go.
     sample : float
-        Which fraction of the files to compare, as of `mica_lake.catalog.verify.chosen`.
+        Which fraction of the files to compare, as in `mica_lake.catalog.verify.chosen`.
     begin : float
         Where that sample begins.
     pool : callable
         Gives an executor for a number of files.
     progress : callable
-        Is told how many files were compared, and of how many.
+        Called with how many files are done, and how many there are.
 
     Raises
     ------
@@ -188,7 +171,7 @@ def compare(
 
 
 def _asp_l1_proc(root: LakePath, source: Path, source_file: pa.Table) -> list[Finding]:
-    """Whether the aspect processing table, which is read as a whole each time, is as the lake has it."""
+    """Compare the aspect processing table, which is always read whole."""
     try:
         top = archive_folder(source, product_named("asp_l1").folder)
     except FileNotFoundError:
@@ -206,12 +189,12 @@ def _asp_l1_proc(root: LakePath, source: Path, source_file: pa.Table) -> list[Fi
 
 
 def _name(table: str, found: Found) -> tuple[str, str]:
-    """What a file is known by: of `aca_l0` its name, gzipped or not; else its name with that of its folder."""
+    """What identifies a file: for `aca_l0` its name, gzipped or not; otherwise its name with that of its folder."""
     return table, found.filename.removesuffix(".gz") if table == ACA_L0.name else found.name
 
 
 def _known(source_file: pa.Table) -> tuple[dict[tuple[str, str], Row], set[tuple[str, str, str]]]:
-    """Files whose content was taken, and those that were set aside."""
+    """The files that were taken, and those that were set aside."""
     known, aside = {}, set()
     for row in source_file.to_pylist():
         if row["status"] == "set aside":
@@ -222,7 +205,7 @@ def _known(source_file: pa.Table) -> tuple[dict[tuple[str, str], Row], set[tuple
 
 
 def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
-    """Source files below a path, each with the table that its product is known by."""
+    """Source files below a path, each with the table that records it."""
     if not source.exists():
         raise FileNotFoundError(f"{source}: there is no such file or folder")
 
@@ -264,7 +247,7 @@ def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
 
 
 def _of_reports(root: LakePath, partitions: Iterable[Row]) -> dict[str, Row]:
-    """Where the lake has each V&V report: in the year that a computed one says, which is there for the archive's."""
+    """The partition of each V&V report: if one was computed, it replaces the archive's, and its year counts."""
     found = {}
     for partition in partitions:
         if partition["table_name"] == VV_REPORT.name:
@@ -283,7 +266,7 @@ def _partitions(
     known: Row,
     found: Found,
 ) -> Iterator[Row]:
-    """Where the rows of a file are."""
+    """The partitions that have a file's rows."""
     wanted: list[tuple[str, int | None, list[date]]] = []
     if table in (ACQ_STATS.name, GUIDE_STATS.name, VV_RMS.name):
         yield from (row for (name, _, _), row in index.items() if name == table)

@@ -1,4 +1,4 @@
-"""How a source file differs from its rows in the lake, value by value, a function for each kind of file."""
+"""How a source file differs from its rows in the lake, value by value: a function for each kind of file."""
 
 import csv
 import json
@@ -51,7 +51,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """A source file to be compared."""
+    """A source file to compare."""
 
     table: str  # that its product is known by
     found: Found
@@ -61,7 +61,7 @@ class Job:
 
 
 def compared_with_lake(root: LakePath, job: Job) -> tuple[str, bool]:
-    """How a file differs from its rows in the lake; and whether it is the rows that are wrong."""
+    """How a file differs from its rows in the lake, and whether it is the rows that are wrong."""
     try:
         content = read(job.found.path, _LARGEST[job.table])
     except (OSError, BadFile) as error:
@@ -89,7 +89,7 @@ def _partition(path: Path) -> pa.Table:
 
 
 def _rows(root: LakePath, job: Job, table: Table) -> pa.Table:
-    """Rows of the partitions of a file that are of a table."""
+    """A table's rows in the partitions of a file."""
     parts = [_partition(root / row["path"]) for row in job.partitions if row["table_name"] == table.name]
     return pa.concat_tables(parts) if parts else table.schema.empty_table()
 
@@ -101,7 +101,7 @@ def _where(rows: pa.Table, **values: Any) -> pa.Table:
 
 
 def _table(content: bytes) -> tuple[fits.Header, dict[str, NDArray[Any]]]:
-    """The first table of a FITS file, as astropy reads it: its header, and its columns by lower-case name."""
+    """The first table of a FITS file as astropy reads it: header, and columns by lower-case name."""
     try:
         # What is no ASCII in a header is kept with ?, as astropy does after a warning.
         with warnings.catch_warnings(action="ignore", category=AstropyWarning):
@@ -112,7 +112,7 @@ def _table(content: bytes) -> tuple[fits.Header, dict[str, NDArray[Any]]]:
 
 
 def _differs(name: str, column: pa.ChunkedArray, expected: NDArray[Any]) -> str:
-    """Where a column is not, bit for bit, what a file has."""
+    """Where a column differs in any bit from the file's."""
     values = column.combine_chunks()
     if len(values) != len(expected):
         return f"{len(values)} of its {len(expected)} rows are in the lake"
@@ -268,7 +268,7 @@ def _parameters(text: str) -> list[list[str]]:
 
 
 def _quoted(line: str) -> list[str]:
-    """The fields of a row whose value and description are quoted, whatever quotes they have within."""
+    """The fields of a row whose value and description are quoted, with any quotes inside them."""
     name, kind, mode, rest = line.split(",", 3)
     rest, _, description = rest.rpartition(',"')
     value, *others = rest.rsplit(",", 2)
@@ -322,7 +322,7 @@ def _asp_l1(root: LakePath, job: Job, content: bytes) -> str:
 
 
 def _status(job: Job, folder: Sequence[Row], row: Row, times: NDArray[Any]) -> NDArray[Any]:
-    """Status of aspect solutions: the worst of the quality samples near each; objects where there are none."""
+    """Status of aspect solutions: the worst of the quality samples near each; None where there are none."""
     quality = [r for r in folder if r["content"] == "ASPQUAL" and r["interval"] == row["interval"]]
     if not quality:
         return np.full(len(times), None)
@@ -354,7 +354,7 @@ def _hdf5(content: bytes, table: str) -> NDArray[Any]:
 
 
 def _stored(rows: pa.Table, stored: NDArray[Any], positions: NDArray[np.int64]) -> str:
-    """Where rows are not those at some places of an HDF5 table."""
+    """Where rows differ from those of an HDF5 table at given indices."""
     if reason := _differs("position", rows.column("position"), positions):
         return reason
     for name in stored.dtype.names or ():

@@ -1,8 +1,8 @@
 """
 Dark current: from folders ``YYYYDOY/{image.fits,properties.json}`` to tables `dark_cal` and `dark_cal_image`.
 
-`dark_cal_distribution` is made from the images: how many pixels of each are warmer than a value, for each value that a
-pixel has and on a grid. Sorted by value, it answers how many are warmer than a threshold without a look at the images.
+`dark_cal_distribution` is derived from the images: how many pixels of each are warmer than a value, for each value that
+occurs and on a grid. Sorted by value, it gives the number above any threshold without reading an image.
 """
 
 import json
@@ -55,26 +55,7 @@ _TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string
 
 
 def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
-    """
-    The files of the calibrations below a folder.
-
-    Parameters
-    ----------
-    top : Path
-        The folder.
-
-    Returns
-    -------
-    list of Found
-        ``image.fits`` and ``properties.json`` of each calibration that has both.
-    list of Rejected
-        Calibrations that lack one, and folders that look like one and are not named like one.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be looked into.
-    """
+    """The files of the calibrations below a folder."""
     found, refused = [], []
     seen: dict[str, str] = {}
     for entry in entries_of(top):
@@ -119,7 +100,7 @@ def _judge(found: Found) -> Taken | Rejected:
 @dataclass(frozen=True)
 class ImageJob:
     """
-    An image to be taken.
+    An image to ingest.
 
     Attributes
     ----------
@@ -149,19 +130,7 @@ class ImageJob:
 
 
 def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
-    """
-    Make the partition of an image, pinned but not committed.
-
-    Parameters
-    ----------
-    job : ImageJob
-        Which image.
-
-    Returns
-    -------
-    dict or Rejected
-        Its row in the catalog; or the file, if it is not what it was when it was looked at.
-    """
+    """Build the partition of an image; it is written, but not committed."""
     try:
         content = read_file(job.found.path, LARGEST)
         if checksum(content) != job.checksum:
@@ -186,19 +155,7 @@ def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
 
 
 def distribution(path: Path) -> pa.Table:
-    """
-    How many pixels of an image are warmer than a value.
-
-    Parameters
-    ----------
-    path : Path
-        The image's partition.
-
-    Returns
-    -------
-    pyarrow.Table
-        Rows of `dark_cal_distribution`.
-    """
+    """How many pixels of an image are warmer than a value."""
     rows = read_partition(path, columns=["dark_id", "time", "value"])
     values = rows.column("value").to_numpy()
     finite = np.sort(values[~np.isnan(values)])
@@ -215,13 +172,13 @@ def _image_key(dark_id: str) -> Key:
 
 
 class DarkCal(Part):
-    """Calibrations, each of which is taken whole or, if one of its files is bad, set aside whole."""
+    """The calibrations: each is taken whole or, if one of its files is bad, set aside whole."""
 
     name, table = DARK_CAL.name, DARK_CAL.name
     judge = staticmethod(_judge)
 
     def discover(self) -> list[Found | Rejected]:
-        """The files of calibrations that have both."""
+        """The files of the calibrations that have both."""
         found, refused = discover(self.top)
         self._folders = {Path(f.directory).name for f in found}
         return [*found, *refused]
@@ -235,12 +192,12 @@ class DarkCal(Part):
         return _present(self.root, self.partitions)
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Taken | Rejected]) -> None:
-        """Record calibrations as whole or bad, and those that have gone."""
+        """Record calibrations as whole or bad, and those that are gone."""
         self.files.note([*refused, *_whole(judged, self.files)])
         _withdraw(self.files, self.top, self._folders, {r.found.filename for r in refused})
 
     def make(self) -> Written:
-        """The images, then what is made from them."""
+        """The images, then what is derived from them."""
         return _build(self.root, self.files, self.partitions, self.run.pools(len(self.files.fresh)))
 
 
@@ -252,7 +209,7 @@ def _present(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> lis
 
 
 def _recorded(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What table `dark_cal` says of the source files."""
+    """What table `dark_cal` records of the source files."""
     for row in _so_far(root, here):
         yield {"directory": row["directory"], "filename": _PROPERTIES, "checksum": row["checksum"], "rows": 1,
                "tstart": row["time"]}  # fmt: skip
@@ -269,7 +226,7 @@ def _so_far(root: LakePath, here: dict[tuple[str, int], dict[str, Any]]) -> list
 
 
 def _whole(judged: Sequence[Taken | Rejected], files: SourceFiles) -> list[Taken | Rejected]:
-    """What was read, where a file whose other half is bad is set aside, too, unless the lake has that other half."""
+    """What was read; a file whose other half is bad is set aside, too, unless the lake has that half."""
     bad = {*files.report.set_aside, *(r.found.name for r in judged if isinstance(r, Rejected))}
     results: list[Taken | Rejected] = []
     for r in judged:
@@ -283,7 +240,7 @@ def _whole(judged: Sequence[Taken | Rejected], files: SourceFiles) -> list[Taken
 
 
 def _withdraw(files: SourceFiles, top: Path, whole: set[str], parts: set[str]) -> None:
-    """Give up the calibrations whose folders have gone from the archive, unless it has none at all."""
+    """Drop the calibrations whose folders are gone from the archive, unless it has none at all."""
     if not whole:
         return
     for name, row in list(files.rows.items()):
@@ -296,7 +253,7 @@ def _withdraw(files: SourceFiles, top: Path, whole: set[str], parts: set[str]) -
 def _build(
     root: LakePath, files: SourceFiles, here: dict[tuple[str, int], dict[str, Any]], pool: Executor
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
-    """New versions of the partitions that are not what they would be if they were made now."""
+    """Rebuild the stale partitions."""
     written: dict[tuple[str, Key], dict[str, Any] | None] = {}
     so_far = {row["dark_id"]: row for row in _so_far(root, here)}
     jobs = []
@@ -360,7 +317,7 @@ def _string(value: object) -> str | None:
 
 
 def _type(value: object) -> pa.DataType | None:
-    """Type of a property that is one value; text for an integer beyond 64 bits."""
+    """Type of a scalar property; text for an integer beyond 64 bits."""
     if type(value) is int and not -(2**63) <= value < 2**63:
         return pa.string()
     return _TYPES.get(type(value))
@@ -373,7 +330,7 @@ def _distribute(
     written: dict[tuple[str, Key], dict[str, Any] | None],
     pool: Executor,
 ) -> None:
-    """Make `dark_cal_distribution` anew if an image is new or was changed."""
+    """Rebuild `dark_cal_distribution` if an image is new or has changed."""
     images = {}
     for dark_id in _complete(files):
         key = _image_key(dark_id)
@@ -407,7 +364,7 @@ def _distribute(
 
 
 def _complete(files: SourceFiles) -> list[str]:
-    """Calibrations of which the lake has both files."""
+    """The calibrations with both files in the lake."""
     names = files.rows.keys()
     return sorted(
         dark_id
@@ -417,7 +374,7 @@ def _complete(files: SourceFiles) -> list[str]:
 
 
 def stale_paths(root: LakePath, partition: pa.Table) -> list[str]:
-    """`dark_cal_distribution`, if it is not that of the images, for `mica-lake verify`."""
+    """`dark_cal_distribution`, if it is stale, for `mica-lake verify`."""
     listed = partition.select(["table_name", "day_number", "path", "derived_from"]).to_pylist()
     images = {
         f"{Key.of_day_number(row['day_number']).day:%Y%j}": row["path"]

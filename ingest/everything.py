@@ -31,9 +31,9 @@ def ingest(
     console: Console,
 ) -> int:
     """
-    Take all products of archives into a lake, and tell about each on a line of its own.
+    Ingest all products of archives into a lake, with a line about each.
 
-    A product that fails, or that an archive does not have, does not keep the others from being taken.
+    A product that fails, or that an archive does not have, does not keep the others out.
 
     Parameters
     ----------
@@ -42,15 +42,15 @@ def ingest(
     lake : path
         The lake.
     jobs : int, optional
-        How many processes; as many as there are cores by default.
+        How many processes; by default one for each core.
     cluster : str, optional
-        Address of a Dask scheduler: its workers do the work.
+        Address of a Dask scheduler whose workers do the work.
     dry_run : bool
-        Plan only.
+        Only plan; the lake is not changed.
     reread : bool
-        Whether files are read again that have the same size and date as when they were last read.
+        Whether to read files again whose size and date have not changed since they were last read.
     console : rich.console.Console
-        Where to tell about it.
+        Where to print.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def ingest(
     Raises
     ------
     FileNotFoundError
-        If a source is no ``$SKA`` root.
+        If a source is not a ``$SKA`` root.
     LakeError
         If the cluster cannot be used at all.
     """

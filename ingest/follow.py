@@ -117,7 +117,7 @@ class Run:
     root : path
         The lake, whose writer's lock is held.
     report : Report
-        Where to tell what becomes of the files.
+        What is made of the files is counted here.
     pools : callable
         Gives an executor for a number of tasks.
     progress : rich.progress.Progress
@@ -125,7 +125,7 @@ class Run:
     jobs : int or None
         How many workers were asked for.
     reread : bool
-        Whether files are read again that have the same size and date as when they were last read.
+        Whether to read files again whose size and date have not changed since they were last read.
     """
 
     product: Product
@@ -178,28 +178,28 @@ class Part(ABC):
 
     @abstractmethod
     def discover(self) -> Iterable[Found | Rejected]:
-        """The files that there are, and what cannot be looked at."""
+        """The files, and what cannot be looked into."""
 
     @staticmethod
     def judge(found: Found) -> Any:
-        """What a file holds, a `Taken`; what it raises is why it is set aside. Called in a worker."""
+        """What a file holds; whatever this raises is the reason why it is set aside. Called in a worker."""
         raise NotImplementedError
 
     def plan(self) -> Iterable[PartitionJob]:
-        """The partitions that follow from `files`, stale or not."""
+        """The partitions that these files make up, stale or not."""
         return ()
 
     @staticmethod
     def build(job: PartitionJob) -> pa.Table | Rejected:
-        """The rows of a partition, or the file that is not what it was. Called in a worker."""
+        """The rows of a partition, or the file that has changed since it was judged. Called in a worker."""
         raise NotImplementedError
 
     def recorded(self) -> Iterable[Mapping[str, Any]]:
-        """The files that the tables themselves record, in case the catalog has lost its record of them."""
+        """The files that the tables themselves record, in case the catalog has lost its own record."""
         return ()
 
     def present(self) -> Iterable[str]:
-        """Names of the files whose rows are in the lake; others are read although they have not changed."""
+        """Names of the files whose rows are in the lake; others are read even if they have not changed."""
         return self.files.rows
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
@@ -207,7 +207,7 @@ class Part(ABC):
         self.files.note([*refused, *judged])
 
     def make(self) -> Written:
-        """New versions of the partitions that are stale."""
+        """Rebuild the stale partitions."""
         while True:
             jobs = list(self.plan())
             stale = [job for job in jobs if self.so_far(job.table, job.key).get("derived_from") != job.derived_from]
@@ -225,18 +225,18 @@ class Part(ABC):
         return written | {(table, Key.of_day_number(number)): None for table, number in gone}
 
     def so_far(self, table: str, key: Key) -> Mapping[str, Any]:
-        """The catalog's row of a partition; empty if there is none."""
+        """A partition's row of the catalog; empty if there is none."""
         return self.partitions.get((table, key.day_number), {})
 
     def rows_by_day(self) -> dict[date, list[dict[str, Any]]]:
-        """The rows of `source_file` that are known, by the day on which they start."""
+        """The known rows of `source_file`, by the day they start on."""
         days: dict[date, list[dict[str, Any]]] = {}
         for _, row in sorted(self.files.rows.items()):
             days.setdefault(utc_day(row["tstart"]), []).append(row)
         return days
 
     def job(self, table: Table, key: Key, rows: Sequence[Mapping[str, Any]]) -> PartitionJob:
-        """A partition that is made from some files, given by their rows of `source_file`."""
+        """A partition made from some files, given as rows of `source_file`."""
         sources = tuple(Found(row["directory"], row["filename"]) for row in rows)
         so_far = self.so_far(table.name, key)
         facts = derived_from([[found.name, row["checksum"]] for found, row in zip(sources, rows, strict=True)])
@@ -244,7 +244,7 @@ class Part(ABC):
         return PartitionJob(self.root, table.name, key, sources, facts, so_far.get("path"), fresh)
 
     def ingest(self, dry_run: bool) -> None:
-        """Look through the files, and bring the tables up to date with them."""
+        """Find the files, and bring the tables up to date with them."""
         found: list[Found] = []
         refused: list[Rejected] = []
         for one in self.discover():
@@ -265,7 +265,7 @@ class Part(ABC):
             self.files.commit(written | derived(self.run, written))
 
     def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
-        """What comes of each file that is new or was changed, in order."""
+        """The verdict on each new or changed file, in order."""
         return self.run.pools(len(new)).map(partial(_judged, type(self).judge), new, chunksize=self.files_a_task)
 
 
@@ -352,7 +352,7 @@ def ingest(
     console: Console | None = None,
 ) -> Report:
     """
-    Take the files of a product into a lake, which is made where there is none.
+    Ingest the files of a product into a lake, created if need be.
 
     Each product's module has this as its ``ingest``, without the name.
 
@@ -365,13 +365,13 @@ def ingest(
     lake : path
         The lake.
     jobs : int, optional
-        How many processes; as many as there are cores by default.
+        How many processes; by default one for each core.
     cluster : str, optional
         Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
-        Plan only: files are read, the lake is left alone.
+        Only plan: files are read, the lake is not changed.
     reread : bool
-        Whether files are read again that have the same size and date as when they were last read.
+        Whether to read files again whose size and date have not changed since they were last read.
     console : rich.console.Console, optional
         Where to show a progress bar, if it is a terminal.
 
@@ -387,7 +387,7 @@ def ingest(
     FileNotFoundError
         If the source is not there.
     ImportError
-        If a package is not installed that reads these files.
+        If the package that reads these files is not installed.
 
     Examples
     --------
@@ -410,7 +410,7 @@ def ingest(
 
 def derive(name: str, lake: str | os.PathLike[str], *, jobs: int | None = None, cluster: str | None = None) -> Report:
     """
-    Bring a derived product up to date with the tables that it is made from.
+    Bring a derived product up to date with the tables it is made from.
 
     Parameters
     ----------
@@ -445,7 +445,7 @@ def derive(name: str, lake: str | os.PathLike[str], *, jobs: int | None = None, 
 
 
 def bring_up_to_date(run: Run) -> None:
-    """Commit what is stale of the products that follow this one, although nothing of it has changed."""
+    """Rebuild what is stale of the products that follow this one, even if nothing of this one has changed."""
     written = derived(run, {})
     if written:
         commit(run.root, written, read_table(run.root, "source_file"))

@@ -1,4 +1,4 @@
-"""Source files as they are found: what there is below a folder, what can be taken and what cannot."""
+"""Source files: finding them below a folder, and what was made of them."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ CANNOT_BE_READ = "it cannot be read: "
 @dataclass(frozen=True)
 class Found:
     """
-    A source file that was found.
+    A source file.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Rejected:
 
 
 def rejected(found: Found, error: Exception) -> Rejected:
-    """A file that raised an error when it was read; without size and date if it may be readable without a change."""
+    """Set aside a file that raised an error; without size and date if it may become readable without a change."""
     if isinstance(error, BadFile):
         return Rejected(found, str(error))
     if isinstance(error, OSError):
@@ -119,7 +119,7 @@ def looked_at(found: Found) -> Found:
 
 
 def place(path: str | os.PathLike[str]) -> Found:
-    """A folder or link; without size and date, which do not tell whether what is wrong with it was mended."""
+    """A folder or link; without size and date, which would not show that it has been mended."""
     directory, filename = os.path.split(path)
     return Found(escaped(directory), escaped(filename))
 
@@ -142,10 +142,10 @@ def entries_of(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
 
 def walk(top: Path, refused: list[Rejected]) -> Iterator[tuple[str, list[str]]]:
     """
-    The folders below one, to any depth, with the names in each that are no folders.
+    The folders below one, at any depth, each with the names of what is not a folder.
 
-    Each real folder comes once, however many links lead to it. What cannot be looked into, or leads nowhere, is
-    appended to `refused`; an OSError if `top` itself cannot be looked into.
+    Each real folder comes once, however many links lead to it. What cannot be read, or leads nowhere, is appended to
+    `refused`; an OSError if `top` itself cannot be read.
     """
     seen: set[tuple[int, int]] = set()
     real_top = os.path.realpath(top)

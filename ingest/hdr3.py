@@ -1,8 +1,8 @@
 """
 Header 3: from the 8x8 readouts of table `aca_l0` to table `hdr3`.
 
-A day of `hdr3` is derived from that day of `aca_l0` and the first seconds of the next, as whether a readout is good
-depends on the one after it; and, for what spans two slots, from the last seconds of the day before.
+A day of `hdr3` is derived from that day of `aca_l0` and the first seconds of the next, since whether a readout is good
+depends on the one after it; and, for values that span two slots, from the last seconds of the day before.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ COMPLETING = frozenset[int]().union(*(msid.other_slots for msid in PSEUDO_MSIDS)
 @dataclass(frozen=True)
 class Job:
     """
-    A day to be derived.
+    A day to derive.
 
     Attributes
     ----------
@@ -58,24 +58,12 @@ class Job:
 
     @property
     def derived_from(self) -> str:
-        """A checksum of the names of the day's sources, which hold their checksums."""
+        """A checksum of the names of the day's sources, which contain their checksums."""
         return derived_from([sorted(d.values()) for d in (self.yesterday, self.today, self.tomorrow)])
 
 
 def derive_day(job: Job) -> dict[str, Any]:
-    """
-    Derive one day, pinned but not committed.
-
-    Parameters
-    ----------
-    job : Job
-        The day.
-
-    Returns
-    -------
-    dict
-        Its row in the catalog.
-    """
+    """Derive a day; it is written, but not committed."""
     midnights = day_start(job.day), day_start(job.day + timedelta(days=1))
     completing = COMPLETING & {*job.yesterday, *job.today, *job.tomorrow}
     around = {
@@ -116,7 +104,7 @@ class _Readouts:
         return _Readouts(self.times[within], self.good[within], self.words[within])
 
     def nearest(self, times: NDArray[np.float64]) -> "_Readouts":
-        """For each of some times the nearest good one, the earlier of two as near; bad if it is too far away."""
+        """For each of some times the nearest good one, the earlier of two equally near; bad if it is too far away."""
         own, words = self.times[self.good], self.words[self.good]
         if not len(own):
             return _Readouts(times, np.zeros(len(times), bool), np.zeros((len(times), len(WORDS)), np.uint8))
@@ -127,7 +115,7 @@ class _Readouts:
 
 
 def _readouts(job: Job, slot: int, beside: float) -> _Readouts:
-    """Those of the day, and those up to so many seconds before and after it."""
+    """A day's readouts, and those up to some seconds before and after it."""
     time = pc.field("TIME")
     start, stop = day_start(job.day) - beside, day_start(job.day + timedelta(days=1)) + beside
     names = [f"HD3TLM{word}" for word in WORDS]
@@ -155,23 +143,7 @@ def _read_8x8(path: LakePath, columns: list[str], condition: pc.Expression | Non
 
 
 def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
-    """
-    The days that are not what they would be if they were derived now.
-
-    Parameters
-    ----------
-    root : path
-        The lake.
-    partition : pyarrow.Table
-        Its partitions, as the catalog lists them.
-
-    Returns
-    -------
-    list of Job
-        Days to be derived.
-    list of Key
-        Days without any readouts left.
-    """
+    """The stale days."""
     sources: dict[int, dict[int, str]] = {}
     derived: dict[int, str] = {}
     columns = ("table_name", "day_number", "slot", "path", "derived_from", "definition")
@@ -191,13 +163,13 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
 
 
 def stale_paths(root: LakePath, partition: pa.Table) -> list[str]:
-    """The partitions that are stale, for `mica-lake verify`."""
+    """The stale partitions, for `mica-lake verify`."""
     jobs, gone = stale(root, partition)
     return [key.path(HDR3) for key in [*gone, *(Key(job.day) for job in jobs)]]
 
 
 def derive(root: LakePath, partition: pa.Table, pools: Pools, report: Report) -> Written:
-    """The days that are stale, made anew, where `partition` lists the partitions that they are made from."""
+    """Rebuild the stale days, given the partitions that they are derived from."""
     jobs, gone = stale(root, partition)
     written: Written = {(HDR3.name, key): None for key in gone}
     for job, row in zip(jobs, pools(len(jobs)).map(derive_day, jobs, chunksize=4), strict=True):

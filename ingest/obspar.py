@@ -1,8 +1,8 @@
 """
 Observation parameters: from files ``OO/OOOOO_vRR/axaff*_obs0a.par[.gz]`` to tables `obspar_kv` and `obspar`.
 
-`obspar_kv` has a row per parameter as the file has it, `obspar` is made from it: a row per observation and revision, a
-typed column per parameter.
+`obspar_kv` has a row for each parameter, as in the file; `obspar` is derived from it: a row for each observation and
+revision, a typed column for each parameter.
 """
 
 import re
@@ -71,23 +71,7 @@ def _judge(found: Found) -> Taken | Rejected:
 
 
 def discover(top: Path) -> tuple[list[Revision], list[Found], list[Rejected]]:
-    """
-    The observation parameters in an archive.
-
-    Parameters
-    ----------
-    top : Path
-        Its folder.
-
-    Returns
-    -------
-    list of Revision
-        The revisions, by observation.
-    list of Found
-        Their files.
-    list of Rejected
-        What is wrong with the database, links and folders.
-    """
+    """The obspar files in an archive."""
     revisions, refused = revision_folders.discover(top)
     listed = revision_folders.listed_in(top)
     found = []
@@ -115,7 +99,7 @@ def _of_obspar(name: str) -> bool:
 
 
 def _precedence(name: str) -> tuple[int, int, bool]:
-    """Which of the files of a revision counts: that of the first OBI, then that of the highest number."""
+    """Which file of a revision counts: that of the first OBI, then that with the highest number."""
     match = NAME.fullmatch(name)
     assert match is not None
     return -int(match["obi"]), int(match["number"]), name.endswith(".gz")
@@ -124,7 +108,7 @@ def _precedence(name: str) -> tuple[int, int, bool]:
 @dataclass(frozen=True)
 class Year:
     """
-    A year of `obspar_kv` to be made anew.
+    A year of `obspar_kv` to rebuild.
 
     Attributes
     ----------
@@ -148,26 +132,12 @@ class Year:
 
     @property
     def derived_from(self) -> str:
-        """What it is made from."""
+        """A checksum of what it is made from."""
         return derived_from([[r.obsid, r.revision, r.isdefault, digest] for r, _, digest, _ in self.revisions])
 
 
 def build_year(job: Year) -> tuple[dict[str, Any] | None, list[Rejected]]:
-    """
-    Make a year of `obspar_kv`, pinned but not committed.
-
-    Parameters
-    ----------
-    job : Year
-        What is to be done.
-
-    Returns
-    -------
-    dict or None
-        Its row in the catalog; None if it has no rows.
-    list of Rejected
-        Files that were good when they were looked at, and are not any more.
-    """
+    """Rebuild a year of `obspar_kv`; it is written, but not committed."""
     before = OBSPAR_KV.schema.empty_table()
     if job.existing is not None:
         before = read_partition(job.root / job.existing, schema=OBSPAR_KV.schema).combine_chunks()
@@ -213,7 +183,7 @@ def _rows(revision: Revision, parameters: Sequence[Parameter], tstart: float) ->
 
 
 def _places(rows: pa.Table) -> dict[tuple[int, int], tuple[int, int]]:
-    """First row of each revision and the row after its last."""
+    """The first row of each revision, and the row after its last."""
     obsid, revision = (rows.column(name).to_numpy() for name in ("obsid", "revision"))
     if not len(rows):
         return {}
@@ -227,7 +197,7 @@ def _build_wide(
     root: LakePath, year: int, path: str, place: Mapping[tuple[int, int], Mapping[str, Any]],
     types: Mapping[str, pa.DataType], facts: str,
 ) -> dict[str, Any]:  # fmt: skip
-    """Make a year of `obspar` from that of `obspar_kv`, pinned but not committed."""
+    """Rebuild a year of `obspar` from that of `obspar_kv`; it is written, but not committed."""
     rows = read_partition(root / path, schema=OBSPAR_KV.schema)
     names, kinds, values = (rows.column(name).to_pylist() for name in ("name", "type", "value"))
     declared, keys = [], []
@@ -239,7 +209,7 @@ def _build_wide(
 
 
 class Obspar(Part):
-    """Obspars, of which each revision of an observation has one."""
+    """The obspars, one for each revision of an observation."""
 
     name, table, files_a_task = OBSPAR.name, OBSPAR.name, 32
     judge = staticmethod(_judge)
@@ -262,17 +232,17 @@ class Obspar(Part):
         return [f"{Path(row['directory']).name}/{row['filename']}" for row in self._known]
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Taken | Rejected]) -> None:
-        """Record the files, and those that have gone: a revision has one file, whatever it is called."""
+        """Record the files, and those that are gone: a revision has one file, whatever its name."""
         super().note(refused, judged)
         self.files.follow({name.split("/")[0] for name in self.files.seen}, lambda name: name.split("/")[0])
 
     def make(self) -> Written:
-        """The parameters, then the table with a column for each."""
+        """`obspar_kv`, then `obspar`."""
         return _build(self.root, self.files, self.partitions, self._known, self._revisions, self.run.pools)
 
 
 def _known(root: LakePath, here: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Revisions that the lake has."""
+    """The revisions in the lake."""
     columns = [c.name for c in OBSPAR.columns if c.name != "num_ccd_on"]
     rows: list[dict[str, Any]] = []
     for (table, _), row in sorted(here.items()):
@@ -289,7 +259,7 @@ def _build(
     revisions: Sequence[Revision],
     pools: Callable[[int], Executor],
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
-    """New versions of the partitions that are not what they would be if they were made now."""
+    """Rebuild the stale partitions."""
     sources = {Path(row["directory"]).name: row for row in files.rows.values()}
     present = {(row["obsid"], row["revision"]) for row in known}
     attributes = [{name: row[name] for name in revision_folders.ATTRIBUTES} for row in known]
@@ -349,7 +319,7 @@ def _to_read(
     present: set[tuple[int, int]],
     so_far: Mapping[str, Any] | None,
 ) -> frozenset[tuple[int, int]]:
-    """Revisions of a year whose rows are not in its partition."""
+    """The revisions of a year whose rows its partition lacks."""
     there: set[tuple[int, int]] = set()
     if so_far is not None:
         columns = read_partition(root / so_far["path"], columns=["obsid", "revision"])
@@ -360,7 +330,7 @@ def _to_read(
 
 
 def _types(root: LakePath, paths: Sequence[str]) -> dict[str, pa.DataType]:
-    """Type of each parameter in all years, by name."""
+    """Type of each parameter across all years, by name."""
     met: dict[str, set[str]] = {}
     for path in paths:
         rows = read_partition(root / path, columns=["name", "type"])

@@ -38,7 +38,7 @@ class _InProcess(Executor):
 
 
 def _be_somewhere() -> None:
-    """Leave a current directory that was removed: processes are started from one, and nothing can be named by it."""
+    """Leave a current directory that has been removed, from which no process can be started."""
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -53,7 +53,7 @@ def executor(
     sources: Sequence[Path] = (),
 ) -> Callable[[int], Executor]:
     """
-    Give executors for a number of tasks: processes, this process for a few tasks, or the workers of a Dask cluster.
+    Executors for a number of tasks: processes, this process if they are few, or the workers of a Dask cluster.
 
     Processes are started when they are first worth it.
     A LakeError if the cluster cannot be used, and a ValueError if both processes and a cluster are asked for. `stack`

@@ -1,4 +1,4 @@
-"""Comparison of a product's files with its partitions by making these again, for products without one of their own."""
+"""Partitions checked against a product's files by building them again, where `compare` knows no better way."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -23,7 +23,7 @@ from mica_lake.tables import TABLES
 def rebuilt(
     root: LakePath, product: Product, source: Path, verified: Verified, pool: Callable[[int], Executor]
 ) -> None:
-    """Add what is wrong with the partitions of a product, compared with its files below a folder."""
+    """Add findings where a product's partitions differ from its files below a folder."""
     listed = read_table(root, "source_file")
     for part_class in module_of(product).PARTS:
         try:

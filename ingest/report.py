@@ -67,21 +67,12 @@ class Report:
 
     @property
     def found_none(self) -> bool:
-        """Whether there was no file of the product; that an archive has no database does not make it one."""
+        """Whether there was no file of the product; a missing database alone does not count as a file."""
         others = {name for name in self.set_aside if not name.endswith("/archfiles.db3")}
         return not (self.taken or self.unchanged or self.superseded or others)
 
     def show(self, console: Console, most: int = 20) -> None:
-        """
-        Print it as a short table, with the reasons of what was not taken.
-
-        Parameters
-        ----------
-        console : rich.console.Console
-            Where.
-        most : int
-            How many reasons of a kind.
-        """
+        """Print it as a short table, with the reasons why files were not taken."""
         self.show_reasons(console, most)
         table = Table(title=f"{self.product}: plan" if self.dry_run else self.product, title_justify="left")
         table.add_column("files")
@@ -111,16 +102,7 @@ class Report:
             self.derived.show_derived(console)
 
     def show_reasons(self, console: Console, most: int = 20) -> None:
-        """
-        Print the reasons of what was not taken, and what has gone.
-
-        Parameters
-        ----------
-        console : rich.console.Console
-            Where.
-        most : int
-            How many of a kind.
-        """
+        """Print why files were not taken, and which are gone."""
         gone = dict.fromkeys(self.gone, "the archive has it no more")
         for title, reasons in (
             ("set aside", self.set_aside),
@@ -136,13 +118,6 @@ class Report:
                 console.print(listed, soft_wrap=True)
 
     def show_derived(self, console: Console) -> None:
-        """
-        Print it in a line, for a table that is made from another.
-
-        Parameters
-        ----------
-        console : rich.console.Console
-            Where.
-        """
+        """Print it in one line, for a derived table."""
         done = f"{self.partitions:,} days, {self.rows:,} rows, {self.bytes_out / 1e6:,.1f} MB, {self.seconds:,.2f} s"
         console.print(f"{self.product}, derived: {done if self.partitions else 'up to date'}")

@@ -1,8 +1,8 @@
 """
 Archives by observation: folders ``OO/OOOOO_vRR``, links ``OOOOO`` and ``OOOOO_last``, ``archfiles.db3``.
 
-Which revision is the default is what ``archfiles.db3`` says, or the link ``OOOOO`` where the database is missing or
-does not know the observation. The last is where ``OOOOO_last`` leads; without it the default; without one the highest.
+The default revision is the one in ``archfiles.db3``, or that of link ``OOOOO`` if the database is missing or does not
+know the observation. The last is that of link ``OOOOO_last``; without it the default; without one the highest.
 """
 
 import os
@@ -27,7 +27,7 @@ ATTRIBUTES = ("obsid", "revision", "directory", "isdefault", "islast", "link")
 @dataclass(frozen=True)
 class Revision:
     """
-    A revision of the products of an observation.
+    A revision of an observation's files.
 
     Attributes
     ----------
@@ -50,21 +50,7 @@ class Revision:
 
 
 def discover(top: Path) -> tuple[list[Revision], list[Rejected]]:
-    """
-    The revisions in an archive.
-
-    Parameters
-    ----------
-    top : Path
-        Its folder.
-
-    Returns
-    -------
-    list of Revision
-        The revisions, by observation.
-    list of Rejected
-        What is wrong with the database, folders and links.
-    """
+    """The revisions in an archive."""
     refused: list[Rejected] = []
     folders: dict[int, dict[int, str]] = {}
     links: dict[tuple[int, bool], tuple[str, int]] = {}
@@ -96,26 +82,7 @@ def discover(top: Path) -> tuple[list[Revision], list[Rejected]]:
 
 
 def folders_in(top: Path, refused: list[Rejected]) -> Iterator[os.DirEntry[str]]:
-    """
-    Folders of revisions in an archive, each real one once.
-
-    Parameters
-    ----------
-    top : Path
-        Its folder.
-    refused : list of Rejected
-        Is appended what cannot be looked into, and what is neither a revision's folder nor a link to one.
-
-    Yields
-    ------
-    os.DirEntry
-        A folder ``OOOOO_vRR``, or a link to one that may be anywhere.
-
-    Raises
-    ------
-    OSError
-        If `top` cannot be looked into.
-    """
+    """The folders of revisions in an archive, each real one once."""
     seen: dict[str, str] = {}
     for group in _groups(top, refused):
         real_group = os.path.realpath(group.path)
@@ -134,7 +101,7 @@ def folders_in(top: Path, refused: list[Rejected]) -> Iterator[os.DirEntry[str]]
 
 
 def _groups(top: Path, refused: list[Rejected]) -> Iterator[os.DirEntry[str]]:
-    """Folders OO, each real one once."""
+    """The folders OO, each real one once."""
     seen: set[str] = set()
     for entry in entries_of(top):
         if not is_folder(entry):
@@ -175,46 +142,13 @@ def _link(entry: os.DirEntry[str], group: os.DirEntry[str], obsid: str) -> int |
 
 
 def names_in(revision: Revision, listed: Container[str], wanted: Callable[[str], bool]) -> list[str]:
-    """
-    Names of the files of a revision.
-
-    Parameters
-    ----------
-    revision : Revision
-        The revision.
-    listed : container of str
-        Names that the archive's database has.
-    wanted : callable
-        Whether a name is of the product, although it may not be as it should.
-
-    Returns
-    -------
-    list of str
-        The names that may be files of the product: listed, or wanted.
-
-    Raises
-    ------
-    OSError
-        If its folder cannot be looked into.
-    """
+    """Names of a revision's files."""
     names = [entry.name for entry in entries_of(unescaped(revision.directory))]
     return sorted(name for name in names if name in listed or wanted(name))
 
 
 def listed_in(top: Path) -> frozenset[str]:
-    """
-    Names of all files that an archive's database has.
-
-    Parameters
-    ----------
-    top : Path
-        The archive's folder.
-
-    Returns
-    -------
-    frozenset of str
-        The names; none if there is no database, or it is damaged.
-    """
+    """Names of all files in an archive's database."""
     try:
         return frozenset(str(name) for (name,) in read_database(top / DATABASE, "SELECT filename FROM archfiles") or ())
     except BadFile:
@@ -253,7 +187,7 @@ def _judge(
 
 
 def _defaults(top: Path) -> tuple[dict[int, int | None], list[str]]:
-    """Default revision of each observation that the archive's database knows, and what is wrong with the database."""
+    """Default revision of each observation in the archive's database, and what is wrong with the database."""
     query = "SELECT obsid, max(CASE WHEN isdefault = 1 THEN revision END) FROM archfiles GROUP BY obsid"
     try:
         rows = read_database(top / DATABASE, query)
@@ -265,22 +199,7 @@ def _defaults(top: Path) -> tuple[dict[int, int | None], list[str]]:
 
 
 def with_those_gone(revisions: Iterable[Revision], known: Iterable[Mapping[str, Any]]) -> list[Revision]:
-    """
-    Revisions of an archive and those that only the lake has.
-
-    Parameters
-    ----------
-    revisions : iterable of Revision
-        What is in the archive.
-    known : iterable of dict
-        What the lake has: obsid, revision, directory, isdefault, islast, link.
-
-    Returns
-    -------
-    list of Revision
-        All of them. One that has gone from the archive stays as it was if its whole observation has gone, else without
-        being default, last or linked.
-    """
+    """The revisions of an archive, and those that only the lake has."""
     all_of_them = {(r.obsid, r.revision): r for r in revisions}
     present = {obsid for obsid, _ in all_of_them}
     for row in known:
@@ -294,23 +213,7 @@ def with_those_gone(revisions: Iterable[Revision], known: Iterable[Mapping[str, 
 def named(
     revision: Revision, listed: Container[str], wanted: Callable[[str], bool], pattern: re.Pattern[str], form: str
 ) -> tuple[list[str] | None, list[Rejected]]:
-    """
-    The files of a product in the folder of a revision.
-
-    Parameters
-    ----------
-    revision, listed, wanted
-        As of `names_in`.
-    pattern : re.Pattern
-        What their names must match.
-    form : str
-        The same in words.
-
-    Returns
-    -------
-    list of str or None, list of Rejected
-        Their names, None if the folder cannot be looked into; the folder, or the files that are named otherwise.
-    """
+    """A product's files in the folder of a revision."""
     folder = unescaped(revision.directory)
     try:
         ours = names_in(revision, listed, wanted)

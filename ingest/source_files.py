@@ -22,13 +22,13 @@ from mica_lake.tables.catalog import SOURCE_FILE
 
 
 def derived_from(facts: object) -> str:
-    """SHA-256 of what a partition is made from: lists, texts, numbers."""
+    """SHA-256 of what a partition is made from: lists, strings, numbers."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 class SourceFiles:
     """
-    The source files of a product: what the lake knew of them, and what an ingest finds out.
+    The source files of a product: what the lake knew of them, and what an ingest finds.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class SourceFiles:
     top : Path
         The folder that is looked through.
     report : Report
-        Where to tell what becomes of the files.
+        What is made of the files is counted here.
     reread : bool
-        Whether files are read again that have the same size and date as when they were last read.
+        Whether to read files again whose size and date have not changed since they were last read.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class SourceFiles:
                 self._elsewhere.append(row)
 
     def adopt(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add files that the tables record, in case the catalog has lost its own record of them."""
+        """Add files that the tables record, in case the catalog has lost its own record."""
         for of_table in rows:
             name = Found(of_table["directory"], of_table["filename"]).name
             if name not in self.rows:
@@ -82,7 +82,7 @@ class SourceFiles:
                 self.rows[name] = row | {"product": self.product, "status": "current"}
 
     def sort_out(self, found: Iterable[Found], present: Iterable[str]) -> list[Found]:
-        """The files that must be read: new or changed ones, and those that are not `present` in the tables."""
+        """The files to read: new or changed ones, and those not `present` in the tables."""
         in_tables = set(present)
         new = []
         for f in found:
@@ -125,7 +125,7 @@ class SourceFiles:
         self.fresh.add(f.name)
 
     def set_aside(self, found: Found, reason: str) -> None:
-        """Record a file, link or folder that cannot be taken; what the lake has of an earlier version of it stays."""
+        """Record a file, link or folder that cannot be taken; what the lake has of an earlier version stays."""
         reason = storable(reason)
         before = self.report.set_aside.get(found.name)
         self.report.set_aside[found.name] = reason if before is None else f"{before}; {reason}"
@@ -135,10 +135,10 @@ class SourceFiles:
 
     def follow(self, folders: Collection[str], product_of: Callable[[str], str]) -> None:
         """
-        Give up files that have gone from folders that still have some.
+        Drop files that are gone from folders that still have others.
 
-        What a file held that has gone stays while the file that took its place cannot be taken: `product_of` says what
-        a file holds, by its name with its folder's.
+        What a missing file held stays as long as the file in its place cannot be taken; `product_of` says what a file
+        holds, by its name with that of its folder.
         """
         taken = {product_of(name) for name in self.rows if name in self.seen}
         bad = {product_of(name) for name in self.report.set_aside if name in self.seen} - taken
@@ -148,13 +148,13 @@ class SourceFiles:
                 self.report.gone.append(name)
 
     def lose(self, rejected: Rejected) -> None:
-        """Record that the rows of a file are neither in the lake nor in the file any more."""
+        """Record that a file's rows are no longer in the file, nor in the lake."""
         self.rows.pop(rejected.found.name, None)
         if rejected.found.name not in self.report.set_aside:
             self.set_aside(Found(rejected.found.directory, rejected.found.filename), rejected.reason)
 
     def note(self, judged: Iterable[Taken | Rejected]) -> None:
-        """Record what came of reading some files."""
+        """Record the verdicts on some files."""
         for result in judged:
             if isinstance(result, Taken):
                 self.take(result)
@@ -162,7 +162,7 @@ class SourceFiles:
                 self.set_aside(result.found, result.reason)
 
     def commit(self, written: dict[tuple[str, Key], dict[str, Any] | None]) -> None:
-        """Commit new partitions together with what is known now; nothing if nothing changed."""
+        """Commit new partitions with what is now known of the files; nothing if nothing has changed."""
         # What was set aside in another place and is found in this one was moved.
         found = self.seen | self.report.set_aside.keys()
         elsewhere = [row for row in self._elsewhere if _name(row) not in found]
@@ -183,7 +183,7 @@ def partitions(partition: pa.Table, tables: Sequence[str]) -> dict[tuple[str, in
     """
     The partitions of some tables: (table, day number) -> row of the catalog's `partition`.
 
-    A partition that was made by an older definition of its table does not say what it is derived from: it is stale.
+    One made by an older definition of its table has no ``derived_from``: it is stale.
     """
     chosen = partition.filter(pc.is_in(partition.column("table_name"), pa.array(tables, pa.string()))).to_pylist()
     for row in chosen:

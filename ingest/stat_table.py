@@ -1,8 +1,8 @@
 """
-Statistics: from an HDF5 table to a table of the lake, a partition a year.
+Statistics: from an HDF5 table to a table of the lake, one partition a year.
 
-The file is written anew as a whole whenever a row comes or changes, so it is read as a whole. A partition whose rows
-did not change stays as it is.
+The file is rewritten whole whenever a row is added or changes, so it is read whole. A partition whose rows have not
+changed stays as it is.
 """
 
 import math
@@ -56,26 +56,7 @@ def _h5py() -> ModuleType:
 
 
 def source_file(source: str | os.PathLike[str], product: str) -> Path:
-    """
-    File of a product.
-
-    Parameters
-    ----------
-    source : path
-        A ``$SKA`` root, the product's folder, or the file itself.
-    product : str
-        ``acq_stats`` or ``guide_stats``.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
+    """File of a product."""
     top = Path(os.path.abspath(source))  # noqa: PTH100 - links in it are the user's
     filename = f"{product}.h5"
     if not top.is_dir() and os.path.lexists(top):
@@ -89,26 +70,7 @@ def source_file(source: str | os.PathLike[str], product: str) -> Path:
 
 
 def read(content: bytes, table: Table) -> Rows:
-    """
-    Rows of an HDF5 table.
-
-    Parameters
-    ----------
-    content : bytes
-        The HDF5 file.
-    table : Table
-        The table of the lake.
-
-    Returns
-    -------
-    numpy.ndarray
-        The rows, of the type `mica_lake.tables.stat_columns.row_dtype`.
-
-    Raises
-    ------
-    BadFile
-        If it is no such table.
-    """
+    """Rows of an HDF5 table."""
     h5py = _h5py()
     try:
         with h5py.File(h5py.h5f.open_file_image(content), "r") as file:
@@ -127,26 +89,7 @@ def read(content: bytes, table: Table) -> Rows:
 
 
 def node_of(file: Any, table: str) -> Any:
-    """
-    Node of a table in its file, with all its rows in this very file.
-
-    Parameters
-    ----------
-    file : h5py.File
-        The file.
-    table : str
-        The table of the lake.
-
-    Returns
-    -------
-    h5py.Dataset
-        The node.
-
-    Raises
-    ------
-    BadFile
-        If there is none, or its rows are elsewhere, were never written, or are too many.
-    """
+    """A table's node in its file; a table whose rows are in other files is refused."""
     h5py, name = _h5py(), NODES[table]
     # HDF5 reads as zeros whatever another file should have, and does not.
     link = file.get(name, getlink=True)
@@ -171,7 +114,7 @@ def node_of(file: Any, table: str) -> Any:
 
 
 def _check_columns(h5py: ModuleType, node: Any, table: Table) -> None:
-    """Refuse a table whose columns are not those declared, in whatever order."""
+    """Refuse a table whose columns, in any order, are not those declared."""
     expected = {c.name: np.dtype(c.dtype) for c in columns_of(table.name)}
     found: tuple[str, ...] = node.dtype.names
     if missing := [name for name in expected if name not in found]:
@@ -189,7 +132,7 @@ def _check_columns(h5py: ModuleType, node: Any, table: Table) -> None:
 
 
 def _declared(stored: NDArray[Any], table: Table) -> Rows:
-    """Rows as they are declared: order of the columns, byte order, booleans."""
+    """Rows as declared: order of the columns, byte order, booleans."""
     dtype = row_dtype(table.name)
     if stored.dtype == dtype:
         # h5py's types have notes of its own, which would be among what a partition is derived from.
@@ -214,16 +157,6 @@ def years(times: NDArray[np.float64]) -> NDArray[np.int64]:
     """
     Years of times.
 
-    Parameters
-    ----------
-    times : numpy.ndarray of float64
-        CXC seconds.
-
-    Returns
-    -------
-    numpy.ndarray of int64
-        The UTC year; 1998 for one before that, and for NaN.
-
     Examples
     --------
     >>> years(np.array([441763266.183, 441763266.184, np.nan]))
@@ -235,7 +168,7 @@ def years(times: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 class StatTable(Part):
-    """A table of statistics: the lake has the rows of the last file that could be taken, and no others."""
+    """A table of statistics: the lake has exactly the rows of the last file that could be taken."""
 
     of: ClassVar[Table]
     on_cluster = False
@@ -250,7 +183,7 @@ class StatTable(Part):
 
     @staticmethod
     def folder(source: str | os.PathLike[str], product: Product) -> Path:
-        """The file: that of a ``$SKA`` root or of the product's folder, or the source itself."""
+        """The file: in a ``$SKA`` root, in the product's folder, or the source itself."""
         return source_file(source, product.name)
 
     def discover(self) -> list[Found]:
@@ -258,7 +191,7 @@ class StatTable(Part):
         return [found_in(self._path.parent, self._path.name)]
 
     def judge_all(self, new: Sequence[Found]) -> Iterator[tuple[Taken, Rows] | Rejected]:
-        """Read it here, as its rows need not go from one process to another."""
+        """Read it in this process, which saves passing its rows to another."""
         return (judge(found, self.of) for found in new)
 
     def present(self) -> list[str]:
@@ -266,7 +199,7 @@ class StatTable(Part):
         return _present(self.files, self._years)
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
-        """Record the file, whose rows are all that the table has, wherever it was before."""
+        """Record the file; its rows are all that the table has, wherever the file was before."""
         for result in judged:
             if not isinstance(result, Rejected):
                 result, self._rows = result
@@ -282,7 +215,7 @@ class StatTable(Part):
 
 
 def _present(files: SourceFiles, here: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """The file (there is one at most) whose rows are all in the lake, written by the current definitions."""
+    """The file, if all its rows are in the lake, written by the current definitions."""
     if any(row["derived_from"] is None for row in here.values()):
         return []
     rows = sum(row["rows"] for row in here.values())
@@ -290,21 +223,7 @@ def _present(files: SourceFiles, here: Mapping[int, Mapping[str, Any]]) -> list[
 
 
 def judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
-    """
-    Read a file.
-
-    Parameters
-    ----------
-    found : Found
-        The file.
-    table : Table
-        The table of the lake.
-
-    Returns
-    -------
-    (Taken, numpy.ndarray) or Rejected
-        The file and its rows, as of `read`; or why it cannot be taken.
-    """
+    """Read a file."""
     try:
         content = read_file(found.path, LARGEST)
         rows = read(content, table)
@@ -327,7 +246,7 @@ def _build(
     pool: Executor,
     progress: Progress,
 ) -> dict[tuple[str, Key], dict[str, Any] | None]:
-    """New versions of the partitions that are not what they would be if they were made now."""
+    """Rebuild the stale partitions."""
     year = years(rows[table.time])
     # Within a year by star, so that a query for one reads few row groups; else as in the source.
     order = np.lexsort((rows["agasc_id"], year))
@@ -354,50 +273,14 @@ def _build(
 
 
 def pin_year(root: LakePath, table: Table, year: int, rows: pa.Table, facts: str | None = None) -> dict[str, Any]:
-    """
-    Write one version of a year, as `mica_lake.catalog.pin` does; times may be NaN.
-
-    Parameters
-    ----------
-    root : path
-        The lake.
-    table : Table
-        The table.
-    year : int
-        The year.
-    rows : pyarrow.Table
-        All its rows.
-    facts : str, optional
-        What they are derived from.
-
-    Returns
-    -------
-    dict
-        Its row in the catalog's ``partition``.
-    """
+    """Write one version of a year; times may be NaN."""
     row = pin(root, table, Key.of_year(year), rows, [], facts)
     # NaN is no date, neither of a partition nor of the lake's status.
     return row | {name: None for name in ("tstart", "tstop") if row[name] is not None and math.isnan(row[name])}
 
 
 def columns(rows: Rows, positions: NDArray[np.int64], table: Table) -> pa.Table:
-    """
-    Rows of an HDF5 table as the lake has them.
-
-    Parameters
-    ----------
-    rows : numpy.ndarray
-        The rows.
-    positions : numpy.ndarray of int64
-        Place of each in its source.
-    table : Table
-        The table of the lake.
-
-    Returns
-    -------
-    pyarrow.Table
-        Of the schema of `table`; columns that it has after those of the HDF5 table are left out.
-    """
+    """Rows of an HDF5 table as the lake has them."""
     arrays = [pa.array(positions.astype(np.int32))]
     for name in rows.dtype.names or ():
         values = np.ascontiguousarray(rows[name])

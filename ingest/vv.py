@@ -1,9 +1,9 @@
 """
 V&V: from ``vv.h5`` to table `vv_rms`, from ``OO/OOOOO_vRR/vv_report.json`` to `vv_report`, from computing to both.
 
-What ``mica-lake vv --ingest`` computed takes the place of the archive's rows and report of the same observation and
-revision, in whatever order they come, and stays. Which revision is released is what the aspect processing table says;
-only rows of ``vv.h5`` of observations without computed ones keep the file's own word for it.
+What ``mica-lake vv --ingest`` computed replaces the archive's rows and report of the same observation and revision,
+whichever came first, and stays. The aspect processing table says which revision is released; only rows of ``vv.h5`` of
+observations that nothing was computed for keep the file's own flag.
 """
 
 import json
@@ -52,7 +52,7 @@ Here = Mapping[tuple[str, int], Mapping[str, Any]]
 @dataclass(frozen=True)
 class Computed:
     """
-    The residuals of an observation as they were computed, to be stored.
+    Computed residuals of an observation, to be stored.
 
     Attributes
     ----------
@@ -68,22 +68,7 @@ class Computed:
 
 def read_report(content: bytes) -> dict[str, Any]:
     """
-    A report as `vv_report` has it.
-
-    Parameters
-    ----------
-    content : bytes
-        JSON.
-
-    Returns
-    -------
-    dict
-        obsid, revision, tstart, tstop, checksum, slots and report.
-
-    Raises
-    ------
-    BadFile
-        If it is no report; the message is the reason.
+    A report as a row of `vv_report`.
 
     Examples
     --------
@@ -122,7 +107,7 @@ def _slots(slots: Any) -> list[dict[str, Any]]:
 
 
 def _typed(value: Any, type_: pa.DataType, what: str) -> Any:
-    """A value of JSON as a column has it."""
+    """A JSON value in the type of its column."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is None:
         return None
@@ -153,26 +138,7 @@ def _judge(found: Found) -> tuple[Taken, dict[str, Any]] | Rejected:
 
 
 def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
-    """
-    The reports in an archive.
-
-    Parameters
-    ----------
-    top : Path
-        Its folder.
-
-    Returns
-    -------
-    list of Found
-        The reports.
-    list of Rejected
-        The folders that lack one, and what is wrong with folders.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be looked into.
-    """
+    """The reports in an archive."""
     found: list[Found] = []
     refused: list[Rejected] = []
     for folder in revision_folders.folders_in(top, refused):
@@ -189,7 +155,7 @@ def discover(top: Path) -> tuple[list[Found], list[Rejected]]:
 
 
 class Reports(Part):
-    """The V&V reports; those that were computed stay and go before the archive's."""
+    """The V&V reports; computed ones stay, and replace the archive's."""
 
     name, table, on_cluster = VV_REPORT.name, VV_REPORT.name, False
 
@@ -203,7 +169,7 @@ class Reports(Part):
         return [*found, *refused]
 
     def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
-        """Read them here: one process reads some thousand reports a second."""
+        """Read them in this process, which reads some thousand reports a second."""
         return map(_judge, new)
 
     def recorded(self) -> list[dict[str, Any]]:
@@ -234,7 +200,7 @@ class Reports(Part):
 
 
 class Rms(Part):
-    """The table of the archive, whose rows stay beside those that were computed."""
+    """The archive's table, and the rows that were computed."""
 
     name, table, on_cluster = VV_RMS.name, VV_RMS.name, False
 
@@ -250,15 +216,15 @@ class Rms(Part):
         return [Rejected(place(path), "it is not there; vv_rms keeps the rows that it has")]
 
     def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
-        """Read it here, as its rows need not go from one process to another."""
+        """Read it in this process, which saves passing its rows to another."""
         return (stat_table.judge(found, VV_RMS) for found in new)
 
     def present(self) -> list[str]:
-        """None: it is read by every ingest, so that lost rows come back."""
+        """None: every ingest reads it, so that lost rows come back."""
         return []
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
-        """Record the file, whose rows take the place of those of the archive."""
+        """Record the file, whose rows replace those of the archive's table so far."""
         self.files.note(refused)
         for result in judged:
             if isinstance(result, Rejected):
@@ -276,30 +242,7 @@ class Rms(Part):
 
 
 def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: Iterable[Rejected] = ()) -> Report:
-    """
-    Take residuals that were computed into a lake.
-
-    Parameters
-    ----------
-    computed : iterable of Computed
-        The residuals; those of the same observation and revision that the lake has are replaced.
-    lake : path
-        The lake.
-    rejected : iterable of Rejected
-        Folders of aspect products that have none, and why: they are set aside until they have.
-
-    Returns
-    -------
-    Report
-        What was done.
-
-    Raises
-    ------
-    LakeError
-        If the lake is locked, damaged, or the path is something else.
-    BadFile
-        If what was computed is no report.
-    """
+    """Store computed residuals in a lake."""
     began = perf_counter()
     root = absolute(lake)
     report = Report("vv")
@@ -328,7 +271,7 @@ def store(computed: Iterable[Computed], lake: str | os.PathLike[str], rejected: 
 
 
 def derive(root: LakePath, partition: pa.Table, pools: Pools, report: Report) -> Written:
-    """The partitions that tell otherwise of a revision whether it is released, made anew."""
+    """Rebuild the partitions whose flags of released revisions have changed."""
     released = released_in(root, partition)
     so_far = partitions(partition, [VV_RMS.name, VV_REPORT.name])
     written = _build_reports(root, so_far, _known(root, so_far), released)
@@ -337,7 +280,7 @@ def derive(root: LakePath, partition: pa.Table, pools: Pools, report: Report) ->
 
 
 def _known(root: LakePath, here: Here) -> Rows:
-    """Rows of `vv_report` so far, without what is long."""
+    """The rows that `vv_report` has, without the long columns."""
     rows: Rows = {}
     for (table, _), partition in sorted(here.items()):
         if table == VV_REPORT.name:
@@ -347,7 +290,7 @@ def _known(root: LakePath, here: Here) -> Rows:
 
 
 def _put(reports: Rows, row: dict[str, Any]) -> tuple[int, int]:
-    """Know a report: of the archive, or computed, which goes first; the folder is that of the archive."""
+    """Add a report of the archive, or a computed one, which replaces it; the folder is that of the archive."""
     key = row["obsid"], row["revision"]
     before = reports.get(key)
     if before is not None and before["computed"] and not row["computed"]:
@@ -358,7 +301,7 @@ def _put(reports: Rows, row: dict[str, Any]) -> tuple[int, int]:
 
 
 def _build_reports(root: LakePath, here: Here, reports: Rows, released: Released) -> Written:
-    """New versions of the years of `vv_report` that are not what they would be if they were made now."""
+    """Rebuild the stale years of `vv_report`."""
     known = {obsid for obsid, _ in released}
     years: dict[int, list[dict[str, Any]]] = {}
     for key, row in sorted(reports.items()):
@@ -387,7 +330,7 @@ def _build_reports(root: LakePath, here: Here, reports: Rows, released: Released
 
 
 def _rms_so_far(root: LakePath, here: Here) -> tuple[pa.Table, pa.Table]:
-    """Rows of `vv_rms` of the archive's table, and those that were computed."""
+    """The rows of `vv_rms` from the archive's table, and those that were computed."""
     paths = [root / partition["path"] for (table, _), partition in sorted(here.items()) if table == VV_RMS.name]
     tables = [read_partition(path, schema=VV_RMS.schema) for path in paths]
     rows = pa.concat_tables([VV_RMS.schema.empty_table(), *tables])
@@ -407,7 +350,7 @@ def _keys(rows: pa.Table) -> NDArray[np.int64]:
 
 
 def _build_rms(root: LakePath, here: Here, archived: pa.Table, computed: pa.Table, released: Released) -> Written:
-    """New versions of the years of `vv_rms` that are not what they would be if they were made now."""
+    """Rebuild the stale years of `vv_rms`."""
     archived = archived.filter(~np.isin(_keys(archived), _keys(computed))).sort_by("position")
     order = [(name, "ascending") for name in ("tstart", "obsid", "revision", "slot")]
     rows = pa.concat_tables([archived, computed.sort_by(order)]).combine_chunks()
@@ -430,7 +373,7 @@ def _build_rms(root: LakePath, here: Here, archived: pa.Table, computed: pa.Tabl
 
 
 def _gone(here: Here, name: str, years: Iterable[int]) -> Written:
-    """Years of a table that have no rows any more."""
+    """The years of a table that have no rows any more."""
     stay = {Key.of_year(year) for year in years}
     return {
         (table, Key.of_year(row["year"])): None

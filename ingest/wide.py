@@ -1,4 +1,4 @@
-"""Wide tables: a typed column for each key that is met."""
+"""Wide tables: a typed column for each key that occurs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,17 +10,7 @@ from mica_lake.tables.table import Table
 
 def widest(types: Iterable[pa.DataType]) -> pa.DataType:
     """
-    The type that holds values of all of some types.
-
-    Parameters
-    ----------
-    types : iterable of pyarrow.DataType
-        Types: boolean, int64, float64, string.
-
-    Returns
-    -------
-    pyarrow.DataType
-        float64 for integers and reals, string for anything else that is mixed.
+    The type that can hold the values of several types.
 
     Examples
     --------
@@ -36,25 +26,7 @@ def widest(types: Iterable[pa.DataType]) -> pa.DataType:
 def table_of(
     table: Table, declared: Sequence[Mapping[str, Any]], keys: Sequence[Mapping[str, Any]], types: Mapping[str, Any]
 ) -> pa.Table:
-    """
-    Rows of a wide table.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-    declared : sequence of dict
-        For each row, the values of the columns that are declared.
-    keys : sequence of dict
-        For each row, the values of the keys that are met in its source.
-    types : dict
-        Key -> type of its column; those of the columns declared are left out.
-
-    Returns
-    -------
-    pyarrow.Table
-        The rows; null where a source lacks a key.
-    """
+    """Rows of a wide table."""
     columns = [pa.array([row[c.name] for row in declared], c.type) for c in table.columns]
     fields = [pa.field(c.name, c.type) for c in table.columns]
     for name, type_ in types.items():

@@ -1,4 +1,4 @@
-"""Observations whose aspect must not be judged like that of others."""
+"""Observations whose aspect is not to be judged by the usual limits."""
 
 __all__ = ["bad_obsids"]
 

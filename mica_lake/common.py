@@ -1,4 +1,4 @@
-"""What modules of ``mica`` have in common: where the file archive is, and the error for missing data."""
+"""What the modules of ``mica`` share: where the file archive is, and the error for missing data."""
 
 import os
 

@@ -1,5 +1,5 @@
 """
-Forked processes, which lack the threads of their parent.
+Forked processes, which lack their parent's threads.
 
 A library that started threads before the fork waits for them forever in the child; of those used here, Polars does.
 """

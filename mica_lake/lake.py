@@ -35,7 +35,7 @@ _LEFT_BEHIND: list[duckdb.DuckDBPyConnection] = []
 
 def default_root() -> str:
     """
-    Where the lake is when nobody says: ``$MICA_LAKE``, else ``$SKA/data/mica_lake``.
+    The lake used if none is given: ``$MICA_LAKE``, else ``$SKA/data/mica_lake``.
 
     Returns
     -------
@@ -58,8 +58,8 @@ class Lake:
     """
     A lake, opened for reading.
 
-    Any number of readers, threads and processes may read one while it is being written; each answer is of one state of
-    the lake, and later queries see what was committed since.
+    Any number of threads and processes may read a lake while it is being written; each answer is of one state of the
+    lake, and later queries see what was committed since.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Lake:
         Raises
         ------
         LakeError
-            If the lake has gone or its catalog is damaged.
+            If the lake is gone or its catalog is damaged.
         """
         now = (os.getpid(), state(self.root), os.environ.get("CXOTIME_NOW"))
         if getattr(self._local, "state", None) != now:
@@ -128,13 +128,13 @@ class Lake:
         Raises
         ------
         LakeError
-            If the lake has gone or its catalog is damaged.
+            If the lake is gone or its catalog is damaged.
         """
         return self._connected(lake_sql())
 
     def catalog_connection(self) -> duckdb.DuckDBPyConnection:
         """
-        A new DuckDB connection with the views of `sql/lake.sql` only: quick however many partitions the lake has.
+        A new DuckDB connection with the views of `sql/lake.sql` only, quick to open however many partitions there are.
 
         Returns
         -------
@@ -144,7 +144,7 @@ class Lake:
         Raises
         ------
         LakeError
-            If the lake has gone or its catalog is damaged.
+            If the lake is gone or its catalog is damaged.
 
         Examples
         --------
@@ -178,7 +178,7 @@ class Lake:
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """
-        Answer of a SQL query.
+        The answer of a SQL query.
 
         Parameters
         ----------
@@ -214,7 +214,7 @@ class Lake:
 
     def arrow(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """
-        Answer of a SQL query as an Arrow table.
+        The answer of a SQL query as an Arrow table.
 
         Parameters
         ----------
@@ -332,7 +332,7 @@ class Lake:
 
 
 def _parameter(value: Any) -> Any:
-    """A value that DuckDB takes: it knows no numpy scalars and no times but its own."""
+    """A value in a form that DuckDB takes: it knows neither numpy scalars nor astropy's times."""
     if is_time_object(value):
         return cxcsec(value)
     if np.ma.is_masked(value):
@@ -342,7 +342,7 @@ def _parameter(value: Any) -> Any:
 
 def message(error: duckdb.Error) -> str:
     """
-    What DuckDB says of an error; where a table was asked for that has no view, what has its rows.
+    DuckDB's message; if it is about a table that has no view, also what has its rows.
 
     Parameters
     ----------
@@ -372,7 +372,7 @@ def _opened(root: str) -> Lake:
 
 def open_lake(root: str | os.PathLike[str] | None = None) -> Lake:
     """
-    The lake at a directory, opened once.
+    The lake at a path, opened once per process.
 
     Parameters
     ----------

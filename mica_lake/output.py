@@ -1,8 +1,8 @@
 """
 Output to the terminal.
 
-File names, header values and messages come from files that others wrote. Anything in them that a terminal would obey
-is escaped here, in one place, for all that is printed.
+File names, header values and messages come from files that others wrote. Whatever in them a terminal would obey is
+escaped here, in one place, for everything that is printed.
 """
 
 import codecs
@@ -75,7 +75,7 @@ class Output:
     """
     A standard stream that never fails: what cannot be written is dropped, and `lost` says why.
 
-    A pipe whose reader has gone, or a log on a full disk, must not stop the work.
+    A pipe whose reader is gone, or a log on a full disk, must not stop the work.
     """
 
     def __init__(self, stream: TextIO) -> None:

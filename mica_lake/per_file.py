@@ -1,8 +1,7 @@
 """
 The per-file way: open every file of a time range with astropy and stack its columns.
 
-This is what the lake replaces, written plainly. The demo shows its times beside those of the lake, and the benchmarks
-compare with it.
+This is what the lake replaces, written plainly; the demo and the benchmarks time it beside the lake.
 """
 
 import csv

@@ -1,5 +1,5 @@
 """
-The products of the lake: the one list, from which every other is derived.
+The products of the lake: the one list from which every other is derived.
 
 A product's files have its name: ``mica_lake/tables/NAME.py`` (its tables), ``ingest/NAME.py``, ``sql/NAME.sql``,
 ``mica_lake/simulate/NAME.py``, ``docs/NAME.md``. CONTRIBUTING.md has the recipe for a new one. Nothing heavy is

@@ -366,7 +366,7 @@ def register(spark: SparkSession, lake: Lake) -> SparkLake:
     Raises
     ------
     LakeError
-        If the lake has gone or its catalog is damaged.
+        If the lake is gone or its catalog is damaged.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Times: CXC seconds from anything that may be given as a time, and back to dates.
+"""Times: CXC seconds from anything that may be given as a time, and dates from CXC seconds.
 
 CXC seconds are seconds of Terrestrial Time since 1998-01-01T00:00:00 TT, the unit of every TIME in the archive.
 `sql/cxcsec.sql` and `sql/times.sql` do the same in SQL.

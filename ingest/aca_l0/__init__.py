@@ -1,8 +1,8 @@
 """
 ACA L0: from files ``acaf<seconds>N<revision>_<slot>_img0.fits[.gz]`` to table `aca_l0`.
 
-Discover the files, look at the headers of those not known, plan by the revision rules, read the rows into new versions
-of the partitions concerned, commit. Nothing is committed before everything of a batch is on the disk.
+Find the files, read the headers of new ones, decide by the revision rules which are current, write new versions of the
+partitions that they touch, commit. A batch is committed only once all of it is on disk.
 """
 
 import os
@@ -51,25 +51,25 @@ def ingest(
     console: Console | None = None,
 ) -> Report:
     """
-    Take ACA L0 files into a lake, which is made where there is none, and bring table `hdr3` up to date.
+    Ingest ACA L0 files into a lake, created if need be, and bring table `hdr3` up to date.
 
-    The outcome depends on the set of files alone: not on their order, on how many runs they are split over, nor on runs
+    The outcome depends only on the set of files: not on their order, on how many runs they are split over, or on runs
     that were interrupted.
 
     Parameters
     ----------
     sources : path or iterable of path
-        As of `discover`.
+        ``$SKA`` roots, folders at any depth, or files.
     lake : path
         The lake.
     jobs : int, optional
-        How many processes; as many as there are cores by default.
+        How many processes; by default one for each core.
     cluster : str, optional
         Address of a Dask scheduler, such as ``tcp://host:8786``: its workers do the work, instead of processes here.
     dry_run : bool
-        Plan only: headers are read, the lake is left alone.
+        Only plan: headers are read, the lake is not changed.
     reread : bool
-        Whether files are read again that have the same size and date as when they were last read.
+        Whether to read files again whose size and date have not changed since they were last read.
     console : rich.console.Console, optional
         Where to show a progress bar, if it is a terminal.
 
@@ -114,7 +114,7 @@ def ingest(
 
 
 def _bring_over(run: follow.Run, known: pa.Table) -> None:
-    """Write anew the partitions that were made by an older definition of the table, some at a time."""
+    """Rewrite the partitions that an older definition of the table made, some at a time."""
     partition = read_table(run.root, "partition")
     current = pc.fill_null(pc.equal(partition.column("definition"), ACA_L0.definition), False)
     older = partition.filter(pc.and_(pc.equal(partition.column("table_name"), ACA_L0.name), pc.invert(current)))
@@ -139,7 +139,7 @@ def _bring_over(run: follow.Run, known: pa.Table) -> None:
 
 
 def _without_those_gone(root: LakePath, known: pa.Table, tops: Sequence[Path], found: Iterable[Found]) -> pa.Table:
-    """Known source files, but for those set aside that the folders looked through have no more."""
+    """Known source files, without those that were set aside and are no longer in the folders searched."""
     aside = pc.and_(pc.equal(known.column("product"), ACA_L0.name), pc.equal(known.column("status"), "set aside"))
     below = [Path(escaped(top)) for top in tops if top.is_dir()]
     here = {(f.directory, f.filename) for f in found}
@@ -157,7 +157,7 @@ def _without_those_gone(root: LakePath, known: pa.Table, tops: Sequence[Path], f
 
 
 def _settle(root: LakePath, known: pa.Table) -> pa.Table:
-    """Known source files; of the wanted ones, those that have given way to newer ones are wanted no more."""
+    """Known source files; one that was wanted and has since been superseded is no longer wanted."""
     settled: dict[str, Verdict] = {}
     statuses = known.column("status")
     for slot in known.filter(pc.equal(statuses, "wanted")).column("slot").unique().to_pylist():

@@ -1,4 +1,4 @@
-"""Some ACA L0 files on their way into the lake, and the plan that the revision rules make of them."""
+"""A batch of ACA L0 files, and what the revision rules make of them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ IN_THE_LAKE = ("current", "incomplete")
 
 
 class Batch:
-    """Some files on their way into the lake."""
+    """A batch of files."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Batch:
         self.known = self._known_now()
 
     def _sort_out(self, found: Sequence[Found]) -> list[Found]:
-        """Those files that are not known yet; what is known of the others goes to the report."""
+        """The files that are not known yet; the others are counted in the report."""
         new: list[Found] = []
         for f in found:
             f = looked_at(f)  # what is wrong with one that cannot be looked at is said when it is read
@@ -81,7 +81,7 @@ class Batch:
         return new
 
     def _takes_its_place(self, f: Found, before: dict[str, Any]) -> bool:
-        """Whether a file is that one of another name which is known and has gone, or is not gzipped as this one is."""
+        """Whether this is a known file under another name: the other is gone, or differs only in being gzipped."""
         old = Found(before["directory"] or "", before["filename"])
         try:
             if not old.path.exists():
@@ -92,7 +92,7 @@ class Batch:
         return content is not None and content == self._content(old)
 
     def _again(self, f: Found, before: dict[str, Any], seen: dict[str, Any] | None) -> None:
-        """A file of a name that is known."""
+        """What to make of a file whose name is known."""
         where = {"directory": f.directory, "size": f.size, "mtime_ns": f.mtime_ns}
         same_name = f.filename == before["filename"]
         unmoved = same_name and all(before[name] == value for name, value in where.items())
@@ -145,7 +145,7 @@ class Batch:
         self.changed[directory, row["filename"]] = row
 
     def carry_out(self, advance: Callable[[int], None]) -> pa.Table:
-        """Plan, read, derive, commit; what is then known of all source files."""
+        """Plan, read, derive, commit; gives the source files known afterwards."""
         pool = self.run.pools(len(self.new))
         advance(self.found - len(self.new))
         scanned: dict[str, list[Scanned]] = {}
@@ -171,7 +171,7 @@ class Batch:
         return self._write(plans, advance)
 
     def _choose(self, alike: Sequence[Scanned], pool: Executor) -> Scanned | None:
-        """The first of files of one name that can be taken, gzipped ones first."""
+        """The first readable one of several files of one name, gzipped ones first."""
         alike = sorted(alike, key=lambda s: not s.found.filename.endswith(".gz"))
         reasons = pool.map(unreadable, alike)
         good = []
@@ -188,7 +188,7 @@ class Batch:
         return good[0] if good else None
 
     def _plan(self, slot: int, files: dict[str, Scanned], pool: Executor) -> "_Plan":
-        """What becomes of the files of one slot, new and known."""
+        """What is to become of the files of one slot, new and known."""
         of_slot = pc.and_(
             pc.equal(self.known.column("slot"), slot),
             pc.is_in(self.known.column("status"), pa.array(PLANNED)),
@@ -237,7 +237,7 @@ class Batch:
                 return _Plan(slot, known, files, verdict, status, missing, replaced)
 
     def _tell(self, plan: "_Plan") -> None:
-        """Put the plan into the report."""
+        """Count the plan in the report."""
         for name, verdict in plan.verdict.items():
             before = plan.status.get(name)
             if verdict.status == "current" and (before not in IN_THE_LAKE or name in plan.files):
@@ -358,7 +358,7 @@ class Batch:
         return {row["filename"]: row["directory"] or "" for row in rows.select(["filename", "directory"]).to_pylist()}
 
     def _known_now(self) -> pa.Table:
-        """All that is known of source files, with what this batch changed."""
+        """All known source files, after this batch."""
         if not self.changed:
             return self.known
         names = {name for _, name in self.changed} | self.forgotten
@@ -377,7 +377,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What becomes of the files of one slot."""
+    """What is to become of the files of one slot."""
 
     slot: int
     known: pa.Table
@@ -388,7 +388,7 @@ class _Plan:
     replaced: set[str]  # known ones that are there under another name
 
     def overturned(self) -> list[str]:
-        """Known files that are not read again and whose status changes."""
+        """Known files whose status changes, although they are not read again."""
         return [
             name
             for name, before in self.status.items()
@@ -398,7 +398,7 @@ class _Plan:
         ]
 
     def pushed_out(self) -> list[str]:
-        """Files in the lake that give way."""
+        """Files in the lake that are superseded."""
         return [
             name
             for name, before in self.status.items()
@@ -407,29 +407,29 @@ class _Plan:
         ]
 
     def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """What is known of some files."""
+        """The rows of `source_file` of some files."""
         return rows_of(self.known, names)
 
 
 def rows_of(known: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
-    """What is known of the files of some names."""
+    """The rows of `source_file` with these names."""
     rows: list[dict[str, Any]] = known.filter(are_named(known, names)).to_pylist()
     return rows
 
 
 def are_named(known: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
-    """Which known files are those of these names; a folder given by mistake may have files of other products."""
+    """Which rows of `source_file` are ACA L0 files with these names."""
     chosen = pc.is_in(known.column("filename"), pa.array(names, pa.string()))
     return pc.and_(pc.equal(known.column("product"), ACA_L0.name), chosen)
 
 
 def _alike(known: Mapping[str, Any], source: Source) -> bool:
-    """Whether a file has the header of a known one, which cannot be compared with it any more."""
+    """Whether a file has the header of a known one that is gone, so that their bytes cannot be compared."""
     ours = source_row(ACA_L0.name, source, known["status"])
     return all(ours[name] == known[name] for name in SOURCE_FILE.names[SOURCE_FILE.names.index("slot") :])
 
 
 def _days(tstart: float, tstop: float) -> list[date]:
-    """The days on which a file with this header can have rows."""
+    """The days that the rows of a file with this header can be in."""
     first, last = utc_day(tstart - MARGIN), utc_day(tstop + MARGIN)
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]

@@ -1,4 +1,4 @@
-"""The source files of ACA L0: which there are, what their headers say, and their rows."""
+"""ACA L0 files: finding them, their headers, their rows."""
 
 import os
 import re
@@ -53,7 +53,7 @@ _UNSIGNED = {"IMGSCALE", "BGDAVG", "BGDRMS"}
 @dataclass(frozen=True)
 class Scanned:
     """
-    A source file whose header was looked at.
+    A source file whose header was read.
 
     Attributes
     ----------
@@ -68,31 +68,7 @@ class Scanned:
 
 
 def discover(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[list[Found], list[Rejected]]:
-    """
-    The source files below some paths, oldest first.
-
-    Parameters
-    ----------
-    sources : path or iterable of path
-        Files, folders (looked through to any depth), or ``$SKA`` roots (then ``data/mica/archive/aca0`` in it).
-        Where a folder has an ``archfiles.db3``, the files that it lists are taken, and only those.
-
-    Returns
-    -------
-    list of Found
-        FITS files and files named ``acaf…``; of a file given by name, whatever it is.
-    list of Rejected
-        Folders that cannot be looked into, and links that lead nowhere.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such path.
-    OSError
-        If an ``archfiles.db3`` is being written or cannot be read now.
-    ValueError
-        If an ``archfiles.db3`` is none.
-    """
+    """The source files below some paths, oldest first."""
     found: dict[tuple[str, str], Found] = {}
     refused: list[Rejected] = []
     for top in map(top_of, one_or_several(sources)):
@@ -123,7 +99,7 @@ def top_of(source: str | os.PathLike[str]) -> Path:
 
 
 def _listed(database: Path) -> set[str] | None:
-    """File names of the archive's index, None where there is none."""
+    """File names in the archive's index; None if there is none."""
     try:
         rows = read_database(database, "SELECT filename FROM archfiles")
     except BadFile as error:
@@ -132,31 +108,19 @@ def _listed(database: Path) -> set[str] | None:
 
 
 def seconds_of(filename: str) -> int:
-    """The time in a file's name; -1 if it is named otherwise."""
+    """The time in a file's name; -1 if it has none."""
     match = NAME.fullmatch(filename)
     return int(match["seconds"]) if match else -1
 
 
 def names_of(filename: str) -> tuple[str, str]:
-    """The names that a file can have, uncompressed and compressed."""
+    """A file's name without and with ``.gz``."""
     stem = filename.removesuffix(".gz")
     return stem, stem + ".gz"
 
 
 def scan(found: Found) -> Scanned | Rejected:
-    """
-    What the header of a source file says.
-
-    Parameters
-    ----------
-    found : Found
-        The file.
-
-    Returns
-    -------
-    Scanned or Rejected
-        It, or the reason why the file cannot be taken.
-    """
+    """What the header of a source file says."""
     try:
         match = NAME.fullmatch(found.filename)
         if match is None:
@@ -169,7 +133,7 @@ def scan(found: Found) -> Scanned | Rejected:
 
 
 def rejected_by(found: Found, error: Exception) -> Rejected:
-    """A file that raised an error when it was read."""
+    """Set aside a file that raised an error."""
     if not isinstance(error, FileNotFoundError):
         return rejected(found, error)
     # Without size and date, as another host may see it late.
@@ -247,26 +211,7 @@ def _check_columns(table: BinTable, imgsize: int) -> None:
 
 
 def read_rows(directory: str, source: Source) -> pa.Table:
-    """
-    All rows of a source file, exactly as they are in it.
-
-    Parameters
-    ----------
-    directory : str
-        Where it is.
-    source : Source
-        What its header said.
-
-    Returns
-    -------
-    pyarrow.Table
-        Its rows, of the schema of `aca_l0`.
-
-    Raises
-    ------
-    BadFile
-        If they cannot be taken; the message is the reason.
-    """
+    """All rows of a source file, exactly as they are in it."""
     found = Found(directory, source.filename)
     try:
         content = read(found.path, MAX_BYTES)

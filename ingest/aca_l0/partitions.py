@@ -1,4 +1,4 @@
-"""One partition of `aca_l0`, made from the files that it should hold."""
+"""Building a partition of `aca_l0` from its files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from mica_lake.times import day_start
 @dataclass(frozen=True)
 class PartitionJob:
     """
-    One partition to be made anew.
+    A partition to rebuild.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class PartitionJob:
 @dataclass(frozen=True)
 class Built:
     """
-    A partition made anew.
+    A rebuilt partition.
 
     Attributes
     ----------
@@ -78,19 +78,7 @@ class Built:
 
 
 def build(job: PartitionJob) -> Built:
-    """
-    Make one partition anew, pinned but not committed.
-
-    Parameters
-    ----------
-    job : PartitionJob
-        What is to be done.
-
-    Returns
-    -------
-    Built
-        What came of it.
-    """
+    """Rebuild a partition; it is written, but not committed."""
     start, stop = day_start(job.key.day), day_start(job.key.day + timedelta(days=1))
     tables: list[pa.Table] = []
     sources: dict[str, Source] = {}
@@ -143,7 +131,7 @@ def build(job: PartitionJob) -> Built:
 
 
 def _merge(tables: Sequence[pa.Table], sources: Mapping[str, Source]) -> tuple[pa.Table, dict[str, int]]:
-    """Rows in time order, each readout once; and how many rows of each file."""
+    """Rows in time order, each readout once; and how many rows came from each file."""
     tables = sorted((t for t in tables if len(t)), key=lambda t: t.column("TIME")[0].as_py())
     if not tables:
         return ACA_L0.schema.empty_table(), dict.fromkeys(sources, 0)

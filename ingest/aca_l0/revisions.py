@@ -34,22 +34,10 @@ def judge(filename: Sequence[str], revision: ArrayLike, tstart: ArrayLike, tstop
     """
     Which of the files of one slot are current.
 
-    Files are looked at from the newest revision to the oldest. One is current unless its interval meets that of a
-    current file of a newer revision; if it then also meets a current file of an older revision it is refused, as it
-    belongs neither before nor after. Files of one revision never push each other out. So the outcome depends on the
-    set of files alone, and no file gives way to one that is not current itself.
-
-    Parameters
-    ----------
-    filename : sequence of str
-        Names of all files known of the slot, in any order.
-    revision, tstart, tstop : array_like
-        Their revisions and the intervals of their headers.
-
-    Returns
-    -------
-    list of Verdict
-        One for each.
+    Revisions are judged from the newest to the oldest. A file is current unless its interval overlaps that of a current
+    file of a newer revision; if it then also overlaps a current file of an older revision it is refused, as it belongs
+    neither before nor after. Files of the same revision never supersede each other. So the outcome depends only on the
+    set of files, and only a current file supersedes another.
 
     Examples
     --------
@@ -90,7 +78,7 @@ def judge(filename: Sequence[str], revision: ArrayLike, tstart: ArrayLike, tstop
 def _meets_other_revision(
     revisions: NDArray[np.int64], starts: NDArray[np.float64], stops: NDArray[np.float64]
 ) -> NDArray[np.intp]:
-    """The files, sorted by start, whose interval meets that of a file of another revision."""
+    """Which files, sorted by start, overlap a file of another revision."""
     contested = np.zeros(len(starts), dtype=bool)
     reach = np.maximum.accumulate(stops) if len(stops) else stops
     for step in range(1, len(starts)):

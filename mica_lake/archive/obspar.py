@@ -79,7 +79,7 @@ def _index(root: str, generation: State) -> dict[int, list[tuple[int, bool, bool
 
 
 class _Years:
-    """Parameters of the years asked for lately; a year is read whole when two of its observations follow each other."""
+    """Parameters of the years asked for lately; a year is read whole once it is asked for twice in a row."""
 
     _KEPT = 8
 

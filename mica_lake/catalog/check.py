@@ -1,4 +1,4 @@
-"""What is wrong with a partition's file: looked at by itself, without the catalog, by `verify` and `reindex`."""
+"""What is wrong with a partition's file, judged by the file alone, for `verify` and `reindex`."""
 
 import math
 from collections.abc import Sequence
@@ -21,11 +21,10 @@ _Flags = NDArray[np.bool_]
 
 def damage(content: bytes, table: Table, key: Key) -> str:
     """
-    Why a partition's file is not as it should be; empty if nothing is wrong.
+    What is wrong with a partition's file; empty if nothing is.
 
-    All its rows are read: its bytes and its values must have the checksums that it had when it was written, its columns
-    and their order must be those of the table, each row must be of this day and slot, and there once, and its sources
-    must add up.
+    All its rows are read: its bytes and values must have the checksums recorded when it was written, its columns must
+    be those of the table, in order, each row must be of this day and slot and occur once, and its sources must add up.
     """
     try:
         sources, footer = read_sources(content, table)
@@ -42,7 +41,7 @@ def damage(content: bytes, table: Table, key: Key) -> str:
 
 
 def _columns(rows: pa.Table, table: Table) -> str:
-    """What is wrong with the columns: they must be those declared, before others in a wide table."""
+    """What is wrong with the columns: they must be those declared, in a wide table before all others."""
     declared = table.schema
     if rows.num_columns < len(declared) or (rows.num_columns > len(declared) and not table.wide):
         return f"it has {rows.num_columns} columns, {table.name} has {len(declared)}"
@@ -54,10 +53,10 @@ def _columns(rows: pa.Table, table: Table) -> str:
 
 def span(table: Table, key: Key) -> tuple[float, float]:
     """
-    The times that belong to a partition: CXC seconds, the second excluded.
+    The times that belong to a partition: CXC seconds, end excluded.
 
-    A year begins with its first day; 1998, of a table by year, at minus infinity: what is older or has no time is
-    there, too. A leap second belongs to the day that it ends.
+    A year begins with its first day; 1998, in a table by year, at minus infinity, so that it has older rows and those
+    without a time, too. A leap second belongs to the day it ends.
     """
     if "doy" in table.keys:
         return day_start(key.day), day_start(key.day + timedelta(days=1))
@@ -95,7 +94,7 @@ def _steps(rows: pa.Table, name: str) -> tuple[_Flags, _Flags]:
 
 
 def _order(rows: pa.Table, table: Table) -> str:
-    """What is wrong with the order of the rows; a table in order of time alone has no time twice."""
+    """What is wrong with the order of the rows; a table ordered by time alone has each time once."""
     if not table.order or len(rows) < 2:
         return ""
     wrong, same = np.zeros(len(rows) - 1, bool), np.ones(len(rows) - 1, bool)
@@ -117,7 +116,7 @@ def _order(rows: pa.Table, table: Table) -> str:
 
 
 def _of_sources(rows: pa.Table, table: Table, key: Key, sources: Sequence[Source]) -> str:
-    """What is wrong with the rows: they must be those of the source files named, and each readout be there once."""
+    """What is wrong with the rows: they must be those of the source files named, each readout once."""
     if not table.names_sources:
         return ""
     groups = rows.group_by(["FILENAME", "IMGSIZE"]).aggregate([([], "count_all")]).to_pylist()

@@ -1,4 +1,4 @@
-"""Commits, which replace partitions all at once, and their undoing if one was interrupted."""
+"""Commits, which replace partitions all at once, and rolling back one that was interrupted."""
 
 import hashlib
 import json
@@ -119,7 +119,7 @@ def with_changes(partition: pa.Table, written: Mapping[tuple[str, Key], Mapping[
 
 def commit(root: LakePath, written: Mapping[tuple[str, Key], Mapping[str, Any] | None], source_file: pa.Table) -> None:
     """
-    Make new versions of partitions, and what is now known of the source files, the state of the lake.
+    Make new versions of partitions, and a new list of source files, the state of the lake.
 
     `written` has the new versions, from `pin`; None for a partition that no longer has rows. All of them are stored
     before this is called; what remains is to publish them and to write the catalog. If it is killed, at any moment,
@@ -174,7 +174,7 @@ def _check_known(root: LakePath, path: str, version: str | None) -> None:
 
 
 def as_owner(root: LakePath) -> Replaced | None:
-    """The pointer that is to be replaced, read while the writer's lock is ours; None if there is none."""
+    """The pointer to replace, read while this process holds the writer's lock; None if there is none."""
     replaced = None
     try:
         if (found := pointer(root)) is not None:
@@ -198,5 +198,5 @@ def _check_there(path: LakePath, size: int) -> None:
 
 
 def remove_generation(root: LakePath, name: str) -> None:
-    """Remove a generation that was given up."""
+    """Remove a generation."""
     store_of(root).remove_tree(root / CATALOG / name)

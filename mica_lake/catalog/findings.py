@@ -68,16 +68,7 @@ class Verified:
         return WRONG if self.findings else 0
 
     def show(self, console: Console, most: int = 20) -> None:
-        """
-        Print what is wrong, with the commands that mend it, and a short table of what was checked.
-
-        Parameters
-        ----------
-        console : rich.console.Console
-            Where.
-        most : int
-            The most findings to print for each command.
-        """
+        """Print what is wrong, with the commands that mend it, and a short table of what was checked."""
         by_command: dict[str, list[Finding]] = {}
         for finding in self.findings:
             by_command.setdefault(finding.mend, []).append(finding)

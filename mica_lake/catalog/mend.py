@@ -1,4 +1,4 @@
-"""Holding a lake for writing: what an interrupted writer left is mended, and what nobody reads any more is removed."""
+"""Holding a lake for writing: mending what an interrupted writer left, removing what nobody reads any more."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

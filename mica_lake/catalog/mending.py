@@ -24,7 +24,7 @@ _MOST = 10
 
 
 def reindexing(root: LakePath) -> str:
-    """The command that derives the catalog again."""
+    """The command that rebuilds the catalog."""
     return f"mica-lake reindex --lake {shlex.quote(str(root))}"
 
 
@@ -38,7 +38,7 @@ def ingesting(
     root: LakePath, table: Table, source_file: pa.Table, folders: Iterable[str] | None = None, *, reread: bool = False
 ) -> str:
     """
-    The command that reads the source files of a table again; ``SOURCE`` stands for a folder that is not known.
+    The command that reads a table's source files again; ``SOURCE`` stands for an unknown folder.
 
     Their folders are those of `source_file`, or `folders` if that is known better. With `reread`, files whose size and
     date have not changed are read, too.
@@ -79,7 +79,7 @@ def _computed(root: LakePath) -> set[tuple[int, int]]:
 
 
 def _top(folder: Path) -> Path:
-    """The product's folder, which a folder of source files is in."""
+    """The product's folder above a folder of source files."""
     if _BELOW.fullmatch(folder.name):
         return folder.parent
     return folder.parent.parent if _BELOW.fullmatch("/".join(folder.parts[-2:])) else folder

@@ -119,7 +119,7 @@ def _crc_without(content: bytes | bytearray, place: int) -> int:
 
 
 def _leaves(path: str, type_: pa.DataType) -> Iterator[str]:
-    """What Parquet calls the values of a column."""
+    """Parquet's names of the leaves of a column."""
     if pa.types.is_list(type_):
         yield from _leaves(f"{path}.list.element", type_.value_type)
     elif pa.types.is_struct(type_):
@@ -149,7 +149,7 @@ def values_checksum(rows: pa.Table) -> str:
 
 
 def _crc(values: pa.Array, crc: int) -> int:
-    """CRC-32 of an array's values, after that of what is before it."""
+    """CRC-32 of an array's values, continued from that of what comes before."""
     crc = isal_zlib.crc32(len(values).to_bytes(8, "little"), crc)
     if values.null_count:
         crc = isal_zlib.crc32(np.packbits(values.is_valid().to_numpy(zero_copy_only=False)), crc)
@@ -177,7 +177,7 @@ def _crc(values: pa.Array, crc: int) -> int:
 
 
 def _split(rows: pa.Table, column: Column, path: str) -> bool:
-    """Whether to store the bytes of a column's floats apart."""
+    """Whether to split the bytes of a column's floats into streams."""
     if pa.types.is_list(column.type):
         return _smaller_when_split(rows, path)
     if not pa.types.is_floating(column.type):
@@ -187,7 +187,7 @@ def _split(rows: pa.Table, column: Column, path: str) -> bool:
 
 
 def _smaller_when_split(rows: pa.Table, path: str) -> bool:
-    """Whether the bytes of these floats compress better apart than their distinct values; see docs/performance.md."""
+    """Whether split bytes of these floats compress better than their distinct values; see docs/performance.md."""
     sample = rows.select([path.split(".")[0]]).slice(0, 2048)
     split = pa.BufferOutputStream()
     pq.write_table(
@@ -205,7 +205,7 @@ def checksum(content: bytes) -> str:
 
 
 def readable(file: LakePath | bytes) -> pa.BufferReader:
-    """A partition's file, or its content, as pyarrow takes it."""
+    """A partition's file, or its content, in a form that pyarrow accepts."""
     return in_memory(file if isinstance(file, bytes) else file.read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""The catalog derived again from the partitions themselves."""
+"""Rebuilding the catalog from the partitions themselves."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ _VERSION = re.compile(rf"{PINNED}/(\w+)/\d{{4}}/(\d{{4}})(\d{{3}})(?:_(\d))?_[0-
 
 def reindex(root: LakePath, *, thorough: bool = True) -> list[str]:
     """
-    Derive the catalog again from the partitions themselves; the writer's lock is held.
+    Rebuild the catalog from the partitions themselves; the writer's lock is held.
 
     A partition whose file is damaged or lost is restored from its pinned version, if that is good. What only ingest
     knows (which files are superseded or set aside, where files were seen) is kept from the old catalog, as far as that
@@ -158,7 +158,7 @@ def _versions_left(root: LakePath) -> dict[str, str]:
 
 
 def rebuild(root: LakePath) -> list[str]:
-    """Take the writer's lock, and `reindex`; a LakeError if there is no lake, or it is locked."""
+    """Take the writer's lock and `reindex`; a LakeError if there is no lake, or it is locked."""
     if not (holds(root) or (root / CURRENT).exists()):
         raise LakeError(f"{root} is no mica lake: it has neither tables nor a catalog")
     (root / CATALOG).mkdir(exist_ok=True)

@@ -59,12 +59,12 @@ def _run() -> int:
 
 
 def _of_duckdb(error: Exception) -> bool:
-    """Whether DuckDB says it, in lines that point at a place in a query."""
+    """Whether this is DuckDB's message with lines that point into the query."""
     return type(error.__cause__).__module__ in ("duckdb", "_duckdb")
 
 
 def main() -> None:
-    """Run the command line; what goes wrong becomes a message and exit code 1."""
+    """Run the command line; an error becomes a message and exit code 1."""
     output, _ = standard_streams()
     code = _run()
     if code == _INTERRUPTED:

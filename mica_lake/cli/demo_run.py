@@ -45,23 +45,7 @@ _JOIN = """
 
 
 def run(directory: Path, jobs: int, console: Console) -> None:
-    """
-    Simulate an archive, ingest it, answer questions, leave two plots.
-
-    Parameters
-    ----------
-    directory : Path
-        Where to leave ``ska/``, ``lake/``, ``demo.png`` and ``warm_pixels.png``.
-    jobs : int
-        How many processes.
-    console : rich.console.Console
-        Where to tell about it.
-
-    Raises
-    ------
-    ValueError
-        If the directory holds other things.
-    """
+    """Simulate an archive, ingest it, answer questions, write two plots."""
     if directory.exists() and {entry.name for entry in directory.iterdir()} - _OURS:
         raise ValueError(f"{directory} holds other things: name a new directory, as in 'mica-lake demo /tmp/demo'")
     ska, root = directory / "ska", directory / "lake"
@@ -173,7 +157,7 @@ def _ask(lake: Lake, console: Console) -> None:
 
 
 def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    """Answer and the shortest of three times, in ms."""
+    """An answer, and the shortest of three times it took, in ms."""
     times = []
     for _ in range(3):
         began = time.perf_counter()

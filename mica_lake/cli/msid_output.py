@@ -15,16 +15,7 @@ GAP_SECONDS = 60.0
 
 
 def summary(msids: MSIDset, console: Console) -> None:
-    """
-    Print how many good values there are of each, and their range.
-
-    Parameters
-    ----------
-    msids : MSIDset
-        The pseudo-MSIDs.
-    console : rich.console.Console
-        Where.
-    """
+    """Print the number of good values of each, and their range."""
     table = Table("msid", "id", "unit")
     for name in ("n", "min", "mean", "max"):
         table.add_column(name, justify="right")
@@ -36,24 +27,7 @@ def summary(msids: MSIDset, console: Console) -> None:
 
 
 def write(msids: MSIDset, path: Path) -> None:
-    """
-    Write the values of pseudo-MSIDs on their common time axis, or plot them.
-
-    Parameters
-    ----------
-    msids : MSIDset
-        The pseudo-MSIDs.
-    path : Path
-        A file ``.csv`` or ``.parquet`` (columns time and one for each, null where masked), or ``.png``. It is replaced
-        when it is whole.
-
-    Raises
-    ------
-    ValueError
-        If its ending is none of these.
-    ImportError
-        If a plot is asked for and matplotlib is absent.
-    """
+    """Write the values of pseudo-MSIDs on their common time axis, or plot them."""
     beside = path.absolute().with_name(f".{path.name}.{os.getpid()}{path.suffix}")
     try:
         if path.suffix == ".png":

@@ -1,4 +1,4 @@
-"""An answer of SQL that anyone may type: read-only, written where it was asked for and nowhere else."""
+"""Answers to SQL that anyone may type: read-only, written where asked for and nowhere else."""
 
 import io
 import os
@@ -23,7 +23,7 @@ def _quoted(text: str | os.PathLike[str]) -> str:
 
 
 def _only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
-    """Give the one statement of a query; EXPLAIN ANALYZE would carry out one that writes."""
+    """The one statement of a query, refused unless it only reads; EXPLAIN ANALYZE would execute one that writes."""
     statements = connection.extract_statements(query)
     if len(statements) == 1:
         explained = _EXPLAIN.fullmatch(query) if statements[0].type is duckdb.StatementType.EXPLAIN else None
@@ -34,7 +34,7 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Sta
 
 
 def _without_nan(answer: Path) -> Path:
-    """Write an answer, a row a line, again with null for NaN and infinity: DuckDB writes them, JSON has none."""
+    """Rewrite an answer, one row a line, with null for NaN and infinity, which DuckDB writes and JSON lacks."""
     beside = answer.with_suffix(".json")
     with answer.open(encoding="utf-8", newline="") as lines, beside.open("w", encoding="utf-8", newline="") as out:
         for line in lines:
@@ -50,22 +50,6 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
 
     The query sees the lake and no other file, and can write nothing. Files and pipes get the values as they are; on a
     terminal, and in tables, control characters of values are escaped.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-    query : str
-        One statement that reads.
-    form : str
-        ``table``, ``csv``, ``json`` (an array of objects; NaN is null) or ``parquet``.
-    output : Path or None
-        The file, replaced at once when the answer is whole; standard output if None.
-
-    Raises
-    ------
-    ValueError
-        If the query is wrong, does not only read, or the form needs a file.
 
     Examples
     --------
@@ -118,7 +102,7 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
 
 
 def _to_terminal(answer: IO[bytes]) -> None:
-    """Print CSV or JSON, with the control characters of its values escaped; a value of CSV may have line breaks."""
+    """Print CSV or JSON with control characters in values escaped; a value of CSV may have line breaks."""
     record = ""
     for line in io.TextIOWrapper(answer, encoding="utf-8", newline="\n"):
         record += line

@@ -14,18 +14,7 @@ MOST_FILES = 20
 
 
 def show(lake: Lake, console: Console, all_files: bool) -> None:
-    """
-    Print what is in a lake, and which source files need a look.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-    console : rich.console.Console
-        Where.
-    all_files : bool
-        Whether to list all files that need a look, not the first `MOST_FILES`.
-    """
+    """Print what is in a lake, and which source files need a look."""
     connection = lake.catalog_connection()
     tables = connection.execute("SELECT table_name, start, stop, days, span, rows, bytes FROM status").fetchall()
     (partitions, size), (sources,) = (

@@ -24,36 +24,7 @@ _STYLE = {"bad": ("bold red", "!"), "warn": ("yellow", "?")}
 
 
 def run(obsids: Sequence[int], version: Any, lake: str, plots: Path | None, ingest: bool, console: Console) -> int:
-    """
-    Compute the residuals of observations, print them, and write or store them.
-
-    Parameters
-    ----------
-    obsids : sequence of int
-        The observations.
-    version : {'default', 'last'} or int
-        Which revision of their aspect products.
-    lake : path
-        The lake.
-    plots : path or None
-        Where to write report and pictures to.
-    ingest : bool
-        Whether to store the residuals in the lake.
-    console : rich.console.Console
-        Where to print.
-
-    Returns
-    -------
-    int
-        Exit code: 0 if all went well, 3 if one was set aside.
-
-    Raises
-    ------
-    MissingDataError, ValueError, OSError
-        As of `get_arch_vv`, if there is but one observation and it is not to be stored.
-    LakeError
-        If there is no lake or it cannot be written.
-    """
+    """Compute the residuals of observations, print them, and write or store them."""
     computed, rejected, unknown = [], [], 0
     for obsid in track(obsids, console=console, transient=True, disable=not console.is_terminal or len(obsids) == 1):
         try:
@@ -80,16 +51,7 @@ def run(obsids: Sequence[int], version: Any, lake: str, plots: Path | None, inge
 
 
 def show(obi: Obi, console: Console) -> None:
-    """
-    Print the residuals of each slot.
-
-    Parameters
-    ----------
-    obi : Obi
-        The residuals.
-    console : rich.console.Console
-        Where.
-    """
+    """Print the residuals of each slot."""
     info = obi.info()
     title = f"obsid {info['obsid']}, revision {info['revision']}, {escape(info['instrument'])}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)

@@ -24,25 +24,6 @@ def application(lake: Lake, token: str, port: int) -> _Application:
     It answers whoever has the token, and takes requests only by the names of this machine and from the page itself. The
     token keeps out the other users of the machine, the names those who let a name of theirs point here (DNS rebinding),
     and the origin the other pages in the same browser.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake. The page finds it by ``$MICA_LAKE``, which is set to it.
-    token : str
-        What a browser must show once, as ``?access_token=``.
-    port : int
-        The port that it is served at.
-
-    Returns
-    -------
-    ASGI application
-        The page.
-
-    Raises
-    ------
-    ImportError
-        If marimo or matplotlib is absent.
     """
     try:
         import marimo

@@ -1,4 +1,4 @@
-"""What the page shows: the forms, and what comes of them."""
+"""What the page shows: forms, and the answers to them."""
 
 import html
 import re
@@ -29,14 +29,7 @@ _MARKS = {"bad": "✗", "warn": "?"}
 
 @contextmanager
 def caught() -> Iterator[list[Any]]:
-    """
-    Let what goes wrong be a message on the page.
-
-    Yields
-    ------
-    list
-        What to show; the message comes behind what is there when it goes wrong.
-    """
+    """Show an error as a message on the page."""
     shown: list[Any] = []
     try:
         yield shown
@@ -51,60 +44,24 @@ def _callout(text: str) -> Any:
 
 
 def plain(text: str) -> Any:
-    """
-    A text as it is, in whatever lines it has: neither Markdown nor HTML, without control characters.
-
-    Parameters
-    ----------
-    text : str
-        The text.
-
-    Returns
-    -------
-    marimo.Html
-        It.
-    """
+    """A text with its line breaks, taken neither for Markdown nor for HTML, without control characters."""
     return mo.plain_text(printable(text, lines=True))
 
 
 def _code(language: str, text: str) -> str:
-    """A block of code in Markdown, that nothing in the text ends."""
+    """A block of code in Markdown that nothing in the text can end."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{printable(text, lines=True)}\n{fence}"
 
 
 def tables(lake: Lake) -> list[str]:
-    """
-    The tables that have rows.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-
-    Returns
-    -------
-    list of str
-        Their names.
-    """
+    """The tables that have rows."""
     return [name for name in lake.status()["table_name"] if name in TABLES]
 
 
 def status(lake: Lake) -> Any:
-    """
-    What is in the lake, a line a table.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-
-    Returns
-    -------
-    marimo.Html
-        A table.
-    """
+    """What is in the lake, one line for each table."""
     known = lake.status()
     if not known.height:
         return mo.callout(mo.plain_text("the lake is empty: 'mica-lake ingest' takes files into it"), kind="warn")
@@ -123,7 +80,7 @@ def status(lake: Lake) -> Any:
 
 
 def _lines(lines: list[dict[str, str]], right: set[str]) -> Any:
-    """Draw a plain table, all of whose text is in the page."""
+    """A plain table whose whole text is in the page."""
     names = list(lines[0])
     side = {name: "right" if name in right else "left" for name in names}
 
@@ -143,21 +100,7 @@ def _escaped(text: object) -> str:
 
 
 def coverage(lake: Lake, table: str | None) -> Any:
-    """
-    The days, or years, that a table has rows of.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-    table : str or None
-        The table.
-
-    Returns
-    -------
-    marimo.Html
-        A picture, or a sentence for a table that is one file.
-    """
+    """The days, or years, that a table has rows for."""
     if table is None:
         return mo.md("")
     days = lake.sql("SELECT year, doy, rows FROM coverage($table)", {"table": table}).fetchall()
@@ -173,7 +116,7 @@ def coverage(lake: Lake, table: str | None) -> Any:
 
 
 def _last_day(lake: Lake, table: str) -> tuple[str, str]:
-    """Start and stop to begin with: the last day of a table by day, all that there is of another."""
+    """Start and stop to begin with: the last day of a table by day, everything in any other."""
     row = lake.status().row(by_predicate=pl.col("table_name") == table, named=True)
     stop = str(row["stop"])
     if row["days"] is None:
@@ -182,21 +125,7 @@ def _last_day(lake: Lake, table: str) -> tuple[str, str]:
 
 
 def form(lake: Lake, table: str) -> Any:
-    """
-    What can be asked of a table.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-    table : str
-        The table.
-
-    Returns
-    -------
-    marimo.ui.form
-        Its value has ``start``, ``stop``, ``slot`` and ``columns``.
-    """
+    """The form for questions about a table."""
     start, stop = _last_day(lake, table)
     known = fields(lake, table)
     numbers = [name for name, field in known.items() if field.drawn and name != TABLES[table].time]
@@ -216,24 +145,7 @@ def form(lake: Lake, table: str) -> Any:
 
 
 def answer(lake: Lake, table: str, start: str, stop: str, columns: list[str], slot: int | None = None) -> list[Any]:
-    """
-    What is shown of the rows of a table.
-
-    Parameters
-    ----------
-    lake, table, start, stop, columns, slot
-        As of `mica_lake.explore.question.Question`.
-
-    Returns
-    -------
-    list of marimo.Html
-        How many rows, the picture, the first rows, the SQL and the Python.
-
-    Raises
-    ------
-    ValueError
-        If a time, a slot or a column is not valid.
-    """
+    """The answer about the rows of a table."""
     asked = Question(lake, table, start, stop, columns, slot)
     tstart, tstop = asked.interval
     rows = "1 row" if asked.count == 1 else f"{asked.count:,} rows"
@@ -278,19 +190,7 @@ def _duration(seconds: float) -> str:
 
 
 def star_form(lake: Lake) -> Any:
-    """
-    Which star images.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-
-    Returns
-    -------
-    marimo.ui.form
-        Its value has ``start``, ``minutes`` and ``slot``.
-    """
+    """The form for star images."""
     stops = lake.status().filter(table_name="aca_l0")["stop"].to_list()
     start = utc(cxcsec(stops[0]) - 600)[:17] if stops else ""
     return (
@@ -307,32 +207,7 @@ def star_form(lake: Lake) -> Any:
 
 
 def star_times(lake: Lake, start: str, minutes: float, slot: int) -> tuple[list[float], Any]:
-    """
-    Times of the images of a slot.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-    start : str
-        From when.
-    minutes : float
-        How long.
-    slot : int
-        The slot.
-
-    Returns
-    -------
-    list of float
-        CXC seconds, `MOST_IMAGES` at most.
-    marimo.Html
-        How many there are.
-
-    Raises
-    ------
-    ValueError
-        If the time is none.
-    """
+    """Times of the images of a slot."""
     first = Question(lake, "aca_l0", start, start, [], slot).interval[0]
     last = first + 60 * minutes
     query = "SELECT TIME FROM slot_data($start, $stop, $slot) LIMIT $most"
@@ -342,23 +217,7 @@ def star_times(lake: Lake, start: str, minutes: float, slot: int) -> tuple[list[
 
 
 def star_image(lake: Lake, time: float, slot: int) -> list[Any]:
-    """
-    The image of a slot at a time.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-    time : float
-        Its time (CXC seconds).
-    slot : int
-        The slot.
-
-    Returns
-    -------
-    list of marimo.Html
-        The picture and what is known of it.
-    """
+    """The image of a slot at a time."""
     readout = lake.arrow("FROM slot_data($time, $time, $slot) LIMIT 1", {"time": time, "slot": slot})
     row = readout.to_pylist()[0]
     ccd = row["TEMPCCD"]
@@ -378,19 +237,7 @@ def star_image(lake: Lake, time: float, slot: int) -> list[Any]:
 
 
 def vv_form(lake: Lake) -> Any:
-    """
-    Which observation.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-
-    Returns
-    -------
-    marimo.ui.form
-        Its value has ``obsid`` and ``revision``.
-    """
+    """The form for V&V."""
     last = lake.sql("SELECT obsid FROM asp_l1_file ORDER BY tstart DESC NULLS LAST LIMIT 1").fetchall()
     return (
         mo.md("{obsid} {revision}")
@@ -403,26 +250,7 @@ def vv_form(lake: Lake) -> Any:
 
 
 def vv(lake: Lake, obsid: str, revision: str) -> list[Any]:
-    """
-    Residuals of the slots of an observation.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-    obsid, revision : str
-        As they were typed.
-
-    Returns
-    -------
-    list of marimo.Html
-        The table, and a line for each value outside its limit.
-
-    Raises
-    ------
-    ValueError, MissingDataError
-        If there is no such observation, or its products are not there.
-    """
+    """Residuals of the slots of an observation."""
     if not obsid.strip().isdecimal():
         raise ValueError(f"{obsid!r} is no obsid: give a number")
     version = revision.strip()

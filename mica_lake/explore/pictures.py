@@ -1,4 +1,4 @@
-"""Pictures of the page: what there is of a table, values against time, a star image."""
+"""Pictures on the page: the coverage of a table, values against time, a star image."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -25,38 +25,14 @@ _MONTHS = [date(2024, month, 1) for month in range(1, 13)]
 
 
 def png(figure: Figure) -> bytes:
-    """
-    A figure as a picture.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        The figure.
-
-    Returns
-    -------
-    bytes
-        A PNG file.
-    """
+    """A figure as a picture."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=_DPI)
     return content.getvalue()
 
 
 def calendar(days: Sequence[tuple[int, int, int]]) -> Figure:
-    """
-    A year a line and a day a cell, coloured by how many rows it has; white where there are none.
-
-    Parameters
-    ----------
-    days : sequence of (int, int, int)
-        Year, day of year, and rows of each day that has any.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The picture.
-    """
+    """A line for each year and a cell for each day, coloured by its number of rows; white where there are none."""
     first, last = days[0][0], days[-1][0]
     rows = np.full((last - first + 1, 366), np.nan)
     for year, doy, count in days:
@@ -81,19 +57,7 @@ def calendar(days: Sequence[tuple[int, int, int]]) -> Figure:
 
 
 def bars(years: Sequence[tuple[int, int]]) -> Figure:
-    """
-    Rows of each year, of a table by year.
-
-    Parameters
-    ----------
-    years : sequence of (int, int)
-        Year and rows of each.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The picture.
-    """
+    """The number of rows in each year."""
     figure = Figure(figsize=(_WIDTH, 2.6), layout="constrained")
     axes = figure.subplots()
     axes.bar([year for year, _ in years], [rows for _, rows in years], color=COLOR, width=0.8)
@@ -105,21 +69,9 @@ def bars(years: Sequence[tuple[int, int]]) -> Figure:
 
 def against_time(drawn: Iterable[tuple[Field, Points]], start: float, stop: float) -> Figure:
     """
-    Values against time: a dot each, or a bar from the least to the greatest of a bin.
+    Values against time: a dot for each, or a bar from the least to the greatest in each bin.
 
-    Nothing is drawn where there is no value.
-
-    Parameters
-    ----------
-    drawn : iterable of (Field, Points)
-        What there is to draw.
-    start, stop : float
-        From when to when the axis goes (CXC seconds).
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The picture, a panel a column.
+    Gaps stay gaps.
     """
     panels = list(drawn)
     figure = Figure(figsize=(_WIDTH, 0.7 + 2.1 * len(panels)), layout="constrained")
@@ -151,19 +103,7 @@ def _dates(secs: Any) -> Any:
 
 
 def star_image(readout: "pa.Table") -> Figure:
-    """
-    The image of a readout on the CCD.
-
-    Parameters
-    ----------
-    readout : pyarrow.Table
-        A row with TIME, IMGRAW, IMGSIZE, IMGROW0, IMGCOL0.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The picture; rows go up, as on the CCD.
-    """
+    """The image of a readout on the CCD."""
     row: dict[str, Any] = readout.to_pylist()[0]
     (image,) = images(readout.column("IMGRAW"))
     size = len(image)

@@ -1,4 +1,4 @@
-"""A question that the page asks of a table: the rows of a time range, and how they are drawn."""
+"""A question about a table: the rows of a time range, and how they are drawn."""
 
 import re
 from collections.abc import Sequence
@@ -44,30 +44,13 @@ class Field:
 
     @property
     def label(self) -> str:
-        """What to write at an axis."""
+        """The label of an axis."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
 def fields(lake: Lake, table: str) -> dict[str, Field]:
     """
     The columns of a table as this lake has it, those of a wide table included.
-
-    Parameters
-    ----------
-    lake : Lake
-        The lake.
-    table : str
-        The table.
-
-    Returns
-    -------
-    dict of Field
-        By name, in order.
-
-    Raises
-    ------
-    ValueError
-        If there is no such table.
 
     Examples
     --------
@@ -106,7 +89,7 @@ def _quoted(name: str) -> str:
 @dataclass(frozen=True)
 class Points:
     """
-    What there is to draw of a column.
+    The points or bars of a column.
 
     Attributes
     ----------
@@ -198,7 +181,7 @@ class Question:
 
     @property
     def _source(self) -> str:
-        """FROM clause; names in it are declared ones, what was typed is bound to its parameters."""
+        """The FROM clause: its names are declared ones, what was typed is bound as parameters."""
         table = TABLES[self.table]
         if not table.rows:
             return f"FROM {self.table}\nWHERE {self.time} BETWEEN cxcsec($start) AND cxcsec($stop)"
@@ -218,7 +201,7 @@ class Question:
 
     @property
     def python(self) -> str:
-        """The same in Python; for readouts of a slot also with the function that people know."""
+        """The question in Python; for readouts of a slot also with the function that people know."""
         lines = [
             "from mica_lake import Lake",
             "",
@@ -243,24 +226,12 @@ class Question:
         return int(count)
 
     def rows(self, most: int = MOST_ROWS) -> pl.DataFrame:
-        """
-        The first rows.
-
-        Parameters
-        ----------
-        most : int
-            How many at most.
-
-        Returns
-        -------
-        polars.DataFrame
-            Columns utc, the time, and those asked for.
-        """
+        """The first rows."""
         return pl.DataFrame(self.lake.arrow(f"{self._query}\nLIMIT {int(most)}", self._params))
 
     @cached_property
     def bin_seconds(self) -> float | None:
-        """Width of the bins in which values are drawn; None where each is drawn."""
+        """Width of the bins in which values are drawn; None if each value is drawn."""
         if self.count <= MOST_POINTS:
             return None
         first, last = self.lake.sql(
@@ -271,10 +242,10 @@ class Question:
     @cached_property
     def points(self) -> dict[str, Points]:
         """
-        What there is to draw of each column, by its name.
+        What to draw of each column, by name.
 
-        Of more than `MOST_POINTS` rows, the range of the values in each of as many bins of the same width. A bin
-        without values is not there, so that a gap stays a gap; values that are no numbers (NaN) count as none.
+        Of more than `MOST_POINTS` rows, the range of values in each of that many bins of equal width. A bin without
+        values is left out, so that a gap stays a gap; NaN counts as no value.
         """
         chosen = self.drawn
         if not chosen:
@@ -299,7 +270,7 @@ class Question:
 
 
 def _typed(text: str) -> str | float:
-    """What was typed for a time: a number, but for a year or GRETA's date, which are texts."""
+    """A typed time: a number of seconds, or a text; digits alone may also be a year or GRETA's date."""
     text = text.strip()
     try:
         return text if re.fullmatch(r"\d{4}|\d{7}(\.\d*)?|\d{13,}", text, re.ASCII) else float(text)

@@ -1,1 +1,1 @@
-"""Where the bytes of a lake lie."""
+"""Where the bytes of a lake are stored."""

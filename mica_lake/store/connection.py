@@ -80,7 +80,7 @@ def polars_options(scheme: str) -> dict[str, str] | None:
 
 
 def _of_aws(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What botocore knows and obstore does not; nothing where the environment has a key, or wants none."""
+    """What botocore knows and obstore does not; nothing if the environment has a key, or says to use none."""
     if environment.get("AWS_ACCESS_KEY_ID") or _is_true(environment.get("AWS_SKIP_SIGNATURE")):
         return {}
     try:

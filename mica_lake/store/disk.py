@@ -109,14 +109,14 @@ class Disk(Store[Path]):
         self.remove(path.parent.glob(f".{path.name}.*"))
 
     def lock(self, path: Path) -> AbstractContextManager[None]:
-        """The kernel's lock, which ends with its owner however that dies."""
+        """The kernel's lock, which ends with its owner, however it dies."""
         return flock.held(path)
 
     def still_held(self, path: Path) -> None:
         """Nothing: nobody can take the kernel's lock over."""
 
     def writer_alive(self, path: Path) -> bool:
-        """Whether the kernel says so; of a writer on another host, whether the lock names one."""
+        """Whether the kernel says so; for a writer on another host, whether the lock names one."""
         return flock.writer_alive(path)
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:

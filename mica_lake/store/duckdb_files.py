@@ -79,7 +79,7 @@ class RangedFile(io.RawIOBase):
 
 
 class _NewFile(io.BytesIO):
-    """An object that is put when it is closed."""
+    """An object that is written when it is closed."""
 
     def __init__(self, path: ObjectPath) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class _NewFile(io.BytesIO):
 
 class LakeFiles(AbstractFileSystem):  # type: ignore[misc]
     """
-    What DuckDB asks for the files of a lake, and for others of that kind of store, for one connection.
+    The file system that gives one DuckDB connection the files of a lake, and others in that kind of store.
 
     A file is opened by one request for its end; its size and footer come from that. Files of the catalog are asked for
     once, as a connection is of one generation, whose files and pinned versions never change. `known` is the content of

@@ -1,4 +1,4 @@
-"""What a lake asks of the place where its bytes lie: the one interface of a disk and of an object store."""
+"""What a lake needs of the place where its bytes are: one interface for a disk and an object store."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ class Stat(NamedTuple):
 
 class Store(ABC, Generic[P]):
     """
-    A place where lakes lie.
+    A place where lakes are stored.
 
     A file that is not there is a FileNotFoundError, one that another writer was quicker with a BlockingIOError. Where
     the store cannot tell (no answer, no permission, an expired token), it is an ObjectStoreError or, on a disk, another
@@ -52,14 +52,14 @@ class Store(ABC, Generic[P]):
     @abstractmethod
     def read(self, path: P, start: int = 0, stop: int | None = None, etag: str | None = None) -> tuple[bytes, Stat]:
         """
-        Bytes of a file, and what the store says of the whole file.
+        Bytes of a file, and the `Stat` of the whole file.
 
         A negative `start` counts from the end. If the file no longer has the `etag` given, it is a BlockingIOError.
         """
 
     @abstractmethod
     def stat(self, path: P) -> Stat:
-        """What the store says of a file."""
+        """The size, time and etag of a file."""
 
     @abstractmethod
     def now(self, path: P) -> float:
@@ -82,7 +82,7 @@ class Store(ABC, Generic[P]):
     @abstractmethod
     def put_new(self, path: P, content: bytes, like: P | None = None) -> bool:
         """
-        Write a file where there is none; give whether it now has this content, also if it was there before.
+        Write a file where there is none; True if it now has this content, also if it was there before.
 
         If `like` has the same content, the new file may share its bytes.
         """

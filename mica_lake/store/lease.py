@@ -43,7 +43,7 @@ def still_held(path: P) -> None:
 
 
 def writer_alive(store: Store[P], path: P) -> bool:
-    """Whether the lock's owner gave a sign of life not long ago."""
+    """Whether the lock's owner has renewed it lately."""
     try:
         return store.now(path) - store.stat(path).mtime < LEASE
     except FileNotFoundError:

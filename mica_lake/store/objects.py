@@ -45,7 +45,7 @@ _VARIABLES = {
 
 class ObjectPath(PurePosixPath):
     """
-    Path of an object, or of what several begin with; reads as `pathlib.Path` does, and `str` gives its URL.
+    Path of an object, or of a prefix; reads as `pathlib.Path` does, and `str` gives its URL.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class ObjectPath(PurePosixPath):
         return (path for path in found if _matches(path.parts[len(self.parts) :], wanted))
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Remove the object; whether there was one is not looked at."""
+        """Remove the object, if there is one."""
         OBJECTS.remove([self])
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
@@ -119,7 +119,7 @@ class ObjectPath(PurePosixPath):
 
 
 def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    """Whether each part of a path is of its part of a pattern; ``**`` stands for any number of parts."""
+    """Whether a path matches a pattern, part by part; ``**`` stands for any number of parts."""
     if not wanted:
         return not parts
     if wanted[0] == "**":
@@ -181,7 +181,7 @@ class Objects(Store[ObjectPath]):
             return _stat(bucket.head(path.key))
 
     def now(self, path: ObjectPath) -> float:
-        """The date of an answer, whatever that is, to a HEAD; obstore does not tell it."""
+        """The date of the answer, whatever it is, to a HEAD; obstore does not pass it on."""
         # A lake on a disk does not wait for these.
         from email.utils import parsedate_to_datetime
         from urllib.error import HTTPError
@@ -267,15 +267,15 @@ class Objects(Store[ObjectPath]):
         """Nothing: an object is there whole or not at all."""
 
     def lock(self, path: ObjectPath) -> AbstractContextManager[None]:
-        """A lease, as there is no kernel that would notice the end of its owner."""
+        """A lease, as no kernel would notice its owner's death."""
         return lease.held(self, path)
 
     def still_held(self, path: ObjectPath) -> None:
-        """Give a sign of life, by which a lock that was taken over is noticed."""
+        """Renew the lease, which shows if the lock was taken over."""
         lease.still_held(path)
 
     def writer_alive(self, path: ObjectPath) -> bool:
-        """Whether the lock's owner gave a sign of life not long ago."""
+        """Whether the lock's owner has renewed it lately."""
         return lease.writer_alive(self, path)
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:

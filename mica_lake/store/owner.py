@@ -1,4 +1,4 @@
-"""What the text of a writer's lock says: which process of which host has it, and since when."""
+"""The text of a writer's lock: which process of which host holds it, and since when."""
 
 import json
 import os
@@ -11,7 +11,7 @@ MOST_BYTES = 65536
 
 
 def ourselves() -> dict[str, str | int]:
-    """What the lock of this process says."""
+    """The text for a lock of this process."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
 
 

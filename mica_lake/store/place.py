@@ -1,4 +1,4 @@
-"""Where a lake lies: which paths are those of an object store, and which store a path is in."""
+"""Where a lake is: which paths belong to an object store, and which store a path is in."""
 
 from pathlib import Path
 from typing import Any, TypeAlias

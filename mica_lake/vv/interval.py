@@ -1,4 +1,4 @@
-"""One aspect interval: its product files, and the residuals of all that was tracked in it."""
+"""An aspect interval: its product files, and the residuals of everything tracked in it."""
 
 import re
 from collections.abc import Mapping

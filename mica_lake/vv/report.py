@@ -25,7 +25,7 @@ def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
 
 
 def slot_report(tracked: Mapping[str, Any], data: Mapping[str, NDArray[Any]] | None) -> dict[str, Any]:
-    """What is tracked in a slot and, if it has data, its statistics."""
+    """What a slot tracks and, if it has data, its statistics."""
     report: dict[str, Any] = dict(tracked)
     if data is None:
         return report

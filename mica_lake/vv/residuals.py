@@ -1,4 +1,4 @@
-"""Where the ACA should see stars and fid lights, how far it is off, and how bright they are."""
+"""Where the ACA should see stars and fid lights, how far off it sees them, and how bright they are."""
 
 from typing import Any
 

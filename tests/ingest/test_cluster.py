@@ -169,7 +169,7 @@ def test_workers_make_the_lake_of_all_products_that_this_process_makes(three: Da
     here = mica_lake_ingest("all", "--from", ska, "--lake", tmp_path / "here", "--jobs", 1)
     there = mica_lake_ingest("all", "--from", ska, "--lake", tmp_path / "there", "--cluster", three.address)
     assert (here.returncode, here.stderr) == (0, "")
-    assert (there.returncode, there.stderr) == (0, "")
+    assert (there.returncode, there.stderr) == (0, ""), there.stdout
     assert {"aca_l0", "hdr3", "dark_cal_image", "obspar", "asp_sol", "aca_cent", "acq_stats"} <= {
         path.name for path in (tmp_path / "there").iterdir()
     }

@@ -74,7 +74,7 @@ def test_reread_reads_what_was_set_aside_and_is_the_same(demo_ska: Path, tmp_pat
     (top / "2022069").symlink_to(demo_ska / ARCHIVE / "aca_dark/2022069")
     lake = tmp_path / "lake"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dark_cal, "SIDE", 7)
+        patch.setattr("mica_lake.formats.dark_cal.SIDE", 7)
         assert len(dark_cal.ingest(top, lake, jobs=1).set_aside) == 2
     assert len(dark_cal.ingest(top, lake, jobs=1).set_aside) == 2
     assert len(dark_cal.ingest(top, lake, jobs=1, reread=True).taken) == 2

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mica_lake.ingest import source_files
+from mica_lake.formats import database as formats_database
 from mica_lake.ingest.revision_folders import Revision, discover, with_those_gone
 from mica_lake.simulate.observations import link_revisions, observations
 
@@ -440,7 +440,7 @@ def test_a_view_without_end_in_a_database_ends(tmp_path: Path, monkeypatch: pyte
             "CREATE VIEW archfiles AS WITH RECURSIVE n(obsid) AS (SELECT 1 UNION ALL SELECT obsid FROM n) "
             "SELECT obsid, 1 AS revision, 1 AS isdefault FROM n"
         )
-    monkeypatch.setattr(source_files, "_LONGEST_QUERY", 0.2)
+    monkeypatch.setattr(formats_database, "_LONGEST_QUERY", 0.2)
     assert "it does not answer in 0 s" in wrong(tmp_path)["archfiles.db3"]
 
 
