@@ -7,6 +7,7 @@ escaped here, in one place, for everything that is printed.
 
 import codecs
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -21,6 +22,8 @@ _ESCAPED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 # The rules of tables, and characters in our own messages.
 _ASCII = dict.fromkeys(map(chr, range(0x2500, 0x2580)), "+") | dict.fromkeys("─━═╌╍┄┅┈┉╴╶╸╺", "-")
 _ASCII |= dict.fromkeys("│┃║╎╏┆┇┊┋", "|") | {"…": "...", "°": "deg ", "·": "."}
+
+_NO_TAG = re.compile(r"\\\[(?![a-z#/@][^\[]*?\])")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -57,7 +60,8 @@ def escape(text: object) -> str:
     >>> print(escape("[red]a\nb"))
     \[red]a\nb
     """
-    return markup.escape(printable(str(text)))
+    # Where a bracket begins no tag, rich takes a backslash before it away, and does not escape that.
+    return _NO_TAG.sub(r"\\\\[", markup.escape(printable(str(text))))
 
 
 class Terminal(Console):

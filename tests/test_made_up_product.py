@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from mica_lake import Lake
 from mica_lake.cli import app
 from mica_lake.products import PRODUCTS, Product
+from mica_lake.simulate.days import Days, write_days
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
@@ -144,6 +145,13 @@ def test_spark_has_its_macro() -> None:
     from mica_lake.catalog.script import lake_sql
 
     assert "MACRO dose_data" in lake_sql()
+
+
+def test_it_is_simulated_with_the_others(tmp_path: Path) -> None:
+    days = Days(tmp_path, START, START + 300.0)
+    written = {product.name: files for product, files in write_days(days, lambda product: lambda done: None)}
+    assert list(written)[-1] == "dose"
+    assert all(isinstance(files, ImportError) or files for name, files in written.items() if name != "dose")
 
 
 def test_processes_make_it(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,11 @@ from mica_lake.archive import aca_l0
 from mica_lake.ingest import everything
 from mica_lake.lake import Lake
 from mica_lake.output import escape
-from mica_lake.simulate import asp_l1, dark_cal, obspar, stats, vv
-from mica_lake.simulate.aca_l0 import write_archive as write_aca_l0
-from mica_lake.simulate.observations import observations
+from mica_lake.products import Product
+from mica_lake.simulate.days import Days, write_days
 from mica_lake.times import cxcsec
 
 START, STOP = "2024:001", "2024:002"
-_FIRST_DARK_CAL = "2000:001"
-_FILES_OF_THE_DAY = 166
 _OURS = {"ska", "lake", "demo.png", "warm_pixels.png"}
 # What no tool could be asked before: telemetry, by observation, by what the observation was of.
 _JOIN = """
@@ -88,23 +84,19 @@ The README has more; your own files go in with 'mica-lake ingest all --from $SKA
 
 
 def _simulate(ska: Path, jobs: int, console: Console) -> list[Path]:
-    start, stop = cxcsec(START), cxcsec(STOP)
-    of_the_day = observations(start, stop)
+    paths: list[Path] = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("files", total=_FILES_OF_THE_DAY)
-        paths = write_aca_l0(
-            ska, start, stop, ska=True, jobs=jobs, progress=lambda done: progress.update(task, completed=done)
-        )
-        task = progress.add_task("aspect products", total=sum(len(o.revisions) for o in of_the_day))
-        paths += obspar.write_archive(ska, of_the_day)
-        paths += asp_l1.write_archive(
-            ska, of_the_day, jobs=jobs, progress=lambda done: progress.update(task, completed=done)
-        )
-        if find_spec("h5py") is not None:
-            paths += stats.write_archive(ska, of_the_day) + vv.write_archive(ska, of_the_day, jobs=jobs)
-        else:
-            console.print("without V&V and statistics, as h5py is absent: pip install 'mica-lake[stats]'")
-        return paths + dark_cal.write_archive(ska, cxcsec(_FIRST_DARK_CAL), stop)
+
+        def begin(product: Product) -> Callable[[int], None]:
+            task = progress.add_task(product.title, total=None)
+            return lambda done: progress.update(task, description=f"{product.title}, {done}")
+
+        for product, written in write_days(Days(ska, cxcsec(START), cxcsec(STOP), jobs), begin):
+            if isinstance(written, ImportError):
+                console.print(f"without {product.described_in}: {escape(written)}")
+            else:
+                paths += written
+    return paths
 
 
 def _ask(lake: Lake, console: Console) -> None:

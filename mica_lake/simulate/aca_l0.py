@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from mica_lake.simulate import fits_file
 from mica_lake.simulate.camera import HDR3, RATE, STEP, ZERO, check, readouts, times, vcdu_of
+from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import dwells, generator
 from mica_lake.simulate.files import each, gzipped, write
 from mica_lake.simulate.fits_file import Cards
 
-__all__ = ["readouts", "times", "write_archive", "write_file"]
+__all__ = ["readouts", "times", "write_archive", "write_days", "write_file"]
 
 _CADENCE = {4: 1.025, 6: 2.05, 8: 4.1}
 
@@ -482,3 +483,8 @@ def _list_files(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         names = [row[1] for row in db.execute("PRAGMA table_info(archfiles)")]
         marks = ", ".join(f":{name}" for name in names)
         db.executemany(f"INSERT OR REPLACE INTO archfiles VALUES ({marks})", rows)
+
+
+def write_days(days: Days, progress: Callable[[int], None]) -> list[Path]:
+    """Write the telemetry of some days."""
+    return write_archive(days.ska, days.start, days.stop, ska=True, jobs=days.jobs, progress=progress)

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from mica_lake.simulate import fits_file, sky
 from mica_lake.simulate.camera import times
+from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import generator
 from mica_lake.simulate.files import each, write, write_database
 from mica_lake.simulate.fits_file import Cards
 from mica_lake.simulate.observations import Observation, link_revisions, revision_folder
 from mica_lake.times import utc_day
 
-__all__ = ["write_archive", "write_products"]
+__all__ = ["write_archive", "write_days", "write_products"]
 
 _Floats = NDArray[np.float64]
 
@@ -370,3 +371,8 @@ def write_archive(
     write_database(top / "archfiles.db3", "archfiles", _FILES, [row for _, row in done])
     write_database(top / "processing_asp_l1.db3", "aspect_1_proc", _PROCESSING, processed)
     return sorted(path for path, _ in done)
+
+
+def write_days(days: Days, progress: Callable[[int], None]) -> list[Path]:
+    """Write the aspect products of the observations of some days."""
+    return write_archive(days.ska, days.observations, jobs=days.jobs, progress=progress)

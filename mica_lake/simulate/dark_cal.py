@@ -7,6 +7,7 @@ that are warm in one calibration are warm in every later one.
 import io
 import json
 import re
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from mica_lake import times
+from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import generator
 from mica_lake.simulate.files import write
 
-__all__ = ["YEAR", "mean_celsius", "warm_share", "write_archive", "write_calibration"]
+__all__ = ["YEAR", "mean_celsius", "warm_share", "write_archive", "write_calibration", "write_days"]
 
 YEAR = 365.25 * 86400.0
 """A year (s)."""
@@ -203,3 +205,8 @@ def write_archive(ska: Path, start: float, stop: float, *, every: float = YEAR, 
         raise ValueError(f"every {every!r} must be positive, and stop {stop!r} at or after start {start!r}")
     days = dict.fromkeys(times.utc_day(t) for t in np.arange(start, stop, every).tolist())
     return [write_calibration(ska, f"{day:%Y%j}", seed=seed) for day in days]
+
+
+def write_days(days: Days, progress: Callable[[int], None]) -> list[Path]:
+    """Write a calibration a year, up to these days."""
+    return write_archive(days.ska, times.cxcsec("2000:001"), days.stop)

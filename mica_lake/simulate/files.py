@@ -44,8 +44,10 @@ def write_database(path: Path, table: str, columns: str, rows: Sequence[Mapping[
 
 def hdf5(rows: NDArray[np.void], node: str) -> bytes:
     """An HDF5 file of one table."""
-    import h5py
-
+    try:
+        import h5py
+    except ImportError:
+        raise ImportError("h5py is absent: pip install 'mica-lake[stats]'") from None
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         file.create_dataset(node, data=rows, chunks=(512,), maxshape=(None,), compression="gzip", compression_opts=5)

@@ -1,15 +1,16 @@
 """Simulate observation parameters: obspar files, one line for each parameter, and the table that lists them."""
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mica_lake import times
+from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import generator
 from mica_lake.simulate.files import write, write_database
 from mica_lake.simulate.observations import Observation, link_revisions, revision_folder
 
-__all__ = ["write_archive", "write_obspar"]
+__all__ = ["write_archive", "write_days", "write_obspar"]
 
 _TABLE = (
     "filename text, obsid int, tstart float, tstop float, revision int, content text DEFAULT 'OBSPAR', isdefault int, "
@@ -287,3 +288,8 @@ def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int =
         link_revisions(top, observation)
     write_database(top / "archfiles.db3", "archfiles", _TABLE, rows)
     return sorted(paths)
+
+
+def write_days(days: Days, progress: Callable[[int], None]) -> list[Path]:
+    """Write the parameters of the observations of some days."""
+    return write_archive(days.ska, days.observations)

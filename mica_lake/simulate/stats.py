@@ -4,7 +4,7 @@ Faint stars and a warm CCD make acquisition fail, tracking be lost, and centroid
 grows over the years as it does in the simulated dark current calibrations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from mica_lake import times
 from mica_lake.simulate.dark_cal import YEAR, mean_celsius, warm_share
+from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import generator
 from mica_lake.simulate.files import hdf5, write
 from mica_lake.simulate.observations import Observation
 from mica_lake.tables.stat_columns import row_dtype
 
-__all__ = ["write_archive"]
+__all__ = ["write_archive", "write_days"]
 
 _STARS = 8
 # How many numbers of each distribution are drawn for a star.
@@ -277,3 +278,8 @@ def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int =
             rows[name] = columns[name]
         paths.append(write(Path(ska) / "data" / table / f"{table}.h5", hdf5(rows, "data")))
     return paths
+
+
+def write_days(days: Days, progress: Callable[[int], None]) -> list[Path]:
+    """Write the statistics of the observations of some days."""
+    return write_archive(days.ska, days.observations)

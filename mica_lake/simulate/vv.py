@@ -4,20 +4,21 @@ They are computed from the simulated aspect products; the residuals are the nois
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mica_lake.simulate.asp_l1 import processing
+from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import temperatures
 from mica_lake.simulate.files import each, hdf5, write
 from mica_lake.simulate.observations import Observation, link_revisions, revision_folder
 from mica_lake.tables.stat_columns import row_dtype
 from mica_lake.vv.obi import Obi
 
-__all__ = ["write_archive"]
+__all__ = ["write_archive", "write_days"]
 
 _Work = tuple[Observation, int]
 
@@ -87,3 +88,8 @@ def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int =
     dtype = row_dtype("vv_rms")
     rows = np.array([tuple(row[name] for name in dtype.names or ()) for _, of_one in done for row in of_one], dtype)
     return [*(path for path, _ in done), write(top / "vv.h5", hdf5(rows, "vv"))]
+
+
+def write_days(days: Days, progress: Callable[[int], None]) -> list[Path]:
+    """Write the V&V products of the observations of some days."""
+    return write_archive(days.ska, days.observations, jobs=days.jobs)

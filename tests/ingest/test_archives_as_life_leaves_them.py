@@ -798,6 +798,8 @@ OFTEN = {
     "a folder goes and comes back",
     "a file is truncated",
     "a file is corrected",
+    "a file over midnight is truncated",
+    "a newer revision comes",
     "a file loses its .gz",
     "a report is corrected",
     "the image is corrected",

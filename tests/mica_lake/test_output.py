@@ -50,6 +50,8 @@ def test_a_printable_text_has_nothing_that_a_terminal_obeys(text: str) -> None:
 # Of a text that ends in a backslash, rich makes it two.
 @given(st.text().filter(lambda text: not text.endswith("\\")))
 @example("[red]a[/]\\[b]")
+@example("\\[")
+@example("\\\\[\\[red]\\[ [/]")
 @example(":warning:\n[/]")
 def test_an_escaped_value_is_printed_as_it_is(text: str) -> None:
     console = Console(file=io.StringIO(), emoji=False)

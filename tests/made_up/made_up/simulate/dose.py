@@ -1,7 +1,10 @@
 """A simulator of dose files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+
+from mica_lake.simulate.days import Days
 
 
 def write_archive(ska: Path, start: float, days: int) -> list[Path]:
@@ -30,3 +33,8 @@ def write_archive(ska: Path, start: float, days: int) -> list[Path]:
         path.write_text(json.dumps({"time": start + 43200.0 * n, "dose": 0.25 * n}))
         paths.append(path)
     return paths
+
+
+def write_days(days: Days, progress: Callable[[int], None]) -> list[Path]:
+    """Write the files of some days."""
+    return write_archive(days.ska, days.start, round((days.stop - days.start) / 86400))
