@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -33,9 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the second tier to `--soak`."""
+    """Leave the second tier to `--soak`: what is marked soak, and of what is marked often(n) all cases but n."""
+    cases: Counter[str] = Counter()
     for item in items:
-        if ROOT / "tests" / "soak" in item.path.parents:
+        function = item.nodeid.split("[")[0]
+        cases[function] += 1
+        often = item.get_closest_marker("often")
+        if ROOT / "tests" / "soak" in item.path.parents or (often is not None and cases[function] > often.args[0]):
             item.add_marker(pytest.mark.soak)
     if not config.getoption("--soak"):
         left = [item for item in items if item.get_closest_marker("soak")]

@@ -1107,6 +1107,7 @@ ODDITIES = [
 
 
 @pytest.mark.parametrize(("product", "oddity"), ODDITIES, ids=[f"{product}: {o.name}" for product, o in ODDITIES])
+@pytest.mark.often(12)
 def test_an_oddity_is_taken_or_set_aside_with_its_reason(
     product: str, oddity: Oddity, of: Callable[[str], Archive], tmp_path: Path
 ) -> None:

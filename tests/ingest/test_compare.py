@@ -135,6 +135,7 @@ DIFFERENCES: list[tuple[str, str, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize(("table", "column", "change"), DIFFERENCES, ids=[f"{t}.{c}" for t, c, _ in DIFFERENCES])
+@pytest.mark.often(5)
 def test_a_value_that_is_not_that_of_the_file_is_found_and_mended(
     table: str, column: str, change: Callable[[Any], Any], lake: Path, demo_files: Path, demo_ska: Path,
     against: Callable[..., Verified],

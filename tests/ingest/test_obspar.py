@@ -884,6 +884,7 @@ print(n)
 """
 
 
+@pytest.mark.soak
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
     ska: Path, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ CHANGES: dict[str, tuple[list[tuple[float, float, int]], tuple[float, float, int
 
 @pytest.mark.parametrize("again", ["the last file", "all files"])
 @pytest.mark.parametrize(("intervals", "new"), CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.often(1)
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
     intervals: list[tuple[float, float, int]], new: tuple[float, float, int], again: str, tmp_path: Path
 ) -> None:
@@ -541,6 +542,7 @@ ingest(sys.argv[2:3], sys.argv[1], jobs=1)
 
 @pytest.mark.parametrize("where", ["before the pointer", "after the pointer"])
 @pytest.mark.parametrize("mended_first", [False, True])
+@pytest.mark.often(2)
 def test_without_a_pointer_an_interrupted_commit_is_whole_or_not_at_all(
     where: str, mended_first: bool, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

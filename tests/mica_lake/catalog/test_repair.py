@@ -271,6 +271,7 @@ def copy_part(lake: Path, mirror: Path, part: str) -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(PARTS)), ids=lambda order: ", ".join(order))
+@pytest.mark.often(3)
 def test_a_copy_in_any_order_of_its_folders_with_an_ingest_in_between_loses_nothing(
     order: tuple[str, ...], of_ska: Path, ska: Path, tmp_path: Path
 ) -> None:
@@ -389,6 +390,7 @@ def killed(request: pytest.FixtureRequest, of_ska: Path, newer: Path, tmp_path_f
 
 
 @pytest.mark.parametrize("mend", MENDS.values(), ids=MENDS.keys())
+@pytest.mark.often(6)
 def test_half_a_commit_is_never_shown_whatever_mends_it(
     mend: Callable[[Path, Path], None], killed: Path, of_ska: Path, ska: Path, tmp_path: Path
 ) -> None:
@@ -478,6 +480,7 @@ def harm(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "empty", "lost"])
+@pytest.mark.often(1)
 def test_each_file_of_the_catalog_that_is_not_what_was_written_is_said_to_be_damaged(
     how: str, lake: Path, tmp_path: Path
 ) -> None:
@@ -624,6 +627,7 @@ def rewritten(rows: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("table", ["aca_l0", "hdr3", "obspar", "obspar_kv", "acq_stats", "dark_cal", "dark_cal_image"])
+@pytest.mark.often(2)
 def test_partitions_of_an_older_definition_are_named_and_brought_right_by_the_next_ingest(
     table: str, lake: Path, ska: Path
 ) -> None:

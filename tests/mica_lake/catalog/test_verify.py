@@ -193,6 +193,7 @@ def test_readouts_that_two_files_share_are_no_loss(tmp_path: Path, look: Callabl
 
 
 @pytest.mark.parametrize("table", TABLES)
+@pytest.mark.often(3)
 def test_a_bit_flipped_in_any_table_is_found_and_mended(table: str, every: Path, look: Callable[..., Verified]) -> None:
     before = content(every)
     path = next(path for path in before if path.startswith(f"{table}/"))

@@ -230,6 +230,7 @@ def test_reindex_derives_the_catalog_and_names_what_is_damaged(files: Path, tmp_
     assert mica_lake("reindex", lake=lake).returncode == 0
 
 
+@pytest.mark.soak
 def test_the_demo_leaves_a_lake_and_two_pictures(tmp_path: Path) -> None:
     done = mica_lake("demo", tmp_path / "demo")
     assert done.returncode == 0, done.stderr

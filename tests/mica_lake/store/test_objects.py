@@ -224,6 +224,7 @@ def test_a_second_ingest_writes_nothing(remote: ObjectPath, days: Path, store: O
     assert [(r.operation, r.path) for r in changes] == [("DELETE", remote.bucket)]
 
 
+@pytest.mark.soak
 def test_all_products_through_the_command_line(
     demo_files: Path, demo_ska: Path, demo_lake: str, store: ObjectStore
 ) -> None:
@@ -294,6 +295,7 @@ print(n)
     [([], (-60, 60, 1)), ([(-90, 90, 1), (120, 180, 1)], (-60, 60, 2))],
     ids=["the first file", "a newer revision, shorter at both ends"],
 )
+@pytest.mark.soak
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
     intervals: list[tuple[float, float, int]], new: tuple[float, float, int], tmp_path: Path, store: ObjectStore,
     impatient: None,

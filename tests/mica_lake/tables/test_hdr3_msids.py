@@ -302,6 +302,7 @@ def assert_all_are_as_decoded(files: Sequence[Path], lake: Path) -> list[Slot]:
 
 
 @pytest.mark.parametrize(("seed", "phase"), [(12, 1.025), (35, -1.025), (41, 2.05)])
+@pytest.mark.often(1)
 def test_all_are_as_decoded_from_files_whose_slots_are_out_of_phase(tmp_path: Path, seed: int, phase: float) -> None:
     """Across a midnight, with gaps, changes of size and newer revisions."""
     midnight = cxcsec("2015:182")
@@ -318,6 +319,7 @@ def test_all_are_as_decoded_from_files_whose_slots_are_out_of_phase(tmp_path: Pa
 
 
 @pytest.mark.parametrize("seed", [2015, 707, 31])
+@pytest.mark.often(1)
 def test_all_are_as_decoded_from_churn(shared: Path, tmp_path: Path, seed: int) -> None:
     """Image sizes, phases, gaps, cuts and revisions at random."""
     command = [sys.executable, str(shared / "tools" / "make_churn.py"), str(tmp_path / "files"), str(seed)]
