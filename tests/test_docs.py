@@ -171,3 +171,10 @@ def test_the_migration_has_a_row_for_each_function(module: ModuleType) -> None:
     short = module.__name__.rpartition(".")[2]
     functions = [name for name in module.__all__ if callable(getattr(module, name))]
     assert [name for name in functions if not re.search(rf"{short}\.{name}[(\[]", text)] == []
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *ROOT.glob("C*.md")], ids=lambda document: document.name)
+def test_the_files_that_a_document_names_are_there(document: Path) -> None:
+    folders = "benchmarks|docs|examples|ingest|mica_lake|sql|tests"
+    named = re.findall(rf"`((?:{folders})/[\w./]*)`", document.read_text(encoding="utf-8"))
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
