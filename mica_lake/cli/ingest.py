@@ -78,9 +78,11 @@ def ingest(
     # Files of aca_l0 are sorted out together, wherever they are.
     together = [sources] if product == "aca_l0" else sources
     reports = [module_of(chosen).ingest(source, root, **options) for source in together]
-    if all(report.found_none for report in reports):
+    found_none = all(report.found_none for report in reports)
+    for report in reports:
+        if not found_none or report.partitions:  # older ones are rewritten whatever is found
+            report.show(console)
+    if found_none:
         where = ", ".join(map(str, sources))
         raise ValueError(f"{where}: there are no files of {product}; they are called {chosen.files}")
-    for report in reports:
-        report.show(console)
     raise typer.Exit(max(report.exit_code for report in reports))

@@ -127,10 +127,10 @@ def answers(lake: Path) -> list[Any]:
     return [connection.sql(question).fetchall() for question in questions]
 
 
-def command(*arguments: object) -> str:
-    """Run mica-lake; what it prints, if it ends well."""
+def command(*arguments: object, codes: tuple[int, ...] = (0, 3, 4)) -> str:
+    """Run mica-lake; what it prints, if it ends with one of these codes."""
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code in (0, 3, 4), done.output
+    assert done.exit_code in codes, done.output
     return done.output
 
 
@@ -643,6 +643,15 @@ def test_partitions_of_an_older_definition_are_named_and_brought_right_by_the_ne
     assert partitions(lake) == before[0]
     assert answers(lake) == before[1]
     assert "Nothing is wrong." in command("verify", "--lake", lake)
+
+
+def test_older_partitions_are_rewritten_and_told_of_although_there_is_no_file(lake: Path, tmp_path: Path) -> None:
+    before = partitions(lake)
+    older(lake, "aca_l0")
+    (tmp_path / "empty").mkdir()
+    output = command("ingest", "aca_l0", "--from", tmp_path / "empty", "--lake", lake, codes=(1,))
+    assert "partitions written" in output
+    assert partitions(lake) == before
 
 
 def test_backgrounds_and_scales_do_not_wrap(lake: Path) -> None:
