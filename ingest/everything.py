@@ -83,7 +83,7 @@ def ingest(
 
     for source in one_or_several(sources):
         if not (source / "data" / "mica" / "archive").is_dir():
-            raise FileNotFoundError(f"{source} is no $SKA root: it has no data/mica/archive")
+            raise FileNotFoundError(f"{source} is not a $SKA root: it has no data/mica/archive")
         for product in PRODUCTS:
             if not product.folder:  # it follows another
                 continue

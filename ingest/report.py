@@ -95,7 +95,7 @@ class Report:
         console.print(table)
         if not (self.taken or self.replaced or self.gone or self.set_aside):
             if self.partitions:
-                console.print("No file is new; what was out of date was written anew.")
+                console.print("No file is new; what was out of date was rewritten.")
             else:
                 console.print("Nothing to do: the lake has all of it.")
         if self.derived is not None and self.derived.partitions:

@@ -96,7 +96,9 @@ def folders_in(top: Path, refused: list[Rejected]) -> Iterator[os.DirEntry[str]]
                 else:
                     refused.append(Rejected(place(entry.path), f"it leads to the folder of {escaped(first)}"))
             elif not LINK.fullmatch(entry.name):
-                reason = leads_nowhere(entry.path) or "it is no folder OOOOO_vRR of a revision, nor a link OOOOO to one"
+                reason = (
+                    leads_nowhere(entry.path) or "it is not a folder OOOOO_vRR of a revision, nor a link OOOOO to one"
+                )
                 refused.append(Rejected(place(entry.path), reason))
 
 
@@ -137,7 +139,7 @@ def _link(entry: os.DirEntry[str], group: os.DirEntry[str], obsid: str) -> int |
         return Rejected(place(entry.path), f"it leads to {escaped(target)}, which is not there")
     match = FOLDER.fullmatch(path.name)
     if match is None or match[1] != obsid or os.path.realpath(path.parent) != os.path.realpath(group.path):
-        return Rejected(place(entry.path), f"it leads to {escaped(target)}, which is no revision of {obsid}")
+        return Rejected(place(entry.path), f"it leads to {escaped(target)}, which is not a revision of {obsid}")
     return int(match[2])
 
 

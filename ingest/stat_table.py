@@ -80,11 +80,11 @@ def read(content: bytes, table: Table) -> Rows:
     except BadFile:
         raise
     except Exception as error:  # h5py raises many kinds for damaged files
-        raise BadFile(f"it is no whole HDF5 file ({type(error).__name__}: {error})") from None
+        raise BadFile(f"it is not a whole HDF5 file ({type(error).__name__}: {error})") from None
     times = rows[table.time]
     odd = np.flatnonzero(np.abs(times) >= _NO_TIME)
     if len(odd):
-        raise BadFile(f"{table.time} of row {odd[0]} is {times[odd[0]]}, which is no time")
+        raise BadFile(f"{table.time} of row {odd[0]} is {times[odd[0]]}, which is not a time")
     return rows
 
 
@@ -149,7 +149,7 @@ def _texts(values: NDArray[Any]) -> pa.Array:
     try:
         return pa.array(listed, pa.string())
     except pa.ArrowInvalid:
-        # A byte that is no text becomes a ?, which is no longer than it was.
+        # A byte that is not text becomes a ?, which is no longer than it was.
         return pa.array([text.decode("utf-8", "replace").replace("\ufffd", "?") for text in listed], pa.string())
 
 
@@ -275,7 +275,7 @@ def _build(
 def pin_year(root: LakePath, table: Table, year: int, rows: pa.Table, facts: str | None = None) -> dict[str, Any]:
     """Write one version of a year; times may be NaN."""
     row = pin(root, table, Key.of_year(year), rows, [], facts)
-    # NaN is no date, neither of a partition nor of the lake's status.
+    # NaN is not a date, neither of a partition nor of the lake's status.
     return row | {name: None for name in ("tstart", "tstop") if row[name] is not None and math.isnan(row[name])}
 
 

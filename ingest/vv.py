@@ -80,23 +80,23 @@ def read_report(content: bytes) -> dict[str, Any]:
         text = content.decode()
         report = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadFile(f"it is no JSON: {error}") from None
+        raise BadFile(f"it is not JSON: {error}") from None
     if not isinstance(report, dict):
-        raise BadFile(f"it is no report but a JSON {type(report).__name__}")
+        raise BadFile(f"it is not a report but a JSON {type(report).__name__}")
     row: dict[str, Any] = {
         name: _typed(report.get(name), VV_REPORT.by_name[name].type, name)
         for name in ("obsid", "revision", "tstart", "tstop")
     }
     if absent := [name for name in ("obsid", "revision") if row[name] is None]:
-        raise BadFile(f"it is no report, it lacks {' and '.join(absent)}")
+        raise BadFile(f"it is not a report, it lacks {' and '.join(absent)}")
     if row["tstart"] is not None and not 0 < row["tstart"] < 6.3e9:
-        raise BadFile(f"its tstart {row['tstart']} is no time")
+        raise BadFile(f"its tstart {row['tstart']} is not a time")
     return row | {"slots": _slots(report.get("slots")), "checksum": checksum(content), "report": text}
 
 
 def _slots(slots: Any) -> list[dict[str, Any]]:
     if not isinstance(slots, dict) or not all(isinstance(one, dict) for one in slots.values()):
-        raise BadFile("it is no report, its slots are no mapping of slots")
+        raise BadFile("it is not a report, its slots are no mapping of slots")
     found = []
     for key, one in slots.items():
         row = {f.name: _typed(one.get(f.name), f.type, f"slots {key} {f.name}") for f in _SLOT}

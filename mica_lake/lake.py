@@ -263,7 +263,7 @@ class Lake:
         Raises
         ------
         ValueError
-            If there is no such table or slot, a time is none, or stop is before start.
+            If there is no such table or slot, a time cannot be read, or stop is before start.
         RuntimeError
             If this process was forked from one that had used Polars: collecting it would never end.
 

@@ -49,7 +49,7 @@ class _SqlOfTheLake(DuckDB):
     INDEX_OFFSET = 0
 
 
-# A table with more is no view of the session: Spark looks at each file before it answers anything. See docs/scale.md.
+# A larger table does not become a view of the session: Spark looks at each file before it answers. See docs/scale.md.
 MOST_PARTITIONS = 1000
 
 # What can be computed beforehand if nothing in it is of rows.

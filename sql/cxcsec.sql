@@ -64,7 +64,7 @@ CREATE OR REPLACE TEMP MACRO cxcsec_of_date(t) AS
 CREATE OR REPLACE TEMP MACRO cxcsec_of_number(t) AS
     CASE WHEN isfinite(t) AND NOT (t < 0 AND t >= -36525) THEN t END;
 
--- CXC seconds of a text, null if it is no time. A year alone, and a day of the year with something behind it, are no numbers.
+-- CXC seconds of a text, null if it is not a time. A year alone, and a day of the year with something behind it, are no numbers.
 CREATE OR REPLACE TEMP MACRO cxcsec_of_text(t) AS
     list_transform(
         [cxcsec_written_out(t)],
@@ -77,7 +77,7 @@ CREATE OR REPLACE TEMP MACRO cxcsec_of_text(t) AS
         END
     )[1];
 
--- CXC seconds of a number (itself), a timestamp (UTC) or a text; null if it is no time.
+-- CXC seconds of a number (itself), a timestamp (UTC) or a text; null if it is not a time.
 -- Without errors in it, DuckDB computes it once and not for every row, and skips what cannot match.
 CREATE OR REPLACE TEMP MACRO cxcsec_or_null
     (t DOUBLE) AS cxcsec_of_number(t),

@@ -1,7 +1,7 @@
 -- Times. CXC seconds are seconds of TT since 1998-01-01T00:00:00 TT, the unit of every TIME in the lake.
 -- Days are numbered from 1998-01-01 (day 0). The leap seconds are those of IERS Bulletin C.
 
--- TAI-UTC in seconds on a UTC day; before 1972, when it was no whole number, that of 1972.
+-- TAI-UTC in seconds on a UTC day; before 1972, when it was not a whole number, that of 1972.
 CREATE OR REPLACE TEMP MACRO tai_utc(day) AS
     CASE
         WHEN day >= 6940 THEN 37   -- 2017-01-01

@@ -147,14 +147,16 @@ MADE: dict[str, Callable[[Path], str | list[str]]] = {
     "a process of the ingest died (out of memory?)": lambda lake: said_of(BrokenProcessPool()),
     "the catalog is damaged (…)": damaged_catalog,
     "… has no catalog": no_catalog,
-    "… is no mica lake: …' makes one": lambda lake: said(lambda: Lake(lake.parent / "files")),
-    "… is no mica lake: it has neither tables nor a catalog": lambda lake: said(lambda: rebuild(lake.parent / "files")),
-    "… is no mica lake and is not empty": not_empty,
+    "… is not a mica lake: …' makes one": lambda lake: said(lambda: Lake(lake.parent / "files")),
+    "… is not a mica lake: it has neither tables nor a catalog": lambda lake: said(
+        lambda: rebuild(lake.parent / "files")
+    ),
+    "… is not a mica lake and is not empty": not_empty,
     "… is a file, a lake is a directory": a_file,
     "which lake? Set MICA_LAKE …": lambda lake: said(default_root),
     "…: DuckDB would take *, ? and [ for a pattern": lambda lake: said(lambda: Lake(lake.parent / "a*")),
     "…; 'mica-lake reindex --lake …' derives the catalog": without_source_files,
-    "…: there is no such file or folder; … is no $SKA root; … has neither … nor …": ska_messages,
+    "…: there is no such file or folder; … is not a $SKA root; … has neither … nor …": ska_messages,
     "archfiles.db3: … it should have a table archfiles": archfiles,
     "interrupted; nothing is lost": interrupted,
 }
@@ -166,7 +168,7 @@ ELSEWHERE = {
     "…: the object store does not do it (…)": _OBJECTS,
     "…: there is no bucket …": _OBJECTS,
     "…: this object store does not know conditional PUT …": _OBJECTS,
-    "… is no place in an object store: …": _OBJECTS,
+    "… is not a place in an object store: …": _OBJECTS,
     "… would be replaced, but the catalog does not list it; … it is not the version that the catalog lists": (
         "mica_lake/catalog/test_repair.py"
     ),

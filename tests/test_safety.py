@@ -289,7 +289,7 @@ def test_what_unpacks_to_too_much_is_refused(large: bytes) -> None:
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_an_image_is_unpacked_with_a_bound(pack: Callable[[bytes], bytes]) -> None:
     content = pack(b"SIMPLE  =                    T".ljust(2880) + bytes(dark_cal_ingest.LARGEST))
-    with pytest.raises(BadFile, match=r"it expands to more than|it is no FITS image"):
+    with pytest.raises(BadFile, match=r"it expands to more than|it is not a FITS image"):
         dark_cal_ingest.read_image(content)
 
 

@@ -36,7 +36,7 @@ from mica_lake.tables.catalog import SOURCE_FILE
 
 BATCH_FILES = 4096
 
-# Partitions of an older definition that are written anew in one commit.
+# How many partitions of an older definition are rewritten in one commit.
 BRING_OVER = 1024
 
 

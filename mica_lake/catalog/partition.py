@@ -247,12 +247,12 @@ def read_partition(
 
 
 def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq.FileMetaData]:
-    """Sources and footer of a partition's file; a LakeError if it is no partition of this table and this format."""
+    """Sources and footer of a partition's file; a LakeError if it is not a partition of this table and this format."""
     try:
         footer = pq.read_metadata(readable(file))
         metadata = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
         if metadata.get(_PREFIX + "table") != table.name:
-            raise ValueError(f"it is no partition of {table.name}")
+            raise ValueError(f"it is not a partition of {table.name}")
         if metadata[_PREFIX + "format"] not in (FORMAT, *OLDER):
             raise ValueError(f"its format is {metadata[_PREFIX + 'format']}, this mica-lake writes {FORMAT}")
         return [Source(**source) for source in json.loads(metadata[_PREFIX + "sources"])], footer

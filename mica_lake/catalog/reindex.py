@@ -160,7 +160,7 @@ def _versions_left(root: LakePath) -> dict[str, str]:
 def rebuild(root: LakePath) -> list[str]:
     """Take the writer's lock and `reindex`; a LakeError if there is no lake, or it is locked."""
     if not (holds(root) or (root / CURRENT).exists()):
-        raise LakeError(f"{root} is no mica lake: it has neither tables nor a catalog")
+        raise LakeError(f"{root} is not a mica lake: it has neither tables nor a catalog")
     (root / CATALOG).mkdir(exist_ok=True)
     with store_of(root).lock(root / LOCK):
         return reindex(root)

@@ -29,7 +29,7 @@ def existing(root: str | os.PathLike[str]) -> LakePath:
                 raise LakeError(f"{what}: name {inside}, or set SKA and neither MICA_LAKE nor --lake")
             raise LakeError(f"{what}: 'mica-lake ingest all --from {path} --lake {inside}' makes one")
         raise LakeError(
-            f"{path} is no mica lake{'' if path.exists() else ', it is not there'}: 'mica-lake ingest aca_l0 "
+            f"{path} is not a mica lake{'' if path.exists() else ', it is not there'}: 'mica-lake ingest aca_l0 "
             f"--from FILES --lake {path}' makes one, or name another with MICA_LAKE or --lake"
         )
     return path
@@ -69,7 +69,7 @@ def create(root: LakePath) -> None:
         raise LakeError(f"{root} is a file, a lake is a directory")
     ours = {CATALOG, SCRIPT, *TABLES}
     if root.exists() and not all(e.name in ours or e.name.startswith(f".{SCRIPT}.") for e in root.iterdir()):
-        raise LakeError(f"{root} is no mica lake and is not empty: name a new directory")
+        raise LakeError(f"{root} is not a mica lake and is not empty: name a new directory")
     if holds(root):
         raise _without_catalog(root)
     (root / CATALOG).mkdir(parents=True, exist_ok=True)

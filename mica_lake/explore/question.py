@@ -125,7 +125,7 @@ class Question:
     Raises
     ------
     ValueError
-        If there is no such table, slot or column, a time is none, or stop is before start.
+        If there is no such table, slot or column, a time cannot be read, or stop is before start.
 
     Examples
     --------

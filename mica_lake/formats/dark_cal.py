@@ -47,9 +47,9 @@ def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
         properties = json.loads(text_of(content))
         json.dumps(properties, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise BadFile(f"it has half a character, which is no text: {error}") from None
+        raise BadFile(f"it has half a character, which is not text: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise BadFile(f"it is no JSON: {error}") from None
+        raise BadFile(f"it is not JSON: {error}") from None
     if not isinstance(properties, dict):
         raise BadFile(f"it holds {type(properties).__name__}, not an object with properties")
     if len(properties) > MOST_PROPERTIES:
@@ -58,7 +58,7 @@ def read_properties(content: bytes, dark_id: str) -> dict[str, Any]:
         if cxcsec(f"{dark_id[:4]}:{dark_id[4:]}") < 0:
             raise ValueError(f"{dark_id[:4]} is before Chandra")
     except ValueError as error:
-        raise BadFile(f"its folder {dark_id} is no day: {error}") from None
+        raise BadFile(f"its folder {dark_id} is not a day: {error}") from None
     return properties
 
 
@@ -81,7 +81,7 @@ def start_of(properties: Mapping[str, Any], dark_id: str) -> float:
     Returns
     -------
     float
-        CXC seconds: its date or, where that is no time on the day that its folder says, the start of that day.
+        CXC seconds: its date or, where that is not a time on the day that its folder says, the start of that day.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def read_image(content: bytes) -> NDArray[np.float32]:
         # Before fits.open, which unpacks whatever is packed, however much that is.
         content = decompress(content, LARGEST)
         if not content.startswith(b"SIMPLE  ="):
-            raise BadFile("it is no FITS image")
+            raise BadFile("it is not a FITS image")
         fits_table.header_end(content)
         # Looked at first, as astropy makes room for whatever is announced.
         announced = fits.Header.fromstring(content[: 36 * 2880])
@@ -154,7 +154,7 @@ def read_image(content: bytes) -> NDArray[np.float32]:
     except BadFile:
         raise
     except Exception as error:  # astropy raises many kinds for damaged files
-        raise BadFile(f"it is no FITS image ({type(error).__name__}: {error})") from None
+        raise BadFile(f"it is not a FITS image ({type(error).__name__}: {error})") from None
     with np.errstate(over="ignore"):
         values: NDArray[np.float32] = image.astype(np.float32)
     if (np.isinf(values) & np.isfinite(image)).any():

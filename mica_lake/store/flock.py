@@ -91,11 +91,11 @@ def _opened(path: Path, flags: int) -> int:
     except OSError as error:
         # A loop of links; a socket, or a FIFO that nobody reads.
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise LakeError(f"{path} is no regular file, the lock is one: {_REMOVE_IT}") from None
+            raise LakeError(f"{path} is not a regular file, the lock is one: {_REMOVE_IT}") from None
         raise
     if not stat.S_ISREG(os.fstat(lock).st_mode):
         os.close(lock)
-        raise LakeError(f"{path} is no regular file, the lock is one: {_REMOVE_IT}")
+        raise LakeError(f"{path} is not a regular file, the lock is one: {_REMOVE_IT}")
     return lock
 
 

@@ -132,7 +132,7 @@ def object_path(url: str) -> ObjectPath:
     scheme, _, rest = url.partition("://")
     path = ObjectPath(f"{scheme}:", rest.strip("/"))
     if len(path.parts) < 2 or ".." in path.parts:
-        raise ValueError(f"{url!r} is no place in an object store: say {scheme}://BUCKET/PREFIX")
+        raise ValueError(f"{url!r} is not a place in an object store: say {scheme}://BUCKET/PREFIX")
     return path
 
 

@@ -90,7 +90,9 @@ ASP_L1_PROC = Table(
         Column("aspect_1_id", pa.int32(), "", "number of the processing", "aspect_1_proc.aspect_1_id"),
         Column("ap_date", pa.string(), "", "date of the processing", "aspect_1_proc.ap_date"),
         Column("obspar_version", pa.int32(), "", "revision of the obspar that it used", "aspect_1_proc.obspar_version"),
-        Column("time", pa.float64(), "s", "the same, CXC seconds; null where it is no date", "aspect_1_proc.ap_date"),
+        Column(
+            "time", pa.float64(), "s", "the same, CXC seconds; null where it is not a date", "aspect_1_proc.ap_date"
+        ),
     ),
     row_group_rows=8192,
     time="time",

@@ -400,7 +400,7 @@ def test_a_table_of_other_columns_is_set_aside_and_the_rows_stay(case: str, arch
 @pytest.mark.parametrize("time", [np.inf, -np.inf, 1e300])
 def test_a_time_beyond_all_times_is_set_aside(time: float, archive: Archive) -> None:
     rows = _replaced(archive.rows, TABLES[archive.product].time, time)
-    check_set_aside(archive, lambda path: write(path, rows), "of row 5 is .*, which is no time")
+    check_set_aside(archive, lambda path: write(path, rows), "of row 5 is .*, which is not a time")
 
 
 def _damaged(path: Path) -> None:
@@ -413,10 +413,10 @@ def _damaged(path: Path) -> None:
 
 
 FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no HDF5": (lambda path: path.write_bytes(b"no HDF5"), "it is no whole HDF5 file"),
-    "empty": (lambda path: path.write_bytes(b""), "it is no whole HDF5 file"),
-    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "it is no whole HDF5 file"),
-    "damaged": (_damaged, "it is no whole HDF5 file"),
+    "no HDF5": (lambda path: path.write_bytes(b"no HDF5"), "it is not a whole HDF5 file"),
+    "empty": (lambda path: path.write_bytes(b""), "it is not a whole HDF5 file"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-100]), "it is not a whole HDF5 file"),
+    "damaged": (_damaged, "it is not a whole HDF5 file"),
     "no table": (lambda path: write(path, np.zeros(3), "other"), "it has no table /data"),
     "an array": (lambda path: write(path, np.zeros(3)), "it has no table /data"),
     "a folder": (lambda path: write(path, np.zeros(3), "data/data"), "it has no table /data"),

@@ -915,7 +915,7 @@ OBSPAR_ODDITIES = [
     Oddity("a quote without end", telescop(b'telescop,s,h,"X,,,T'), reason="is not valid CSV"),
     Oddity("a type that is none", telescop(b'telescop,b,h,yes,,,"T"'), reason="type 'b' is not s, i or r"),
     Oddity("a number that is none", telescop(b'telescop,r,h,INDEF,,,"T"'), reason="'INDEF' is not a real number"),
-    Oddity("a name that is no text", telescop(b'tel\xffscop,s,h,"X",,,"T"'),
+    Oddity("a name that is not text", telescop(b'tel\xffscop,s,h,"X",,,"T"'),
         reason="its name has bytes that are not UTF-8"),
 ]  # fmt: skip
 
@@ -990,7 +990,7 @@ ASP_L1_ODDITIES = [
         reason="column ra occurs twice"),
     Oddity("a TSTART that cannot be parsed", rewritten(f"{A1}/*asol1*", card("TSTART", b"TSTART  = 12 34")),
         reason="its header is damaged"),
-    Oddity("a CONTENT that is no text", rewritten(f"{A1}/*asol1*", card("CONTENT", b"CONTENT = 'ASPSO\xcc'")),
+    Oddity("a CONTENT that is not text", rewritten(f"{A1}/*asol1*", card("CONTENT", b"CONTENT = 'ASPSO\xcc'")),
         reason="CONTENT that is not ASCII"),
     Oddity("a REVISION that contradicts the folder", of_fits("asol", REVISION=2), reason="REVISION is 2"),
     Oddity("a time that is none", of_fits("asol", lambda columns: columns["time"].__setitem__(5, np.nan)),
@@ -1029,18 +1029,18 @@ DARK_CAL_ODDITIES = [
     Oddity("a date of another day", of_json(lambda p: p.update(date="2019:154:12:00:00")),
         of_dark("utc(time)"), "2019:155:00:00:00.000"),
     Oddity("no date", of_json(lambda p: p.pop("date")), of_dark("utc(time)"), "2019:155:00:00:00.000"),
-    Oddity("a temperature that is no number", of_json(lambda p: p.update(ccd_temp="cold")), of_dark("ccd_temp"), None),
+    Oddity("a temperature in words", of_json(lambda p: p.update(ccd_temp="cold")), of_dark("ccd_temp"), None),
     Oddity("no temperature", of_json(lambda p: p.pop("ccd_temp")), of_dark("ccd_temp"), None),
     Oddity("an image of float64", of_image(lambda image: image.astype(float)), PIXELS, 1024**2),
     Oddity("an image of integers", of_image(lambda image: image.astype(np.int32)), PIXELS, 1024**2),
     Oddity("a gzipped image", rewritten(IMAGE, gzip.compress), PIXELS, 1024**2),
     Oddity("an image of another size", of_image(lambda image: image[1:]), reason="it is 1023x1024, not 1024x1024"),
     Oddity("a value beyond float32", of_image(lambda image: np.full((1024, 1024), 1e39)), reason="beyond float32"),
-    Oddity("no JSON", rewritten(PROPERTIES, lambda text: text[:-1]), reason="it is no JSON"),
+    Oddity("no JSON", rewritten(PROPERTIES, lambda text: text[:-1]), reason="it is not JSON"),
     Oddity("no object", rewritten(PROPERTIES, lambda text: b"[1, 2]"), reason="it holds list"),
     Oddity("half a character", of_json(lambda p: p.update(x="\ud800")), reason="half a character"),
-    Oddity("a folder that is no day", renamed("2019155", lambda name: "2019366"),
-        reason="its folder 2019366 is no day"),
+    Oddity("a folder that is not a day", renamed("2019155", lambda name: "2019366"),
+        reason="its folder 2019366 is not a day"),
 ]  # fmt: skip
 
 
@@ -1093,7 +1093,7 @@ STATS_ODDITIES = [
     Oddity("a column of another type", of_hdf5(lambda rows: rows.astype(
         [(n, "<f4" if n == "guide_tstart" else rows.dtype[n]) for n in rows.dtype.names])),
         reason="its column guide_tstart is <f4"),
-    Oddity("a time that is none", of_hdf5(with_value("guide_tstart", 1e300)), reason="which is no time"),
+    Oddity("a time that is none", of_hdf5(with_value("guide_tstart", 1e300)), reason="which is not a time"),
 ]  # fmt: skip
 
 ODDITIES = [

@@ -496,13 +496,13 @@ def an_extension(_: str) -> bytes:
 
 BAD_IMAGES: dict[str, tuple[Callable[[str], bytes], str]] = {
     "empty": (lambda _: b"", "the file is empty"),
-    "text": (lambda _: b"this is no image" * 1000, "it is no FITS image"),
-    "JSON": (json_with(), "it is no FITS image"),
-    "zeros": (lambda _: bytes(2880 * 3), "it is no FITS image"),
+    "text": (lambda _: b"this is not an image" * 1000, "it is not a FITS image"),
+    "JSON": (json_with(), "it is not a FITS image"),
+    "zeros": (lambda _: bytes(2880 * 3), "it is not a FITS image"),
     "compressed halfway": (lambda _: gzip.compress(fits_of(an_image()))[:2000], "the gzip data are truncated"),
-    "header only": (lambda _: fits_of(an_image())[:2880], "it is no FITS image"),
-    "truncated": (lambda _: fits_of(an_image())[:-2881], "it is no FITS image"),
-    "half of it": (lambda _: fits_of(an_image())[: 1 << 21], "it is no FITS image"),
+    "header only": (lambda _: fits_of(an_image())[:2880], "it is not a FITS image"),
+    "truncated": (lambda _: fits_of(an_image())[:-2881], "it is not a FITS image"),
+    "half of it": (lambda _: fits_of(an_image())[: 1 << 21], "it is not a FITS image"),
     "smaller": (lambda _: fits_of(np.zeros((1024, 1023), np.float32)), "it is 1024x1023, not 1024x1024"),
     "other axis": (lambda _: fits_of(np.zeros((1023, 1024), np.float32)), "it is 1023x1024, not 1024x1024"),
     "larger": (lambda _: fits_of(np.zeros((1025, 1024), np.float32)), "it is 1025x1024, not 1024x1024"),
@@ -510,7 +510,7 @@ BAD_IMAGES: dict[str, tuple[Callable[[str], bytes], str]] = {
     "a cube": (lambda _: fits_of(np.zeros((1, SIDE, SIDE), np.float32)), "it is 1x1024x1024, not 1024x1024"),
     "two thousand million axes": (
         lambda _: fits_of(an_image()).replace(b"NAXIS   =                    2", b"NAXIS   =           2147483648"),
-        "it is no FITS image",
+        "it is not a FITS image",
     ),
     "a petabyte": (
         lambda _: fits_of(an_image()).replace(b"NAXIS1  =                 1024", b"NAXIS1  =      999999999999999"),
@@ -521,10 +521,10 @@ BAD_IMAGES: dict[str, tuple[Callable[[str], bytes], str]] = {
     "beyond float32": (lambda _: fits_of(np.full((SIDE, SIDE), 1e39)), "it has a value beyond float32: 1e+39"),
 }
 BAD_PROPERTIES: dict[str, tuple[Callable[[str], bytes], str]] = {
-    "empty": (lambda _: b"", "it is no JSON"),
-    "cut short": (lambda dark_id: json_with()(dark_id)[:-1], "it is no JSON"),
-    "FITS": (lambda _: fits_of(np.zeros(5, np.float32)), "it is no JSON"),
-    "text after it": (lambda dark_id: json_with()(dark_id) + b"\xff", "it is no JSON"),
+    "empty": (lambda _: b"", "it is not JSON"),
+    "cut short": (lambda dark_id: json_with()(dark_id)[:-1], "it is not JSON"),
+    "FITS": (lambda _: fits_of(np.zeros(5, np.float32)), "it is not JSON"),
+    "text after it": (lambda dark_id: json_with()(dark_id) + b"\xff", "it is not JSON"),
     "a list": (lambda dark_id: b"[" + json_with()(dark_id) + b"]", "it holds list, not an object"),
     "a number": (lambda _: b"-10.5", "it holds float, not an object"),
     "null": (lambda _: b"null", "it holds NoneType, not an object"),
@@ -767,7 +767,7 @@ def test_a_folder_that_is_no_day_is_set_aside(top: Path, lake: Path) -> None:
         write(top, dark_id)
     aside = take(top, lake).set_aside
     assert {aside[f"{dark_id}/properties.json"].split(":")[0] for dark_id in ("2015366", "1990001", "9999999")} == {
-        f"its folder {dark_id} is no day" for dark_id in ("2015366", "1990001", "9999999")
+        f"its folder {dark_id} is not a day" for dark_id in ("2015366", "1990001", "9999999")
     }
     assert ids(lake) == [A, B]
 
@@ -898,7 +898,7 @@ def test_properties_that_are_lost_and_became_bad_are_set_aside_once(top: Path, l
 def test_a_file_that_is_lost_and_became_bad_is_known_once(top: Path, lake: Path) -> None:
     lose(lake, "dark_cal/data.parquet", "missing")
     (top / A / "properties.json").write_bytes(b"bad")
-    assert "it is no JSON" in take(top, lake).set_aside[f"{A}/properties.json"]
+    assert "it is not JSON" in take(top, lake).set_aside[f"{A}/properties.json"]
     names = [name for name, _ in known(lake)]
     assert sorted(set(names)) == names
 

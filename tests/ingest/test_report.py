@@ -15,7 +15,7 @@ NOTHING = "Nothing to do: the lake has all of it."
     [
         (Report("obspar", unchanged=1), NOTHING),
         # Of a lake that an older mica-lake made, or whose default revision is another now.
-        (Report("obspar", unchanged=1, partitions=2), "No file is new; what was out of date was written anew."),
+        (Report("obspar", unchanged=1, partitions=2), "No file is new; what was out of date was rewritten."),
     ],
 )
 def test_only_an_ingest_that_wrote_nothing_had_nothing_to_do(report: Report, said: str) -> None:

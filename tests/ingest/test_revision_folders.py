@@ -76,7 +76,7 @@ def test_folders_of_revisions_are_found_by_observation_and_nothing_else(tmp_path
     revisions, rejected = discover(tmp_path)
     found = [(r.obsid, r.revision) for r in revisions]
     assert found == [(12, 7), (2121, 1), (2121, 2), (2121, 10), (2121, 100), (2199, 1), (50001, 3)]
-    no_revision = "it is no folder OOOOO_vRR of a revision, nor a link OOOOO to one"
+    no_revision = "it is not a folder OOOOO_vRR of a revision, nor a link OOOOO to one"
     assert {r.found.filename: r.reason for r in rejected} == {
         **dict.fromkeys([*names, "02121_v11"], no_revision),
         **dict.fromkeys(tops, "it has folders of revisions, but its name is not OO"),
@@ -240,9 +240,9 @@ def test_any_links_and_database(there: set[int], says: Any, link: int | None, la
     [
         ("02121_v09", "it leads to 02121_v09, which is not there"),
         ("/nowhere/02121_v01", "it leads to /nowhere/02121_v01, which is not there"),
-        ("../03/03000_v01", "it leads to ../03/03000_v01, which is no revision of 02121"),
-        ("02199_v01", "it leads to 02199_v01, which is no revision of 02121"),
-        (".", "it leads to ., which is no revision of 02121"),
+        ("../03/03000_v01", "it leads to ../03/03000_v01, which is not a revision of 02121"),
+        ("02199_v01", "it leads to 02199_v01, which is not a revision of 02121"),
+        (".", "it leads to ., which is not a revision of 02121"),
     ],
 )
 def test_a_link_that_dangles_or_leads_elsewhere_does_not_count(
@@ -356,7 +356,7 @@ def test_folders_on_other_disks_are_followed_and_each_is_there_once(tmp_path: Pa
     ]  # fmt: skip
     assert {r.found.filename: r.reason for r in rejected} == {
         "02121_v03": f"it leads to the folder of {group / '02121_v01'}",
-        "02": "it is no folder OOOOO_vRR of a revision, nor a link OOOOO to one",
+        "02": "it is not a folder OOOOO_vRR of a revision, nor a link OOOOO to one",
     }
 
 
@@ -375,9 +375,9 @@ def test_names_that_are_not_utf8_and_links_onto_themselves_stop_nothing(tmp_path
     assert told(tmp_path) == {1: (False, True, None)}
     assert wrong(tmp_path) == {
         **NO_DATABASE,
-        "02121": "it leads to 02121, which is no revision of 02121",
+        "02121": "it leads to 02121, which is not a revision of 02121",
         "02121_last": r"it leads to 02121_v0\xff, which is not there",
-        r"02121_v\xff\x0a": "it is no folder OOOOO_vRR of a revision, nor a link OOOOO to one",
+        r"02121_v\xff\x0a": "it is not a folder OOOOO_vRR of a revision, nor a link OOOOO to one",
     }
 
 

@@ -269,9 +269,9 @@ def test_the_folder_itself_may_be_given(ska: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "it is no JSON"),
-        ("[" * 100000, "it is no JSON"),
-        ("[1, 2]", "it is no report but a JSON list"),
+        ("{", "it is not JSON"),
+        ("[" * 100000, "it is not JSON"),
+        ("[1, 2]", "it is not a report but a JSON list"),
         ("{}", "it lacks obsid and revision"),
         ('{"obsid": 1, "revision": "two", "slots": {}}', "its revision is 'two', no int32"),
         ('{"obsid": true, "revision": 2, "slots": {}}', "its obsid is True, no int32"),
@@ -282,8 +282,8 @@ def test_the_folder_itself_may_be_given(ska: Path, tmp_path: Path) -> None:
         ('{"obsid": 1, "revision": 2, "slots": {"3": {"dy_rms": "0.1"}}}', "its slots 3 dy_rms is '0.1', no double"),
         ('{"obsid": 1, "revision": 2, "slots": {"3": {"n_pts": 1.5}}}', "its slots 3 n_pts is 1.5, no int32"),
         ('{"obsid": 1, "revision": 2, "slots": {"3": {"n_pts": Infinity}}}', "its slots 3 n_pts is inf, no int32"),
-        ('{"obsid": 1, "revision": 2, "slots": {}, "tstart": -5}', "its tstart -5.0 is no time"),
-        ('{"obsid": 1, "revision": 2, "slots": {}, "tstart": NaN}', "its tstart nan is no time"),
+        ('{"obsid": 1, "revision": 2, "slots": {}, "tstart": -5}', "its tstart -5.0 is not a time"),
+        ('{"obsid": 1, "revision": 2, "slots": {}, "tstart": NaN}', "its tstart nan is not a time"),
     ],
 )
 def test_a_report_that_is_none_has_a_reason(text: str, reason: str) -> None:
@@ -292,7 +292,7 @@ def test_a_report_that_is_none_has_a_reason(text: str, reason: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_no_report() -> None:
-    with pytest.raises(BadFile, match="it is no JSON"):
+    with pytest.raises(BadFile, match="it is not JSON"):
         read_report(b'{"obsid": "\xff"}')
 
 
@@ -305,7 +305,7 @@ def test_a_bad_report_is_set_aside_and_the_others_go_in(ska: Path, observed: lis
     assert report.exit_code == 3
     assert report.taken == [f"{observed[1].obsid:05d}_v03/vv_report.json", "vv/vv.h5"]
     reasons = report.set_aside
-    assert "no JSON" in reasons[f"{observed[0].obsid:05d}_v01/vv_report.json"]
+    assert "not JSON" in reasons[f"{observed[0].obsid:05d}_v01/vv_report.json"]
     assert "its folder contradicts it" in reasons[f"{observed[0].obsid:05d}_v02/vv_report.json"]
     assert vv.ingest(ska, tmp_path / "lake").set_aside == reasons
     bad.write_text(good)
@@ -345,7 +345,7 @@ def test_a_bad_table_is_set_aside_and_the_reports_go_in(kind: str, ska: Path, tm
         path.write_bytes(path.read_bytes()[: 3000 if kind == "truncated" else 0])
     report = vv.ingest(ska, tmp_path / "lake")
     assert (report.exit_code, list(report.set_aside), len(report.taken)) == (3, ["vv/vv.h5"], 3)
-    assert reason.get(kind, "no whole HDF5 file") in report.set_aside["vv/vv.h5"]
+    assert reason.get(kind, "not a whole HDF5 file") in report.set_aside["vv/vv.h5"]
     assert len(get_rms_data(tmp_path / "lake")) == 0
 
 
@@ -442,7 +442,7 @@ def test_what_was_computed_stays_whatever_comes_after(
 
 def test_what_is_no_report_is_not_stored(lake: Path) -> None:
     before = contents(lake)
-    with pytest.raises(BadFile, match="no JSON"):
+    with pytest.raises(BadFile, match="not JSON"):
         store([Computed("no JSON", [])], lake)
     assert contents(lake) == before
 

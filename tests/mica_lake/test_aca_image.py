@@ -89,7 +89,7 @@ class TestConstructor:
         ],
     )
     def test_refused(self, args, kwargs, error, words):
-        """What is no image is refused, with the reason."""
+        """What is not an image is refused, with the reason."""
         with pytest.raises(error, match=words):
             ACAImage(*args, **kwargs)
 

@@ -110,8 +110,10 @@ class TestWhichLake:
 
     def test_there_is_none(self, tmp_path: Path) -> None:
         absent = tmp_path / "absent"
-        assert f"{absent} is no mica lake, it is not there: 'mica-lake ingest" in complaint("status", "--lake", absent)
-        assert f"{tmp_path} is no mica lake: 'mica-lake ingest" in complaint("status", "--lake", tmp_path)
+        assert f"{absent} is not a mica lake, it is not there: 'mica-lake ingest" in complaint(
+            "status", "--lake", absent
+        )
+        assert f"{tmp_path} is not a mica lake: 'mica-lake ingest" in complaint("status", "--lake", tmp_path)
 
     def test_a_variable_is_wrong(self, tmp_path: Path) -> None:
         assert f"(MICA_LAKE is '{tmp_path}')" in complaint("status", MICA_LAKE=tmp_path)

@@ -319,7 +319,7 @@ MIXED: dict[str, tuple[dict[str, Any], dict[str, Any], list[Any]]] = {
     "true and null": ({"x": True}, {"x": None}, [True, None]),
     "null everywhere": ({"x": None}, {"x": None}, [None, None]),
     "text and a list": ({"x": "a"}, {"x": [1, 2]}, ["a", None]),
-    "an id that is no number": ({"id": "x"}, {"id": "y"}, ["x", "y"]),
+    "an id that is not a number": ({"id": "x"}, {"id": "y"}, ["x", "y"]),
 }
 
 

@@ -461,11 +461,11 @@ def test_a_nonsense_time_is_shown(time: str, filled: Path) -> None:
 
 def test_without_a_lake_each_function_says_so(tmp_path: Path) -> None:
     for function in (obspar.get_obspar, obspar.get_obspar_file, obspar.get_dir, obspar.get_obs_dirs, obspar.get_files):
-        with pytest.raises(LakeError, match=f"{tmp_path} is no mica lake"):
+        with pytest.raises(LakeError, match=f"{tmp_path} is not a mica lake"):
             function(1, data_root=tmp_path)
         with pytest.raises(LakeError, match="which lake"):
             function(1)
-    with pytest.raises(LakeError, match="is no mica lake"):
+    with pytest.raises(LakeError, match="is not a mica lake"):
         obspar.get_obsids(0, 1, data_root=tmp_path)
 
 

@@ -94,7 +94,7 @@ def test_a_lake_that_exists_is_left_as_it_is(lake: Path) -> None:
 def test_a_directory_of_other_things_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("all I have")
-    with pytest.raises(LakeError, match="home is no mica lake and is not empty"):
+    with pytest.raises(LakeError, match="home is not a mica lake and is not empty"):
         take(tmp_path / "home", file_of(tmp_path, 0, 60))
     assert list((tmp_path / "home").iterdir()) == [tmp_path / "home" / "thesis.tex"]
 

@@ -168,7 +168,7 @@ LOSSES = {
     "the pointer and all tables": lose_tables_and_pointer,
     "a pointer that is empty": spoil(b""),
     "a pointer with a zero byte": spoil(b"0000\x000005"),
-    "a pointer that is no text": spoil(b"0000000\xb5"),
+    "a pointer that is not text": spoil(b"0000000\xb5"),
     "a pointer to another generation": spoil(b"00000001"),
 }
 

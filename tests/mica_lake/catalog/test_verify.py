@@ -617,7 +617,7 @@ def test_files_of_two_archives_are_named_apart(tmp_path: Path, look: Callable[..
 def test_without_a_lake_it_says_so(tmp_path: Path) -> None:
     done = command("mica-lake", "verify", "--lake", tmp_path)
     assert done.returncode == 1
-    assert "is no mica lake" in done.stderr
+    assert "is not a mica lake" in done.stderr
 
 
 def test_a_source_that_is_not_there_is_named(small: Path, tmp_path: Path, look: Callable[..., Verified]) -> None:

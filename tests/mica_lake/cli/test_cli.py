@@ -95,7 +95,7 @@ def test_an_ingest_from_nowhere_fails_and_makes_no_lake(tmp_path: Path) -> None:
 def test_an_ingest_into_a_folder_of_other_things_is_refused(files: Path) -> None:
     done = mica_lake("ingest", "aca_l0", "--from", files, "--lake", files)
     assert done.returncode == 1
-    assert "is no mica lake and is not empty" in done.stderr
+    assert "is not a mica lake and is not empty" in done.stderr
 
 
 def test_an_ingest_into_a_locked_lake_says_who_has_it(files: Path, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_sql_has_null_for_what_json_has_not(demo_lake: str, tmp_path: Path) -> N
     row = {"a": None, "b": None, "c": [1.5, None], "d": {"x": None}, "text": 'NaN, "-Infinity" \\', "e": -2.5}
 
     def strictly(text: str) -> object:
-        return json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+        return json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
 
     assert strictly(mica_lake("sql", query, "--format", "json", lake=demo_lake).stdout) == [row, row]
     mica_lake("sql", query, "--format", "json", "-o", str(tmp_path / "a.json"), lake=demo_lake)
@@ -275,7 +275,7 @@ def test_ingest_all_goes_on_after_a_product_that_fails_and_after_bad_files(demo_
 def test_ingest_all_needs_a_ska_root(tmp_path: Path) -> None:
     done = mica_lake("ingest", "all", "--from", tmp_path, "--lake", tmp_path / "lake")
     assert done.returncode == 1
-    assert "is no $SKA root" in done.stderr
+    assert "is not a $SKA root" in done.stderr
 
 
 @pytest.mark.parametrize("product", ["dark_cal", "obspar", "asp_l1"])

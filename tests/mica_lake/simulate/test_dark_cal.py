@@ -122,7 +122,7 @@ def test_archive(tmp_path):
 
 @pytest.mark.parametrize("dark_id", ["2021366", "2021000", "202206", "2022-06", "20220690"])
 def test_no_such_day(tmp_path, dark_id):
-    """What is no day is named, and nothing is written."""
+    """What is not a day is named, and nothing is written."""
     with pytest.raises(ValueError, match=f"dark_id '{dark_id}' is not a year and a day"):
         dark_cal.write_calibration(tmp_path, dark_id)
     assert list(tmp_path.iterdir()) == []

@@ -170,11 +170,11 @@ def a_socket(lock: Path) -> None:
     ("make", "said"),
     [
         (lambda lock: lock.mkdir(), "is a directory, the lock is a file"),
-        (os.mkfifo, "is no regular file, the lock is one"),
+        (os.mkfifo, "is not a regular file, the lock is one"),
         (lambda lock: lock.symlink_to("nowhere"), "is a link to nowhere, which is not there"),
         (lambda lock: lock.symlink_to(lock), "is a link to .*lock, which is not there"),
-        (lambda lock: lock.symlink_to("/dev/null"), "is no regular file, the lock is one"),
-        (a_socket, "is no regular file, the lock is one"),
+        (lambda lock: lock.symlink_to("/dev/null"), "is not a regular file, the lock is one"),
+        (a_socket, "is not a regular file, the lock is one"),
     ],
     ids=["directory", "FIFO", "dangling link", "loop of links", "device", "socket"],
 )

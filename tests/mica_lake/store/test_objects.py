@@ -698,16 +698,16 @@ def test_a_bucket_that_is_not_there_is_named(store: ObjectStore, tmp_path: Path)
 
 def test_where_there_is_no_lake_it_says_how_to_make_one(store: ObjectStore) -> None:
     lake = new_lake()
-    with pytest.raises(LakeError, match=f"{lake} is no mica lake, it is not there: .*--lake {lake}"):
+    with pytest.raises(LakeError, match=f"{lake} is not a mica lake, it is not there: .*--lake {lake}"):
         Lake(lake)
     OBJECTS.put(lake / "thesis.tex", b"all I have")
-    with pytest.raises(LakeError, match=f"{lake} is no mica lake and is not empty"):
+    with pytest.raises(LakeError, match=f"{lake} is not a mica lake and is not empty"):
         create(lake)
 
 
 @pytest.mark.parametrize("name", ["s3://", "s3:///", "s3://bucket/../other", "gs://", "az:///"])
 def test_a_name_without_a_bucket_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"is no place in an object store: say (s3|gs|az)://BUCKET/PREFIX"):
+    with pytest.raises(ValueError, match=r"is not a place in an object store: say (s3|gs|az)://BUCKET/PREFIX"):
         Lake(name)
 
 
@@ -857,7 +857,7 @@ TREES = st.sets(st.lists(NAMES, min_size=1, max_size=3).map(tuple), min_size=1, 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TREES)
 def test_a_tree_of_objects_is_a_tree_of_files(store: ObjectStore, tmp_path: Path, tree: set[tuple[str, ...]]) -> None:
-    # What is a file is no directory.
+    # What is a file is not a directory.
     tree = {names for names in tree if not any(other != names and other == names[: len(other)] for other in tree)}
     top, folder = new_lake(), tmp_path / str(next(NUMBER))
     for names in tree:
