@@ -3,11 +3,10 @@
 import copy as copying
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from astropy.table import Table
 from numpy.typing import NDArray
 
 from mica_lake.archive.arrays import values_and_mask
@@ -16,6 +15,9 @@ from mica_lake.lake import open_lake
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
 from mica_lake.times import interval, utc
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["HDR3_DEF", "MSID", "MSID_ALIASES", "MSIDset", "Msid", "msids"]
 
@@ -270,7 +272,7 @@ class MSIDset(dict[str, MSID]):
             self[name] = MSID(name, self.tstart, self.tstop, {"times": self.times, "vals": values[msid.name]})
 
 
-def msids() -> Table:
+def msids() -> "Table":
     """
     All pseudo-MSIDs.
 
@@ -285,5 +287,7 @@ def msids() -> Table:
     >>> table[table["name"] == "ccd_temp"]["id"][0], len(table)
     (np.str_('676'), 38)
     """
+    from astropy.table import Table
+
     columns = ("name", "id", "unit", "description")
     return Table([[getattr(msid, column) for msid in PSEUDO_MSIDS] for column in columns], names=columns)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
 
 from mica_lake.aca_image import aca_image_class
@@ -20,6 +19,8 @@ from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import interval, utc
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from mica_lake.aca_image import ACAImage
 
 __all__ = [
@@ -254,7 +255,7 @@ def get_aca_images(
     stop: Any,
     data_root: str | os.PathLike[str] | None = None,
     imgsize: int | Iterable[int] | None = None,
-) -> Table:
+) -> "Table":
     """
     Images of good quality of all slots, in the format of the MAUDE decommutation.
 
@@ -285,6 +286,8 @@ def get_aca_images(
     >>> len(table), table["IMG"].shape
     (65, (65, 8, 8))
     """
+    from astropy.table import Column, MaskedColumn, Table
+
     rows = open_lake(data_root).arrow(
         "SELECT * EXCLUDE (IMG) FROM aca_images($start, $stop) WHERE list_contains($types, IMGTYPE)",
         {**_interval(start, stop), "types": [_IMGTYPES[size] for size in _sizes(imgsize)]},

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import MaskedColumn, Table
 from numpy.typing import ArrayLike, NDArray
 
 from mica_lake.aca_image import aca_image_class
@@ -432,6 +431,8 @@ def get_dark_cal_props_table(
             found[-1]["image"] = _image_of(lake, dark_id, None, False, False)
     if not as_table:
         return found
+    from astropy.table import Table
+
     rows = [{name: v for name, v in row.items() if v is not None and not isinstance(v, list | dict)} for row in found]
     names = dict.fromkeys(name for row in rows for name in row)
     return Table([_column(name, [row.get(name) for row in rows]) for name in names])
@@ -439,6 +440,8 @@ def get_dark_cal_props_table(
 
 def _column(name: str, values: list[Any]) -> Any:
     """A column of the table; the id is a number there, as in mica."""
+    from astropy.table import MaskedColumn, Table
+
     absent = [value is None for value in values]
     fill = next(value for value in values if value is not None)
     filled = [fill if value is None else value for value in values]

@@ -1,0 +1,38 @@
+"""What a call imports: nothing heavy that it does not need, as people wait for it in each script and shell command."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"astropy.io.fits", "astropy.table", "h5py", "matplotlib", "pandas", "polars", "rich", "scipy", "tables"}
+
+
+@pytest.mark.parametrize(
+    ("call", "needs"),
+    [
+        ("archive.aca_hdr3.MSID('ccd_temp', *day)", set()),
+        ("archive.aca_l0.get_slot_data(*day, 3, columns=['TEMPCCD'])", set()),
+        ("archive.aca_l0.get_l0_images(*day, 3)", set()),
+        ("archive.aca_l0.get_files(start=day[0], stop=day[1])", set()),
+        ("archive.aca_l0.get_aca_images(*day)", {"astropy.io.fits", "astropy.table"}),
+        ("archive.obspar.get_obspar(32448)", set()),
+        ("archive.aca_dark.dark_cal.get_dark_cal_image('2024:001')", set()),
+        ("stats.acq_stats.get_stats()", set()),
+        ("archive.asp_l1.get_atts(32448)", {"astropy.io.fits"}),
+        ("Lake().sql('FROM status')", set()),
+        ("Lake().scan('hdr3').collect()", {"polars"}),
+    ],
+)
+def test_a_call_imports_what_it_needs(call: str, needs: set[str], demo_lake: str) -> None:
+    program = (
+        "import os, sys\n"
+        f"os.environ['MICA_LAKE'] = {demo_lake!r}\n"
+        "day = '2024:001', '2024:001:00:10'\n"
+        f"import mica_lake{'' if call.startswith('Lake') else '.' + call.split('(')[0].rpartition('.')[0]}\n"
+        f"mica_lake.{call}\n"
+        f"print(*sorted(set(sys.modules) & {HEAVY!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == needs
