@@ -213,6 +213,7 @@ WRITES = [
     ("query", "form"),
     [(q, "table") for q in WRITES] + [(q, "csv") for q in WRITES if q.startswith(("SELECT", "EXPLAIN"))],
 )
+@pytest.mark.often(12)
 def test_a_query_that_writes_is_refused_and_writes_nothing(
     query: str, form: str, demo_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,6 +236,7 @@ SPLITS: dict[str, Callable[[list[Path]], list[list[Path]]]] = {
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
+@pytest.mark.often(3)
 def test_any_order_and_split_give_the_same_partitions(
     split: Callable[[list[Path]], list[list[Path]]], hard: list[Path], straight: Path, tmp_path: Path
 ) -> None:

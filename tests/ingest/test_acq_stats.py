@@ -392,6 +392,7 @@ BAD: dict[str, tuple[Callable[[Rows], Rows], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
+@pytest.mark.often(4)
 def test_a_table_of_other_columns_is_set_aside_and_the_rows_stay(case: str, archive: Archive) -> None:
     change, reason = BAD[case]
     check_set_aside(archive, lambda path: write(path, change(archive.rows)), reason)
@@ -424,6 +425,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("case", FILES)
+@pytest.mark.often(4)
 def test_a_file_without_the_table_is_set_aside_and_the_rows_stay(case: str, archive: Archive) -> None:
     check_set_aside(archive, *FILES[case])
 

@@ -781,6 +781,7 @@ NO_DATES: dict[str, Callable[[str], bytes]] = {
 
 
 @pytest.mark.parametrize("make", NO_DATES.values(), ids=NO_DATES)
+@pytest.mark.often(4)
 def test_a_calibration_whose_date_is_not_of_its_day_begins_with_the_day(
     make: Callable[[str], bytes], top: Path, lake: Path
 ) -> None:
@@ -806,6 +807,7 @@ NO_TEMPERATURES: dict[str, Callable[[str], bytes]] = {
 
 
 @pytest.mark.parametrize("make", NO_TEMPERATURES.values(), ids=NO_TEMPERATURES)
+@pytest.mark.often(3)
 def test_a_calibration_without_a_temperature_has_an_image_that_cannot_be_scaled(
     make: Callable[[str], bytes], top: Path, lake: Path
 ) -> None:

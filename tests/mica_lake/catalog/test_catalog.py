@@ -233,6 +233,7 @@ except OSError as error:
 
 
 @pytest.mark.parametrize("room", [0, 50, 1000, 4096, 9000])
+@pytest.mark.often(2)
 def test_without_room_ingest_fails_and_the_lake_is_as_before(room: int, lake: Path, tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
     before = answer(lake), partitions(lake), known(lake, "filename", "status")

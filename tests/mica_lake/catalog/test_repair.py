@@ -191,6 +191,7 @@ def test_ingest_never_takes_a_lake_without_its_catalog_for_a_new_one(
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES.keys())
+@pytest.mark.often(3)
 def test_reindex_brings_back_a_lake_that_lost_its_catalog_and_nothing_is_lost(
     lose: Callable[[Path], None], lake: Path, ska: Path
 ) -> None:
@@ -271,7 +272,7 @@ def copy_part(lake: Path, mirror: Path, part: str) -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(PARTS)), ids=lambda order: ", ".join(order))
-@pytest.mark.often(3)
+@pytest.mark.often(1)
 def test_a_copy_in_any_order_of_its_folders_with_an_ingest_in_between_loses_nothing(
     order: tuple[str, ...], of_ska: Path, ska: Path, tmp_path: Path
 ) -> None:
@@ -390,7 +391,7 @@ def killed(request: pytest.FixtureRequest, of_ska: Path, newer: Path, tmp_path_f
 
 
 @pytest.mark.parametrize("mend", MENDS.values(), ids=MENDS.keys())
-@pytest.mark.often(6)
+@pytest.mark.often(3)
 def test_half_a_commit_is_never_shown_whatever_mends_it(
     mend: Callable[[Path, Path], None], killed: Path, of_ska: Path, ska: Path, tmp_path: Path
 ) -> None:
@@ -409,6 +410,7 @@ def test_half_a_commit_is_never_shown_whatever_mends_it(
     assert verify(lake, pool=threads).findings == []
 
 
+@pytest.mark.often(2)
 def test_the_record_of_a_commit_that_was_done_long_ago_rolls_nothing_back(
     killed: Path, newer: Path, ska: Path, tmp_path: Path
 ) -> None:

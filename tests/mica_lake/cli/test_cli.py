@@ -177,6 +177,7 @@ def test_sql_writes_a_file_by_its_ending(demo_lake: str, tmp_path: Path) -> None
         (["EXPLAIN SELECT 1", "--format", "csv"], "plan goes to the terminal"),
     ],
 )
+@pytest.mark.often(7)
 def test_a_wrong_question_gets_a_message_and_leaves_nothing(
     arguments: list[str], expected: str, demo_lake: str, tmp_path: Path
 ) -> None:
