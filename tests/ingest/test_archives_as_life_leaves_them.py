@@ -790,17 +790,13 @@ VV = [
 # Those of the first tier, for each product that has them; the second has all.
 OFTEN = {
     "nothing",
-    "a revision comes that is the default",
     "the default flips, in index and links",
     "the index is damaged",
-    "an observation goes",
-    "a folder goes",
     "a folder goes and comes back",
     "a file is truncated",
     "a file is corrected",
     "a file over midnight is truncated",
     "a newer revision comes",
-    "a file loses its .gz",
     "a report is corrected",
     "the image is corrected",
     "the table is truncated",

@@ -177,6 +177,7 @@ def test_workers_make_the_lake_of_all_products_that_this_process_makes(three: Da
     assert [path.name for path in (tmp_path / "there/_catalog/pinned").iterdir() if path.is_file()] == []
 
 
+@pytest.mark.soak
 def test_workers_make_the_same_lake_on_an_object_store(
     store: ObjectStore, days: Path, days_lake: Path, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ def told(ska: Any, lake: Path, **options: Any) -> tuple[int, str]:
 @pytest.mark.parametrize(
     "error", [RuntimeError("symlink loop"), KeyError("x"), MemoryError("no room"), OSError("busy")]
 )
+@pytest.mark.often(1)
 def test_whatever_stops_a_product_is_told_and_the_others_go_in(
     error: Exception, demo_ska: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

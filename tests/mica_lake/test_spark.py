@@ -134,6 +134,7 @@ def test_each_table_macro_is_asked_here(lake: Lake) -> None:
     assert set(names(lake, query)) == set(ASKED)
 
 
+@pytest.mark.soak
 def test_each_view_has_equal_rows(spark: "SparkSession", mica: "SparkLake", lake: Lake) -> None:
     views = names(lake, "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY ALL")
     assert len(views) > 15
@@ -155,6 +156,7 @@ def test_each_table_has_equal_rows(mica: "SparkLake", lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("name", ASKED)
+@pytest.mark.often(4)
 def test_each_table_macro_has_equal_rows(name: str, mica: "SparkLake", lake: Lake) -> None:
     found = 0
     for arguments in ASKED[name]:

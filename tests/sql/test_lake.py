@@ -104,6 +104,7 @@ def test_days_are_counted_and_those_without_rows_are_not(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["a lake", "it's", "two ''", "näher; --", "50%", "{a,b}", "$HOME", "~"])
+@pytest.mark.often(3)
 def test_a_path_may_have_any_characters(lake: Path, tmp_path: Path, name: str) -> None:
     expected = python_answers(lake)
     root = lake.rename(tmp_path / name)

@@ -533,6 +533,7 @@ def spoil(path: ObjectPath) -> None:
 
 @pytest.mark.parametrize("harm", [ObjectPath.unlink, spoil], ids=["lost", "damaged"])
 @pytest.mark.parametrize("which", ["partition", "version"])
+@pytest.mark.often(1)
 def test_verify_finds_what_is_lost_or_damaged_and_reindex_brings_it_back_from_the_other(
     which: str, harm: Callable[[ObjectPath], None], small: ObjectPath
 ) -> None:
@@ -637,6 +638,7 @@ def test_a_store_that_does_not_know_conditions_is_not_written_to(
     assert list(lake.rglob("*")) == []
 
 
+@pytest.mark.soak
 def test_answers_that_are_lost_change_nothing(
     days: Path, tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
