@@ -105,7 +105,7 @@ class TestOpening:
     def test_a_lake_that_has_gone_is_missed(self, small: Lake) -> None:
         assert small.sql(COUNT).fetchall() == [(80,)]
         shutil.rmtree(small.root)
-        with pytest.raises(LakeError, match="no mica lake"):
+        with pytest.raises(LakeError, match="is not a mica lake"):
             small.sql(COUNT)
 
     def test_a_relative_path_and_a_home_become_absolute(
