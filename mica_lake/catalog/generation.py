@@ -51,6 +51,10 @@ class OtherFormatError(LakeError):
     """The catalog is of a format that this mica-lake does not read; nothing is wrong with it."""
 
 
+class NewerFormatError(OtherFormatError):
+    """The catalog is of a newer format, which nothing here may replace."""
+
+
 class Pointer(NamedTuple):
     """
     Which generation is current.
@@ -99,7 +103,7 @@ def pointer(root: LakePath) -> Pointer | None:
         raise damaged(root, path, "it names no generation")
     written = int(found[3] or FORMAT)
     if written > FORMAT:
-        raise OtherFormatError(
+        raise NewerFormatError(
             f"the catalog of {root} has format {written}, newer than {FORMAT}, which this mica-lake reads: "
             "update mica-lake"
         )
@@ -115,9 +119,8 @@ def refuse_newer(root: LakePath) -> None:
     """Raise if the catalog is of a newer format, which nothing here may replace."""
     try:
         pointer(root)
-    except OtherFormatError as error:
-        if "newer than" in str(error):
-            raise
+    except NewerFormatError:
+        raise
     except LakeError:
         return
 

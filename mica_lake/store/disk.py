@@ -1,5 +1,6 @@
 """A lake on a disk: fsync, hard links, and names that are replaced in one step."""
 
+import errno
 import os
 import shlex
 import shutil
@@ -25,7 +26,7 @@ class Disk(Store[Path]):
         with path.open("rb") as file:
             found = _stat(os.fstat(file.fileno()))
             if etag not in (None, found.etag):
-                raise BlockingIOError(11, "it is another file by now", str(path))
+                raise BlockingIOError(errno.EAGAIN, "it is another file by now", str(path))
             begin = max(0, found.size + start) if start < 0 else start
             file.seek(begin)
             return file.read(-1 if stop is None else max(0, stop - begin)), found
@@ -81,7 +82,7 @@ class Disk(Store[Path]):
         except FileNotFoundError:
             found = None
         if found != etag:
-            raise BlockingIOError(11, "it is another file by now", str(path))
+            raise BlockingIOError(errno.EAGAIN, "it is another file by now", str(path))
         self.put(path, content)
         return self.stat(path).etag
 
