@@ -136,6 +136,18 @@ def without_rights() -> Callable[[Path, Callable[[], object]], AbstractContextMa
 
 
 @pytest.fixture(scope="session")
+def deaths() -> Callable[..., int]:
+    """What runs a program that calls `tests.dying.die_before_each_step`, and gives the number that it prints."""
+    dying = (ROOT / "tests" / "dying.py").read_text(encoding="utf-8")
+
+    def run(program: str, *arguments: object) -> int:
+        command = [sys.executable, "-c", dying + program, *map(str, arguments)]
+        return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     """An object store with a bucket called bucket."""
     with object_store(tmp_path_factory.mktemp("store"), "bucket") as it:

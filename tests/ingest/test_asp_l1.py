@@ -9,8 +9,6 @@ import random
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -1007,35 +1005,20 @@ from pathlib import Path
 from mica_lake.ingest.asp_l1 import ingest
 
 folder, top = map(Path, sys.argv[1:])
-real = {"replace": Path.replace, "link": os.link, "unlink": Path.unlink, "touch": Path.touch}
-
-def dying(name, steps):
-    def step(*args, **options):
-        # Those of the empty tables in a generation are all alike.
-        if "no_rows" not in str(args[0]):
-            steps.pop() if steps else os._exit(99)
-        return real[name](*args, **options)
-    return step
-
-for n in range(200):
-    lake = shutil.copytree(folder / "before", folder / str(n))
-    pid = os.fork()
-    if pid == 0:
-        steps = [None] * n
-        Path.replace, os.link, Path.unlink, Path.touch = (dying(name, steps) for name in real)
-        ingest(top, lake, jobs=1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == 0:
-        break
-    assert code == 99, code
-print(n)
+die_before_each_step(
+    [(Path, "replace"), (os, "link"), (Path, "unlink"), (Path, "touch")],
+    lambda n: shutil.copytree(folder / "before", folder / str(n)),
+    lambda n: ingest(top, folder / str(n), jobs=1),
+    range(200),
+    # Those of the empty tables in a generation are all alike.
+    lambda path: "no_rows" not in str(path),
+)
 """
 
 
 @pytest.mark.soak
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
-    top: Path, tmp_path: Path
+    top: Path, tmp_path: Path, deaths: Callable[..., int]
 ) -> None:
     some = ["asol", "aqual"]
     observe(top, kinds=some)
@@ -1049,8 +1032,7 @@ def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_m
     take(top, after)
     answers = [answer(tmp_path / "before"), answer(after)]
     assert answers[0] != answers[1]
-    command = [sys.executable, "-c", DIE, str(tmp_path), str(top)]
-    count = int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    count = deaths(DIE, tmp_path, top)
     assert count > 10
     seen = []
     for n in range(count):

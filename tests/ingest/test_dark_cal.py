@@ -6,8 +6,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -925,33 +923,18 @@ from pathlib import Path
 from mica_lake.ingest.dark_cal import ingest
 
 top, before, source = map(Path, sys.argv[1:])
-real = {"replace": Path.replace, "fsync": os.fsync, "link": os.link}
-
-def dying(name, steps):
-    def step(*args, **options):
-        steps.pop() if steps else os._exit(99)
-        return real[name](*args, **options)
-    return step
-
-for n in range(0, 300, 3):
-    shutil.copytree(before, top / str(n))
-    pid = os.fork()
-    if pid == 0:
-        steps = [None] * n
-        Path.replace, os.fsync, os.link = (dying(name, steps) for name in real)
-        ingest(source, top / str(n), jobs=1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == 0:
-        break
-    assert code == 99, code
-print(n)
+die_before_each_step(
+    [(Path, "replace"), (os, "fsync"), (os, "link")],
+    lambda n: shutil.copytree(before, top / str(n)),
+    lambda n: ingest(source, top / str(n), jobs=1),
+    range(0, 300, 3),
+)
 """
 
 
 @pytest.mark.soak
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
-    tmp_path: Path, lake: Path
+    tmp_path: Path, lake: Path, deaths: Callable[..., int]
 ) -> None:
     top = tmp_path / "aca_dark"
     write(top, A)
@@ -960,9 +943,8 @@ def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_m
     write(top, A, an_image(9000), ccd_temp=-12.0, more=1)
     take(top, tmp_path / "after")
     after = answers(tmp_path / "after")
-    command = [sys.executable, "-c", DIE, str(tmp_path / "dying"), str(lake), str(top)]
     (tmp_path / "dying").mkdir()
-    count = int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    count = deaths(DIE, tmp_path / "dying", lake, top)
     assert count > 30
     met = []
     for n in range(0, count, 3):

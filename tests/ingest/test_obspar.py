@@ -6,8 +6,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -858,35 +857,20 @@ from pathlib import Path
 from mica_lake.ingest.obspar import ingest
 
 ska, lake, top = map(Path, sys.argv[1:])
-real = {"replace": Path.replace, "link": os.link}
 os.fsync = lambda file: None
-
-def dying(name, steps):
-    def step(path, *args, **options):
-        if "/no_rows/" not in str(path):  # they are many, and nobody reads them yet
-            steps.pop() if steps else os._exit(99)
-        return real[name](path, *args, **options)
-    return step
-
-for n in range(200):
-    subprocess.run(["cp", "-a", lake, top / str(n)], check=True)
-    pid = os.fork()
-    if pid == 0:
-        steps = [None] * n
-        Path.replace, os.link = (dying(name, steps) for name in real)
-        ingest(ska, top / str(n), jobs=1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == 0:
-        break
-    assert code == 99, code
-print(n)
+die_before_each_step(
+    [(Path, "replace"), (os, "link")],
+    lambda n: subprocess.run(["cp", "-a", lake, top / str(n)], check=True),
+    lambda n: ingest(ska, top / str(n), jobs=1),
+    range(200),
+    lambda path: "/no_rows/" not in str(path),  # they are many, and nobody reads them yet
+)
 """
 
 
 @pytest.mark.soak
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
-    ska: Path, tmp_path: Path
+    ska: Path, tmp_path: Path, deaths: Callable[..., int]
 ) -> None:
     old, new, lakes = tmp_path / "old", tmp_path / "new", tmp_path / "killed"
     lakes.mkdir()
@@ -897,8 +881,7 @@ def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_m
     a_file(ska, 3, 1, 'b,i,h,3,,,""', start=NEXT_YEAR + 5000)
     take(ska, new)
     answers = [answer(old), answer(new)]
-    command = [sys.executable, "-c", DIE, str(ska), str(old), str(lakes)]
-    count = int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    count = deaths(DIE, ska, old, lakes)
     assert count > 10
     wrong: dict[str, list[int]] = {"answer": [], "partitions": [], "files": []}
     for step in range(count):

@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -115,28 +116,12 @@ from pathlib import Path
 from mica_lake.ingest.aca_l0 import ingest
 
 top, *before, last = map(Path, sys.argv[1:])
-real = {"replace": Path.replace, "fsync": os.fsync, "link": os.link}
-
-def dying(name, steps):
-    def step(*args, **options):
-        steps.pop() if steps else os._exit(99)
-        return real[name](*args, **options)
-    return step
-
-for n in range(100):
-    pid = os.fork()
-    if pid == 0:
-        if before:
-            ingest(before, top / str(n), jobs=1)
-        steps = [None] * n
-        Path.replace, os.fsync, os.link = (dying(name, steps) for name in real)
-        ingest([last], top / str(n), jobs=1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == 0:
-        break
-    assert code == 99, code
-print(n)
+die_before_each_step(
+    [(Path, "replace"), (os, "fsync"), (os, "link")],
+    lambda n: before and ingest(before, top / str(n), jobs=1),
+    lambda n: ingest([last], top / str(n), jobs=1),
+    range(100),
+)
 """
 
 
@@ -145,9 +130,9 @@ def run(script: str, *arguments: object) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def killed_at_each_step(top: Path, before: list[Path], last: Path) -> list[Path]:
+def killed_at_each_step(deaths: Callable[..., int], top: Path, before: list[Path], last: Path) -> list[Path]:
     """Lakes, each left by a process that died at another step of taking the last file."""
-    count = int(run(DIE, top, *before, last))
+    count = deaths(DIE, top, *before, last)
     assert count > 10
     return [top / str(n) for n in range(count)]
 
@@ -164,7 +149,11 @@ CHANGES: dict[str, tuple[list[tuple[float, float, int]], tuple[float, float, int
 @pytest.mark.parametrize(("intervals", "new"), CHANGES.values(), ids=CHANGES.keys())
 @pytest.mark.often(1)
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
-    intervals: list[tuple[float, float, int]], new: tuple[float, float, int], again: str, tmp_path: Path
+    intervals: list[tuple[float, float, int]],
+    new: tuple[float, float, int],
+    again: str,
+    tmp_path: Path,
+    deaths: Callable[..., int],
 ) -> None:
     before = [file_of(tmp_path / "files", *interval) for interval in intervals]
     last = file_of(tmp_path / "files", *new)
@@ -173,7 +162,7 @@ def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_m
     wrong: dict[str, list[int]] = {"answer": [], "raised": [], "partitions": [], "statuses": [], "left": []}
     # Of the many steps, each case looks at another sixth; a generation's files are written in the same few each.
     sixth = list(CHANGES.values()).index((intervals, new)) + (2 if again == "all files" else 0)
-    for step, killed in enumerate(killed_at_each_step(tmp_path / "killed", before, last)):
+    for step, killed in enumerate(killed_at_each_step(deaths, tmp_path / "killed", before, last)):
         if step % 6 != sixth:
             continue
         has_lake = bool(before) or current_generation(killed) is not None

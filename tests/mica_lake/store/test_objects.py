@@ -258,35 +258,18 @@ def test_all_products_through_the_command_line(
 
 # Makes the lake anew for each n, lets a child take the last file and die before its n-th change of the store.
 DIE = """
-import os, sys
+import sys
 from pathlib import Path
 from mica_lake.store.objects import Objects
 from mica_lake.ingest.aca_l0 import ingest
 
 top, every, *before, last = sys.argv[1:]
-real = {name: getattr(Objects, name) for name in ("_put", "copy", "remove")}
-
-def dying(name, steps):
-    def step(*arguments):
-        steps.pop() if steps else os._exit(99)
-        return real[name](*arguments)
-    return step
-
-for n in range(0, 200, int(every)):
-    pid = os.fork()
-    if pid == 0:
-        if before:
-            ingest(map(Path, before), f"{top}/{n}", jobs=1)
-        steps = [None] * n
-        for name in real:
-            setattr(Objects, name, dying(name, steps))
-        ingest([Path(last)], f"{top}/{n}", jobs=1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == 0:
-        break
-    assert code == 99, code
-print(n)
+die_before_each_step(
+    [(Objects, "_put"), (Objects, "copy"), (Objects, "remove")],
+    lambda n: before and ingest(map(Path, before), f"{top}/{n}", jobs=1),
+    lambda n: ingest([Path(last)], f"{top}/{n}", jobs=1),
+    range(0, 200, int(every)),
+)
 """
 
 
@@ -298,15 +281,14 @@ print(n)
 @pytest.mark.soak
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
     intervals: list[tuple[float, float, int]], new: tuple[float, float, int], tmp_path: Path, store: ObjectStore,
-    impatient: None,
+    impatient: None, deaths: Callable[..., int],
 ) -> None:  # fmt: skip
     before = [file_of(tmp_path / "files", *interval) for interval in intervals]
     last = file_of(tmp_path / "files", *new)
     after = take(tmp_path / "after", *before, last)
     answers = [answer(after), answer(take(tmp_path / "before", *before)) if before else []]
     top, every = new_lake(), 5
-    command = [sys.executable, "-c", DIE, str(top), str(every), *map(str, before), str(last)]
-    steps = int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    steps = deaths(DIE, top, every, *before, last)
     assert steps > 20
     wrong: dict[str, list[int]] = {"answer": [], "partitions": [], "statuses": [], "verify": []}
     for step in range(0, steps, every):
