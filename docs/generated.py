@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SIMULATED_LAKE = ROOT / "examples" / "simulated_lake.py"
 EXAMPLES = sorted(set(SIMULATED_LAKE.parent.glob("*.py")) - {SIMULATED_LAKE})
 MOST_BYTES = 60_000
+ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 GALLERY = """# Gallery
 
 Each picture is made by a [marimo](https://marimo.io) notebook of the folder `examples` when this site is built, from a
@@ -42,7 +43,7 @@ marimo edit examples/warm_pixels.py   # in the browser
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and pictures that are made from something else."""
     pages = {
-        "index.md": readme(),
+        **{page: root_page(name) for name, page in ROOT_PAGES.items()},
         "data_dictionary.md": data_dictionary(),
         "command_line.md": command_line(),
         "gallery.md": gallery(),
@@ -52,10 +53,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def readme() -> str:
-    """The README, with its links as they are from here."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.sub(r"<!-- \w+ -->\n", "", text.replace("](docs/", "]("))
+def root_page(name: str) -> str:
+    """A page of the repository's root, with its links as they are from here."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+    for root_name, page in ROOT_PAGES.items():
+        text = text.replace(f"]({root_name})", f"]({page})")
+    text = re.sub(r"\[(`[^`]+`)\]\((?:ingest|sql|mica_lake|examples|tests)/[^)]*\)", r"\1", text)
+    return re.sub(r"<!-- \w+ -->\n", "", text)
 
 
 def command_line() -> str:
