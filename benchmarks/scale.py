@@ -31,7 +31,7 @@ from mica_lake.catalog.generation import read_table, write_generation
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.root import create
 from mica_lake.ingest import hdr3
-from mica_lake.ingest.aca_l0 import BATCH_FILES, ingest
+from mica_lake.ingest.aca_l0 import AcaL0, ingest
 from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.catalog import PARTITION, SOURCE_FILE
@@ -44,6 +44,7 @@ YEAR_FILES = 365 * 8 * DAY / 6430
 NIGHT = cxcsec("2025:300")  # no other files are near, so that this night is all there is to do
 FIRST, LAST = cxcsec("1999:204"), cxcsec("2025:290")
 BATCHES = 3
+FILES_A_COMMIT = AcaL0.files_a_commit
 
 
 def partitions(root: Path, days: int) -> pa.Table:
@@ -82,7 +83,7 @@ def source_files(count: int, folder: Path) -> pa.Table:
             "filename": [f"acaf{int(t):09d}N001_{s}_img0.fits.gz" for t, s in zip(tstart, slot, strict=True)],
             "status": pa.repeat("current", len(place)),
             "directory": [
-                str(folder) if n < BATCHES * BATCH_FILES else "/data/ska/data/mica/archive/aca0" for n in place
+                str(folder) if n < BATCHES * FILES_A_COMMIT else "/data/ska/data/mica/archive/aca0" for n in place
             ],
             "size": rng.integers(150_000, 330_000, len(place)),
             "mtime_ns": rng.integers(10**18, 17 * 10**17, len(place)),
@@ -98,7 +99,7 @@ def source_files(count: int, folder: Path) -> pa.Table:
             "date": pa.repeat("2019-09-29T13:07:50", len(place)),
             "rows": np.where(slot < 3, 1568, 3135),
         }
-        for n, name in enumerate(columns["filename"][: max(BATCHES * BATCH_FILES - first, 0)]):
+        for n, name in enumerate(columns["filename"][: max(BATCHES * FILES_A_COMMIT - first, 0)]):
             (folder / name).touch()
             columns["size"][n], columns["mtime_ns"][n] = 0, (folder / name).stat().st_mtime_ns
         arrays = [pa.array(columns[name]) if name in columns else pa.nulls(len(place)) for name in SOURCE_FILE.names]
@@ -138,7 +139,7 @@ def measure(root: Path, night: Path) -> list[str]:
     partition = read_table(root, "partition")
     row = partition.slice(0, 1).to_pylist()[0]
     merged = best(lambda: with_changes(partition, {("aca_l0", Key(EPOCH, 0)): row}), 1)
-    batches = [sorted(known_files(root).iterdir())[: n * BATCH_FILES] for n in (1, BATCHES)]
+    batches = [sorted(known_files(root).iterdir())[: n * FILES_A_COMMIT] for n in (1, BATCHES)]
     one, more = (best(lambda paths=paths: ingest(paths, root, jobs=1), 2) for paths in batches)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began = time.perf_counter()
@@ -168,7 +169,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     names = (
         "partitions", "files known", "partition.parquet", "source_file.parquet", "opening",
         "planning 20 days of a slot", "status", "reading source_file", "merging a change into partition",
-        "writing a generation", f"looking at {BATCH_FILES:,} known files", "ingest of the night",
+        "writing a generation", f"looking at {FILES_A_COMMIT:,} known files", "ingest of the night",
         "memory before it, at most", "in it, at most",
     )  # fmt: skip
     table, columns = Table("what"), []

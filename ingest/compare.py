@@ -215,12 +215,11 @@ def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
         except FileNotFoundError:
             return ()
 
-    of_l0 = (
-        below("aca_l0", lambda _: aca_l0_files.discover(source)[0])
-        if source.is_dir()
-        else aca_l0_files.discover(source)[0]
-    )
-    for found in of_l0:
+    for found in (
+        aca_l0_files.discover([source])[0]
+        if source.is_file()
+        else below("aca_l0", lambda top: aca_l0_files.discover([top])[0])
+    ):
         if aca_l0_files.NAME.fullmatch(found.filename):
             yield ACA_L0.name, found, None
     for found in below("dark_cal", lambda top: dark_cal.discover(top)[0]):

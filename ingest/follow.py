@@ -58,6 +58,7 @@ from mica_lake.catalog.key import Key
 from mica_lake.catalog.mend import writing
 from mica_lake.catalog.root import absolute, existing
 from mica_lake.catalog.version import pin
+from mica_lake.formats.on_disk import one_or_several
 from mica_lake.ingest.found import Found, Rejected, Taken, archive_folder, rejected
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
@@ -149,12 +150,16 @@ class Part(ABC):
         The table that its files are recorded for.
     files_a_task : int
         How many files a worker reads at a time.
+    files_a_commit : int or None
+        How many files are taken in one commit; None if each partition needs to know all of them.
+    several : bool
+        Whether there may be several sources.
     on_cluster : bool
         Whether the workers of a cluster can do the work, if there is one.
     run : Run
         The ingest.
-    top : Path
-        The folder that is looked through.
+    tops : sequence of Path
+        What is looked through.
     files : SourceFiles
         The files that are known.
     partitions : dict
@@ -164,17 +169,28 @@ class Part(ABC):
     name: ClassVar[str]
     table: ClassVar[str]
     files_a_task: ClassVar[int] = 1
+    files_a_commit: ClassVar[int | None] = None
+    several: ClassVar[bool] = False
     on_cluster: ClassVar[bool] = True
 
-    def __init__(self, run: Run, top: Path) -> None:
-        self.run, self.root, self.report, self.top = run, run.root, run.report, top
-        self.files = SourceFiles(run.root, self.table, top, run.report, run.reread)
+    def __init__(self, run: Run, *tops: Path) -> None:
+        self.run, self.root, self.report, self.tops = run, run.root, run.report, tops
+        self.files = self.known_files()
         self.partitions = partitions(read_table(run.root, "partition"), tables_of(run.product))
 
     @staticmethod
     def folder(source: str | os.PathLike[str], product: Product) -> Path:
         """The product's folder: below a ``$SKA`` root, or the source itself."""
         return archive_folder(source, product.folder)
+
+    @property
+    def top(self) -> Path:
+        """The one folder that is looked through."""
+        return self.tops[0]
+
+    def known_files(self) -> Any:
+        """What the lake knows of the files: `SourceFiles`, or what does the same for a product in its own way."""
+        return SourceFiles(self.root, self.table, self.top, self.report, self.run.reread)
 
     @abstractmethod
     def discover(self) -> Iterable[Found | Rejected]:
@@ -200,7 +216,8 @@ class Part(ABC):
 
     def present(self) -> Iterable[str]:
         """Names of the files whose rows are in the lake; others are read even if they have not changed."""
-        return self.files.rows
+        names: Iterable[str] = self.files.rows
+        return names
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
         """Record what came of the files that were found."""
@@ -213,16 +230,23 @@ class Part(ABC):
             stale = [job for job in jobs if self.so_far(job.table, job.key).get("derived_from") != job.derived_from]
             # A worker need not know the product by its name.
             tables = [TABLES[job.table] for job in stale]
-            made = list(self.run.pools(len(stale)).map(partial(_made, type(self).build), tables, stale))
+            made = list(self.built(partial(_made, type(self).build), tables, stale))
             lost = [result for result in made if isinstance(result, Rejected)]
             if not lost:
                 break
             for result in lost:  # without it, other partitions may be what is planned
                 self.files.lose(result)
-        written: Written = {(job.table, job.key): row for job, row in zip(stale, made, strict=True)}  # type: ignore[misc]
+        written: Written = {(job.table, job.key): row for job, row in zip(stale, made, strict=True)}
         planned = {(job.table, job.key.day_number) for job in jobs}
         gone = self.partitions.keys() - planned
         return written | {(table, Key.of_day_number(number)): None for table, number in gone}
+
+    def built(self, build: Callable[..., Any], *jobs: Sequence[Any]) -> Iterator[Any]:
+        """What workers make of each job, in order."""
+        task = self.run.progress.add_task(f"{self.name}, partitions", total=len(jobs[0]))
+        for made in self.run.pools(len(jobs[0])).map(build, *jobs):
+            self.run.progress.advance(task)
+            yield made
 
     def so_far(self, table: str, key: Key) -> Mapping[str, Any]:
         """A partition's row of the catalog; empty if there is none."""
@@ -243,6 +267,15 @@ class Part(ABC):
         fresh = frozenset(found.name for found in sources if not so_far or found.name in self.files.fresh)
         return PartitionJob(self.root, table.name, key, sources, facts, so_far.get("path"), fresh)
 
+    def begin(self, found: Sequence[Found], refused: Sequence[Rejected]) -> None:
+        """Bring what is known of the files up to date with what was found, before any is read."""
+        self.files.adopt(self.recorded())
+
+    def sort_out(self, found: Sequence[Found]) -> list[Found]:
+        """The files to read: new and changed ones."""
+        new: list[Found] = self.files.sort_out(found, self.present())
+        return new
+
     def ingest(self, dry_run: bool) -> None:
         """Find the files, and bring the tables up to date with them."""
         found: list[Found] = []
@@ -252,17 +285,21 @@ class Part(ABC):
                 refused.append(one)
             else:
                 found.append(one)
-        self.files.adopt(self.recorded())
-        new = self.files.sort_out(found, self.present())
-        task = self.run.progress.add_task(self.name, total=len(new))
-        judged = []
-        for result in self.judge_all(new):
-            judged.append(result)
-            self.run.progress.advance(task)
-        self.note(refused, judged)
-        if not dry_run:
-            written = self.make()
-            self.files.commit(written | derived(self.run, written))
+        self.begin(found, refused)
+        task = self.run.progress.add_task(self.name, total=len(found))
+        at_once = self.files_a_commit or max(len(found), 1)
+        for first in range(0, max(len(found), 1), at_once):
+            some = found[first : first + at_once]
+            new = self.sort_out(some)
+            self.run.progress.advance(task, len(some) - len(new))
+            judged = []
+            for result in self.judge_all(new):
+                judged.append(result)
+                self.run.progress.advance(task)
+            self.note(() if first else refused, judged)
+            if not dry_run:
+                written = self.make()
+                self.files.commit(written | derived(self.run, written))
 
     def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
         """The verdict on each new or changed file, in order."""
@@ -342,7 +379,7 @@ def started(
 
 def ingest(
     name: str,
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     lake: str | os.PathLike[str],
     *,
     jobs: int | None = None,
@@ -360,8 +397,8 @@ def ingest(
     ----------
     name : str
         The product.
-    source : path
-        A ``$SKA`` root, or the product's folder.
+    source : path, or iterable of path
+        A ``$SKA`` root, or the product's folder. For `aca_l0`, any folders and files.
     lake : path
         The lake.
     jobs : int, optional
@@ -384,8 +421,12 @@ def ingest(
     ------
     LakeError
         If the lake is locked, damaged, or the path is something else, or the cluster cannot be used.
+    OSError
+        If the disk is full or may not be written; the lake is as before.
     FileNotFoundError
         If the source is not there.
+    ValueError
+        If there are several sources, and the product follows one archive.
     ImportError
         If the package that reads these files is not installed.
 
@@ -399,12 +440,14 @@ def ingest(
     """
     product = product_named(name)
     parts: Sequence[type[Part]] = module_of(product).PARTS
-    top = parts[0].folder(source, product)
+    tops = [parts[0].folder(one, product) for one in one_or_several(source)]
+    if len(tops) != 1 and not parts[0].several:
+        raise ValueError(f"{name} follows one archive, not {len(tops)}: ingest them one after the other")
     cluster = cluster if any(part.on_cluster for part in parts) else None
     options: dict[str, Any] = {"jobs": jobs, "cluster": cluster, "dry_run": dry_run, "reread": reread}
-    with started(product, lake, [top], console=console, **options) as run:
+    with started(product, lake, tops, console=console, **options) as run:
         for part in parts:
-            part(run, top).ingest(dry_run)
+            part(run, *tops).ingest(dry_run)
     return run.report
 
 

@@ -17,7 +17,7 @@ from mica_lake.formats import fits_table
 from mica_lake.formats.database import read_database
 from mica_lake.formats.fits_table import BinTable
 from mica_lake.formats.gunzip import MAX_BYTES
-from mica_lake.formats.on_disk import escaped, leads_nowhere, one_or_several, read
+from mica_lake.formats.on_disk import escaped, leads_nowhere, read
 from mica_lake.ingest.found import Found, Rejected, archive_folder, place, rejected, walk
 from mica_lake.products import product_named
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -37,6 +37,8 @@ _FORMS = {
     pa.float64(): "D", pa.float32(): "E", pa.int32(): "J", pa.int16(): "I", pa.uint8(): "B",
     pa.string(): "A", pa.list_(pa.float32()): "E",
 }  # fmt: skip
+
+INDEX = "archfiles.db3"
 
 _KEYWORDS = (
     "CONTENT", "TSTART", "TSTOP", "REVISION", "STARTMJF", "STARTMNF", "STOPMJF", "STOPMNF", "TLMVER", "ASCDSVER", "DATE"
@@ -67,17 +69,15 @@ class Scanned:
     source: Source
 
 
-def discover(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[list[Found], list[Rejected]]:
+def discover(tops: Iterable[Path]) -> tuple[list[Found], list[Rejected]]:
     """The source files below some paths, oldest first."""
     found: dict[tuple[str, str], Found] = {}
     refused: list[Rejected] = []
-    for top in map(top_of, one_or_several(sources)):
+    for top in tops:
         if not top.is_dir():
-            if not os.path.lexists(top):
-                raise FileNotFoundError(f"{top}: there is no such file or folder")
             found[str(top.parent), top.name] = place(top)
             continue
-        names = _listed(top / "archfiles.db3")
+        names = _listed(top / INDEX)
         missing = set(names or ())
         for directory, files in walk(top, refused):
             kept = escaped(directory)
@@ -95,13 +95,19 @@ def discover(sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
 def top_of(source: str | os.PathLike[str]) -> Path:
     """The file or folder that a source stands for."""
     path = Path(os.path.abspath(source))  # noqa: PTH100 - links in it are the user's
-    return archive_folder(path, product_named(ACA_L0.name).folder) if path.is_dir() else path
+    if not os.path.lexists(path):
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    if not path.is_dir():
+        return path
+    top = archive_folder(path, product_named(ACA_L0.name).folder)
+    _listed(top / INDEX, "SELECT filename FROM archfiles LIMIT 0")  # an error before anything is begun
+    return top
 
 
-def _listed(database: Path) -> set[str] | None:
+def _listed(database: Path, query: str = "SELECT filename FROM archfiles") -> set[str] | None:
     """File names in the archive's index; None if there is none."""
     try:
-        rows = read_database(database, "SELECT filename FROM archfiles")
+        rows = read_database(database, query)
     except BadFile as error:
         raise ValueError(f"{database}: {error}; it should have a table archfiles with a column filename") from error
     return None if rows is None else {str(row[0]) for row in rows}
@@ -137,7 +143,7 @@ def rejected_by(found: Found, error: Exception) -> Rejected:
     if not isinstance(error, FileNotFoundError):
         return rejected(found, error)
     # Without size and date, as another host may see it late.
-    reason = leads_nowhere(found.path) or "archfiles.db3 lists it, but it is not there"
+    reason = leads_nowhere(found.path) or f"{INDEX} lists it, but it is not there"
     return Rejected(Found(found.directory, found.filename), reason)
 
 

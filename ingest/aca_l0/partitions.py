@@ -20,9 +20,9 @@ from mica_lake.times import day_start
 
 
 @dataclass(frozen=True)
-class PartitionJob:
+class SlotJob:
     """
-    A partition to rebuild.
+    A day of a slot to rebuild.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Built:
     wanted: dict[str, str]
 
 
-def build(job: PartitionJob) -> Built:
+def build(job: SlotJob) -> Built:
     """Rebuild a partition; it is written, but not committed."""
     start, stop = day_start(job.key.day), day_start(job.key.day + timedelta(days=1))
     tables: list[pa.Table] = []

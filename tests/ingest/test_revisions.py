@@ -254,7 +254,7 @@ def test_any_files_in_any_order_and_split_give_the_same_partitions(
 def test_batches_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = files_of(tmp_path, NOON, {"A": (0, 60, 1), "B": (40, 120, 2), "C": (100, 160, 3), "D": (140, 200, 4)})
     taken_at_once(tmp_path / "one batch", list(files.values()))
-    monkeypatch.setattr("mica_lake.ingest.aca_l0.BATCH_FILES", 1)
+    monkeypatch.setattr("mica_lake.ingest.aca_l0.AcaL0.files_a_commit", 1)
     taken_at_once(tmp_path / "four batches", list(files.values()))
     assert partitions(tmp_path / "four batches") == partitions(tmp_path / "one batch")
     assert statuses(tmp_path / "four batches") == statuses(tmp_path / "one batch")
