@@ -25,7 +25,7 @@ from mica_lake.errors import LakeError
 from mica_lake.formats.on_disk import one_or_several
 from mica_lake.ingest import asp_l1_files, asp_l1_proc, dark_cal, obspar, stat_table, vv
 from mica_lake.ingest.aca_l0 import files as aca_l0_files
-from mica_lake.ingest.compare_rows import Job, Row, compared_with_lake
+from mica_lake.ingest.compare_rows import Comparison, Row, compared_with_lake
 from mica_lake.ingest.follow import module_of
 from mica_lake.ingest.found import Found, archive_folder, place
 from mica_lake.ingest.rebuilt import rebuilt
@@ -125,7 +125,7 @@ def compare(
     known, aside = _known(state.source_file)
     index = {(row["table_name"], row["slot"], row["day_number"]): row for row in state.partition.values()}
     of_reports = _of_reports(root, index.values())
-    jobs: list[Job] = []
+    jobs: list[Comparison] = []
     of_others = [product for product in PRODUCTS if product.package != mica_lake.__name__]
     for source in one_or_several(sources):
         files = list(_files(source))
@@ -144,12 +144,14 @@ def compare(
                 verified.findings.append(Finding(table, str(found.path), "it is not in the lake", mend))
             else:
                 counts[0] += 1
-                jobs.append(Job(table, found, row, tuple(_partitions(index, of_reports, table, row, found)), revision))
+                jobs.append(
+                    Comparison(table, found, row, tuple(_partitions(index, of_reports, table, row, found)), revision)
+                )
         verified.findings += _asp_l1_proc(root, source, state.source_file)
         for product in of_others:
             rebuilt(root, product, source, verified, pool)
     results = pool(len(jobs)).map(partial(compared_with_lake, root), jobs, chunksize=8)
-    wrong: list[tuple[Job, str, bool]] = []
+    wrong: list[tuple[Comparison, str, bool]] = []
     for done, (job, (reason, of_rows)) in enumerate(zip(jobs, results, strict=True), 1):
         if reason:
             wrong.append((job, reason, of_rows))

@@ -50,7 +50,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Job:
+class Comparison:
     """A source file to compare."""
 
     table: str  # that its product is known by
@@ -60,7 +60,7 @@ class Job:
     revision: Revision | None = None
 
 
-def compared_with_lake(root: LakePath, job: Job) -> tuple[str, bool]:
+def compared_with_lake(root: LakePath, job: Comparison) -> tuple[str, bool]:
     """How a file differs from its rows in the lake, and whether it is the rows that are wrong."""
     try:
         content = read(job.found.path, _LARGEST[job.table])
@@ -88,7 +88,7 @@ def _partition(path: Path) -> pa.Table:
     return read_partition(path)
 
 
-def _rows(root: LakePath, job: Job, table: Table) -> pa.Table:
+def _rows(root: LakePath, job: Comparison, table: Table) -> pa.Table:
     """A table's rows in the partitions of a file."""
     parts = [_partition(root / row["path"]) for row in job.partitions if row["table_name"] == table.name]
     return pa.concat_tables(parts) if parts else table.schema.empty_table()
@@ -145,7 +145,7 @@ def _nulls(name: str, column: pa.ChunkedArray) -> str:
     return f"{name} is not null, but the file has none" if column.null_count < len(column) else ""
 
 
-def _aca_l0(root: LakePath, job: Job, content: bytes) -> str:
+def _aca_l0(root: LakePath, job: Comparison, content: bytes) -> str:
     _, columns = _table(content)
     of_slot = _rows(root, job, ACA_L0)
     rows = _where(of_slot, FILENAME=job.known["filename"])
@@ -178,7 +178,7 @@ def _aca_l0(root: LakePath, job: Job, content: bytes) -> str:
     return ""
 
 
-def _dark_cal(root: LakePath, job: Job, content: bytes) -> str:
+def _dark_cal(root: LakePath, job: Comparison, content: bytes) -> str:
     dark_id = Path(job.found.directory).name
     found = _where(_rows(root, job, DARK_CAL), dark_id=dark_id).to_pylist()
     if len(found) != 1:
@@ -221,7 +221,7 @@ def _revision(row: Row, revision: Revision | None) -> str:
     return ""
 
 
-def _obspar(root: LakePath, job: Job, content: bytes) -> str:
+def _obspar(root: LakePath, job: Comparison, content: bytes) -> str:
     assert job.revision is not None
     of_revision = {"obsid": job.revision.obsid, "revision": job.revision.revision}
     rows = _where(_rows(root, job, OBSPAR_KV), **of_revision).to_pylist()
@@ -277,7 +277,7 @@ def _quoted(line: str) -> list[str]:
     return [name, kind, mode, value, *others, description.removesuffix('"')]
 
 
-def _asp_l1(root: LakePath, job: Job, content: bytes) -> str:
+def _asp_l1(root: LakePath, job: Comparison, content: bytes) -> str:
     assert job.revision is not None
     header, columns = _table(content)
     of_revision = {"obsid": job.revision.obsid, "revision": job.revision.revision}
@@ -321,7 +321,7 @@ def _asp_l1(root: LakePath, job: Job, content: bytes) -> str:
     return ""
 
 
-def _status(job: Job, folder: Sequence[Row], row: Row, times: NDArray[Any]) -> NDArray[Any]:
+def _status(job: Comparison, folder: Sequence[Row], row: Row, times: NDArray[Any]) -> NDArray[Any]:
     """Status of aspect solutions: the worst of the quality samples near each; None where there are none."""
     quality = [r for r in folder if r["content"] == "ASPQUAL" and r["interval"] == row["interval"]]
     if not quality:
@@ -339,7 +339,7 @@ def _status(job: Job, folder: Sequence[Row], row: Row, times: NDArray[Any]) -> N
     return worst
 
 
-def _stats(root: LakePath, job: Job, content: bytes) -> str:
+def _stats(root: LakePath, job: Comparison, content: bytes) -> str:
     stored = _hdf5(content, job.table)
     rows = _rows(root, job, TABLES[job.table]).sort_by("position")
     return _stored(rows, stored, np.arange(len(stored)))
@@ -369,7 +369,7 @@ def _stored(rows: pa.Table, stored: NDArray[Any], positions: NDArray[np.int64]) 
     return ""
 
 
-def _vv_rms(root: LakePath, job: Job, content: bytes) -> str:
+def _vv_rms(root: LakePath, job: Comparison, content: bytes) -> str:
     stored, rows = _hdf5(content, job.table), _rows(root, job, VV_RMS)
     computed = rows.filter(rows.column("computed"))
     obsids, revisions = (computed.column(name).to_numpy() for name in ("obsid", "revision"))
@@ -384,7 +384,7 @@ def _vv_rms(root: LakePath, job: Job, content: bytes) -> str:
     return _stored(rows, stored, positions)
 
 
-def _vv_report(root: LakePath, job: Job, content: bytes) -> str:
+def _vv_report(root: LakePath, job: Comparison, content: bytes) -> str:
     obsid, _, revision = Path(job.found.directory).name.partition("_v")
     rows = _where(_rows(root, job, VV_REPORT), obsid=int(obsid), revision=int(revision)).to_pylist()
     if len(rows) != 1:

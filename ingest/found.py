@@ -3,7 +3,7 @@
 import errno
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,9 @@ def entries_of(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         )
 
 
-def walk(top: Path, refused: list[Rejected]) -> Iterator[tuple[str, list[str]]]:
+def walk(top: Path, refused: list[Rejected], left_out: Collection[str]) -> Iterator[tuple[str, list[str]]]:
     """
-    The folders below one, at any depth, each with the names of what is not a folder.
+    The folders below one, at any depth, each with the names of what is not a folder; but for folders of some names.
 
     Each real folder comes once, however many links lead to it. What cannot be read, or leads nowhere, is appended to
     `refused`; an OSError if `top` itself cannot be read.
@@ -170,6 +170,8 @@ def walk(top: Path, refused: list[Rejected]) -> Iterator[tuple[str, list[str]]]:
             for entry in entries:
                 if not is_folder(entry):
                     names.append(entry.name)
+                elif entry.name in left_out:
+                    continue
                 elif not entry.is_symlink():
                     below.append(entry.path)
                 elif os.path.commonpath([real_top, real := os.path.realpath(entry.path)]) == real != real_top:

@@ -35,7 +35,7 @@ COMPLETING = frozenset[int]().union(*(msid.other_slots for msid in PSEUDO_MSIDS)
 
 
 @dataclass(frozen=True)
-class Job:
+class DayJob:
     """
     A day to derive.
 
@@ -62,7 +62,7 @@ class Job:
         return derived_from([sorted(d.values()) for d in (self.yesterday, self.today, self.tomorrow)])
 
 
-def derive_day(job: Job) -> dict[str, Any]:
+def derive_day(job: DayJob) -> dict[str, Any]:
     """Derive a day; it is written, but not committed."""
     midnights = day_start(job.day), day_start(job.day + timedelta(days=1))
     completing = COMPLETING & {*job.yesterday, *job.today, *job.tomorrow}
@@ -114,7 +114,7 @@ class _Readouts:
         return _Readouts(times, np.abs(own[nearest] - times) <= PAIRING, words[nearest])
 
 
-def _readouts(job: Job, slot: int, beside: float) -> _Readouts:
+def _readouts(job: DayJob, slot: int, beside: float) -> _Readouts:
     """A day's readouts, and those up to some seconds before and after it."""
     time = pc.field("TIME")
     start, stop = day_start(job.day) - beside, day_start(job.day + timedelta(days=1)) + beside
@@ -142,7 +142,7 @@ def _read_8x8(path: LakePath, columns: list[str], condition: pc.Expression | Non
     return read_partition(path, columns=columns, filters=chosen, schema=schema)
 
 
-def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
+def stale(root: LakePath, partition: pa.Table) -> tuple[list[DayJob], list[Key]]:
     """The stale days."""
     sources: dict[int, dict[int, str]] = {}
     derived: dict[int, str] = {}
@@ -156,7 +156,7 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[Job], list[Key]]:
     jobs = []
     for number, today in sorted(sources.items()):
         yesterday = {slot: path for slot, path in sources.get(number - 1, {}).items() if slot in COMPLETING}
-        job = Job(root, EPOCH + timedelta(days=number), yesterday, today, sources.get(number + 1, {}))
+        job = DayJob(root, EPOCH + timedelta(days=number), yesterday, today, sources.get(number + 1, {}))
         if derived.get(number) != job.derived_from:
             jobs.append(job)
     return jobs, [Key(EPOCH + timedelta(days=number)) for number in sorted(derived.keys() - sources.keys())]

@@ -19,7 +19,7 @@ from mica_lake.formats.fits_table import BinTable
 from mica_lake.formats.gunzip import MAX_BYTES
 from mica_lake.formats.on_disk import escaped, leads_nowhere, read
 from mica_lake.ingest.found import Found, Rejected, archive_folder, place, rejected, walk
-from mica_lake.products import product_named
+from mica_lake.products import PRODUCTS, product_named
 from mica_lake.tables.aca_l0 import ACA_L0
 
 NAME = re.compile(r"acaf(?P<seconds>\d{8,10})N(?P<revision>\d{3})_(?P<slot>[0-7])_img0\.fits(\.gz)?", re.ASCII)
@@ -73,13 +73,14 @@ def discover(tops: Iterable[Path]) -> tuple[list[Found], list[Rejected]]:
     """The source files below some paths, oldest first."""
     found: dict[tuple[str, str], Found] = {}
     refused: list[Rejected] = []
+    of_others = {Path(product.folder).name for product in PRODUCTS if product.name != ACA_L0.name}
     for top in tops:
         if not top.is_dir():
             found[str(top.parent), top.name] = place(top)
             continue
         names = _listed(top / INDEX)
         missing = set(names or ())
-        for directory, files in walk(top, refused):
+        for directory, files in walk(top, refused, of_others):
             kept = escaped(directory)
             for name in files:
                 if name in names if names is not None else name.startswith("acaf") or ".fits" in name:

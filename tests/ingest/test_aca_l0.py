@@ -404,6 +404,18 @@ def test_folders_are_looked_through_to_any_depth_and_files_may_be_given(tmp_path
     assert report.exit_code == 0
 
 
+def test_a_folder_above_those_of_several_products_has_the_files_of_one(demo_ska: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "ska/data/mica/archive"
+    shutil.copytree(demo_ska / "data/mica/archive", archive)
+    ours = file_of(archive / "aca0" / "2024")
+    strange = archive / "aca0" / "2024" / "strange.fits"
+    strange.write_bytes(b"no FITS file")
+    assert list(archive.glob("asp1/*/*/*.fits.gz"))
+    report = take(tmp_path / "lake", archive)
+    assert report.taken == [ours.name]
+    assert list(report.set_aside) == [strange.name]
+
+
 @pytest.mark.parametrize("index", [True, False], ids=["with an index", "without"])
 def test_folders_on_other_disks_are_followed_and_loops_are_harmless(
     index: bool, ska: tuple[Path, Path, list[Path]], tmp_path: Path
