@@ -1,6 +1,7 @@
 """Fixtures of all tests and of the examples in docstrings and documents."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -26,6 +27,10 @@ from mica_lake.times import cxcsec
 collect_ignore = [*([] if find_spec("distributed") else ["ingest/cluster.py"]), "mica_lake/spark.py"]
 ROOT = Path(__file__).resolve().parent
 SHARED = ROOT.parent / "shared"
+
+# A shell starts what it runs in the background with interrupts ignored, which processes that tests interrupt inherit.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
