@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"astropy.io.fits", "astropy.table", "h5py", "matplotlib", "pandas", "polars", "rich", "scipy", "tables"}
+HEAVY = {"pyarrow.compute", "pyarrow.parquet", "astropy.io.fits", "astropy.table", "h5py", "matplotlib", "pandas", "polars", "rich", "scipy", "tables"}
 
 
 @pytest.mark.parametrize(
