@@ -25,8 +25,8 @@ from rich.console import Console
 
 from mica_lake.archive import aca_hdr3
 from mica_lake.catalog.commit import commit
-from mica_lake.catalog.generation import current_generation
 from mica_lake.catalog.key import Key
+from mica_lake.catalog.pointer import current_generation
 from mica_lake.catalog.root import create
 from mica_lake.catalog.version import pin
 from mica_lake.ingest.aca_l0 import ingest

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mica_lake import forked
-from mica_lake.catalog.generation import check, state
+from mica_lake.catalog.pointer import check, state
 from mica_lake.catalog.root import absolute, existing
 from mica_lake.catalog.script import catalog_sql, lake_sql
 from mica_lake.errors import LakeError, near

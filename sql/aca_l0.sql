@@ -146,6 +146,56 @@ CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
     WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop) AND QUALITY = 0
     ORDER BY TIME, IMGNUM1;
 
+-- The sum and the brightest of an image's pixels.
+--     SELECT TIME, image_sum(IMGRAW), image_max(IMGRAW) FROM slot_data('2012:001', '2012:002', 3)
+CREATE OR REPLACE TEMP MACRO image_sum(pixels) AS list_sum(pixels);
+CREATE OR REPLACE TEMP MACRO image_max(pixels) AS list_max(pixels);
+
+-- A weight for each pixel of an image of n x n, which counts as 0 where a first moment leaves it out: at the edge of
+-- 8 x 8, and at the corners of 6 x 6 and of the inner 6 x 6.
+CREATE OR REPLACE TEMP MACRO moment_weights(n, weight_of) AS
+    list_transform(
+        range(n * n),
+        LAMBDA i: CASE
+            WHEN n = 8 AND (i % 8 IN (0, 7) OR i // 8 IN (0, 7)) THEN 0.0
+            WHEN n = 8 AND i % 8 IN (1, 6) AND i // 8 IN (1, 6) THEN 0.0
+            WHEN n = 6 AND i % 6 IN (0, 5) AND i // 6 IN (0, 5) THEN 0.0
+            WHEN weight_of = 'row' THEN (i // n)::DOUBLE
+            WHEN weight_of = 'col' THEN (i % n)::DOUBLE
+            ELSE 1.0
+        END
+    );
+
+-- The sum of some pixels, each multiplied by its weight after a background was subtracted from it.
+CREATE OR REPLACE TEMP MACRO weighted(pixels, bgd, weights) AS
+    list_dot_product(pixels, weights) - bgd * list_sum(weights);
+
+CREATE OR REPLACE TEMP MACRO moments(pixels, bgd, n) AS {
+    'norm': weighted(pixels, bgd, moment_weights(n, 'one')),
+    'row': weighted(pixels, bgd, moment_weights(n, 'row')),
+    'col': weighted(pixels, bgd, moment_weights(n, 'col'))
+};
+
+CREATE OR REPLACE TEMP MACRO centroid_of(m, norm, row0, col0, zero) AS {
+    'row': CASE WHEN norm > 0 THEN row0 + m.row / norm + zero END,
+    'col': CASE WHEN norm > 0 THEN col0 + m.col / norm + zero END,
+    'norm': norm
+};
+
+-- The first moment centroid of an image of 16, 36 or 64 pixels in CCD coordinates, as ACAImage.centroid_fm computes it:
+-- a struct of row, col and norm, the sum of the pixels that count. row and col are null where norm is not positive.
+-- bgd is subtracted from each pixel, norm is at least norm_clip, and pixel 0 is at 0.5 if pix_zero_loc is 'edge'.
+--     SELECT TIME, unnest(centroid_fm(IMGRAW, IMGROW0, IMGCOL0, bgd := 30)) FROM slot_data('2012:001', '2012:002', 3)
+CREATE OR REPLACE TEMP MACRO centroid_fm(pixels, row0, col0, bgd := 0.0, norm_clip := NULL, pix_zero_loc := 'center') AS
+    list_transform(
+        [CASE len(pixels)
+            WHEN 64 THEN moments(pixels::DOUBLE[], bgd, 8)
+            WHEN 36 THEN moments(pixels::DOUBLE[], bgd, 6)
+            WHEN 16 THEN moments(pixels::DOUBLE[], bgd, 4)
+        END],
+        LAMBDA m: centroid_of(m, greatest(m.norm, norm_clip), row0, col0, if(pix_zero_loc = 'edge', 0.5, 0.0))
+    )[1];
+
 -- The source files whose header interval meets start to stop, by file time and name.
 CREATE OR REPLACE TEMP MACRO aca_l0_source_files(start, stop) AS TABLE
     SELECT *

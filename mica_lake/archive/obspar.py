@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mica_lake.archive import revisions
-from mica_lake.catalog.generation import State, state
+from mica_lake.catalog.pointer import State, state
 from mica_lake.formats.obspar import num_ccd_on, typed
 from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import open_lake

@@ -10,18 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mica_lake.catalog.check import damage
-from mica_lake.catalog.generation import (
-    Pointer,
-    Replaced,
-    newest_whole,
-    next_name,
-    pointer,
-    read_table,
-    write_generation,
-)
+from mica_lake.catalog.generation import Replaced, next_name, read_table, write_generation
 from mica_lake.catalog.key import Key, key_of, path_of
 from mica_lake.catalog.names import CATALOG, CURRENT, INTERRUPTED, LOCK
 from mica_lake.catalog.partition import checksum
+from mica_lake.catalog.pointer import Pointer, newest_whole, pointer
 from mica_lake.catalog.version import restore
 from mica_lake.errors import LakeError
 from mica_lake.store.place import LakePath, store_of

@@ -4,16 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mica_lake.catalog.commit import remove_generation, roll_back
-from mica_lake.catalog.generation import (
-    EMPTY,
-    current_generation,
-    names_in_use,
-    pointer,
-    read_table,
-    write_generation,
-)
+from mica_lake.catalog.generation import read_table, write_generation
 from mica_lake.catalog.names import CATALOG, CHECKSUMS, CURRENT, DATA, INTERRUPTED, LOCK, PARTITION_FILE, PINNED, SCRIPT
 from mica_lake.catalog.partition import read_partition
+from mica_lake.catalog.pointer import EMPTY, current_generation, names_in_use, pointer
 from mica_lake.catalog.reindex import reindex
 from mica_lake.catalog.root import create
 from mica_lake.errors import LakeError

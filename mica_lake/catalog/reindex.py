@@ -10,19 +10,11 @@ import pyarrow as pa
 
 from mica_lake.catalog.check import damage
 from mica_lake.catalog.commit import as_owner, roll_back
-from mica_lake.catalog.generation import (
-    Pointer,
-    names_in_use,
-    newest_whole,
-    next_name,
-    pointer,
-    read_table,
-    refuse_newer,
-    write_generation,
-)
+from mica_lake.catalog.generation import next_name, read_table, write_generation
 from mica_lake.catalog.key import Key, key_of, path_of
 from mica_lake.catalog.names import CATALOG, CURRENT, DATA, INTERRUPTED, LOCK, PINNED
 from mica_lake.catalog.partition import Source, checksum
+from mica_lake.catalog.pointer import Pointer, names_in_use, newest_whole, pointer, refuse_newer
 from mica_lake.catalog.root import holds
 from mica_lake.catalog.version import describe, is_copy, restore, source_row
 from mica_lake.errors import LakeError

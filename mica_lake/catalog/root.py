@@ -3,13 +3,8 @@
 import os
 from pathlib import Path
 
-from mica_lake.catalog.generation import (
-    EMPTY,
-    current_generation,
-    names_in_use,
-    pointer,
-)
 from mica_lake.catalog.names import CATALOG, PINNED, SCRIPT
+from mica_lake.catalog.pointer import EMPTY, current_generation, names_in_use, pointer
 from mica_lake.errors import LakeError
 from mica_lake.store.objects import object_path
 from mica_lake.store.place import LakePath, is_url

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from mica_lake.catalog.check import damage
 from mica_lake.catalog.findings import Finding, Verified
-from mica_lake.catalog.generation import OtherFormatError, current_generation, problems, read_table
+from mica_lake.catalog.generation import problems, read_table
 from mica_lake.catalog.key import Key, key_of, path_of
 from mica_lake.catalog.mending import ingesting, reindexing, removing
 from mica_lake.catalog.names import CATALOG, CURRENT, INTERRUPTED, LOCK, SCRIPT, VERIFIED
 from mica_lake.catalog.partition import checksum, has_page_checksums, readable
+from mica_lake.catalog.pointer import OtherFormatError, current_generation
 from mica_lake.catalog.reindex import partition_paths
 from mica_lake.catalog.root import existing, holds
 from mica_lake.catalog.script import script

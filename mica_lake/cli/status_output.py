@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mica_lake.catalog.generation import state
+from mica_lake.catalog.pointer import state
 from mica_lake.lake import Lake
 from mica_lake.output import escape
 

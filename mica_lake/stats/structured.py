@@ -6,7 +6,6 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mica_lake.errors import LakeError
@@ -70,6 +69,8 @@ def _values(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind != "S":
         return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
     # Texts padded to the same length lie one after the other, as in numpy.
+    import pyarrow.compute as pc
+
     padded = pc.ascii_rpad(column, dtype.itemsize, "\0")
     if pc.any(pc.greater(pc.binary_length(padded), dtype.itemsize)).as_py():
         # A text computed by the lake may be longer than the field of the HDF5 table.

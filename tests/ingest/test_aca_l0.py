@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
-from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import Key
+from mica_lake.catalog.pointer import current_generation
 from mica_lake.ingest import obspar
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.ingest.aca_l0.files import discover, scan

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from mica_lake import LakeError
-from mica_lake.catalog.generation import EMPTY, current_generation, read_table
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.pointer import EMPTY, current_generation
 from mica_lake.catalog.reindex import rebuild
 from mica_lake.catalog.root import create
 from mica_lake.ingest import aca_l0, hdr3, obspar

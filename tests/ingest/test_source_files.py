@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mica_lake.catalog.generation import EMPTY, current_generation, read_table, write_generation
+from mica_lake.catalog.generation import read_table, write_generation
 from mica_lake.catalog.mend import writing
+from mica_lake.catalog.pointer import EMPTY, current_generation
 from mica_lake.catalog.root import create
 from mica_lake.formats.on_disk import escaped, unescaped
 from mica_lake.ingest.found import Found, Rejected, Taken, archive_folder, found_in, walk

@@ -20,7 +20,7 @@ from astropy.io import fits
 from rich.console import Console
 
 from mica_lake.catalog.findings import Finding, Verified
-from mica_lake.catalog.generation import current_generation
+from mica_lake.catalog.pointer import current_generation
 from mica_lake.catalog.reindex import rebuild
 from mica_lake.cli.vv_output import run
 from mica_lake.errors import BadFile, MissingDataError

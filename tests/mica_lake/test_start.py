@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = {"astropy.io.fits", "astropy.table", "h5py", "matplotlib", "pandas", "polars", "rich", "scipy", "tables"}
+HEAVY = {
+    "astropy.io.fits", "astropy.table", "h5py", "matplotlib", "pandas", "polars", "pyarrow.compute", "pyarrow.parquet",
+    "rich", "scipy", "tables",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -15,11 +18,11 @@ HEAVY = {"astropy.io.fits", "astropy.table", "h5py", "matplotlib", "pandas", "po
         ("archive.aca_l0.get_slot_data(*day, 3, columns=['TEMPCCD'])", set()),
         ("archive.aca_l0.get_l0_images(*day, 3)", set()),
         ("archive.aca_l0.get_files(start=day[0], stop=day[1])", set()),
-        ("archive.aca_l0.get_aca_images(*day)", {"astropy.io.fits", "astropy.table"}),
+        ("archive.aca_l0.get_aca_images(*day)", {"astropy.io.fits", "astropy.table", "pyarrow.compute"}),
         ("archive.obspar.get_obspar(32448)", set()),
         ("archive.aca_dark.dark_cal.get_dark_cal_image('2024:001')", set()),
-        ("stats.acq_stats.get_stats()", set()),
-        ("archive.asp_l1.get_atts(32448)", {"astropy.io.fits"}),
+        ("stats.acq_stats.get_stats()", {"pyarrow.compute"}),
+        ("archive.asp_l1.get_atts(32448)", {"astropy.io.fits", "pyarrow.compute"}),
         ("Lake().sql('FROM status')", set()),
         ("Lake().scan('hdr3').collect()", {"polars"}),
     ],

@@ -15,8 +15,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import path_of
+from mica_lake.catalog.pointer import current_generation
 from mica_lake.tables import TABLES
 
 Copy = Callable[[Path, Path], Path]

@@ -19,8 +19,9 @@ from rich.console import Console
 
 from mica_lake import Lake
 from mica_lake.archive.aca_l0 import get_slot_data
-from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.partition import checksum
+from mica_lake.catalog.pointer import current_generation
 from mica_lake.ingest import everything as everything_of
 from mica_lake.simulate import aca_l0, dark_cal, obspar, stats
 from mica_lake.simulate.observations import observations

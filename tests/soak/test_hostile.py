@@ -27,7 +27,8 @@ from astropy.io import fits
 from rich.console import Console
 
 from mica_lake.catalog.findings import Verified
-from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.pointer import current_generation
 from mica_lake.ingest import everything, follow
 from mica_lake.ingest.aca_l0 import ingest as ingest_aca_l0
 from mica_lake.ingest.compare import compare

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from mica_lake import Lake
-from mica_lake.catalog.generation import current_generation, read_table
+from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.partition import checksum
+from mica_lake.catalog.pointer import current_generation
 from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec

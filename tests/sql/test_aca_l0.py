@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mica_lake.aca_image import ACAImage
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
@@ -303,6 +305,73 @@ def test_image_8x8_puts_an_image_in_the_middle_of_a_square(lake: Lake, size: int
     square = np.full((8, 8), None)
     square[edge : 8 - edge, edge : 8 - edge] = np.reshape(pixels, (size, size))
     assert found == square.ravel().tolist()
+
+
+@pytest.fixture(scope="module")
+def ask(lake: Lake) -> Callable[[str, Row], Row]:
+    """Ask for values without rows; on one connection, as hypothesis asks often."""
+
+    def asked(query: str, params: Row) -> Row:
+        (row,) = lake.arrow(query, params).to_pylist()
+        return row  # type: ignore[no-any-return]
+
+    return asked
+
+
+@given(
+    pixels=st.sampled_from([4, 6, 8]).flatmap(
+        lambda n: st.lists(st.floats(-100, 4000, width=32), min_size=n * n, max_size=n * n)
+    ),
+    row0=st.integers(-512, 511),
+    col0=st.integers(-512, 511),
+    bgd=st.floats(-50, 50),
+    norm_clip=st.none() | st.floats(1, 100),
+    zero=st.sampled_from(["center", "edge"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_centroids_are_those_of_an_image(
+    ask: Callable[[str, Row], Row],
+    pixels: list[float],
+    row0: int,
+    col0: int,
+    bgd: float,
+    norm_clip: float | None,
+    zero: str,
+) -> None:
+    found = ask(
+        "SELECT unnest(centroid_fm($pixels::FLOAT[], $row0, $col0, bgd := $bgd, norm_clip := $clip, "
+        "pix_zero_loc := $zero)), image_sum($pixels::FLOAT[]) AS total, image_max($pixels::FLOAT[]) AS most",
+        {"pixels": pixels, "row0": row0, "col0": col0, "bgd": bgd, "clip": norm_clip, "zero": zero},
+    )
+    size = math.isqrt(len(pixels))
+    image = ACAImage(np.reshape(pixels, (size, size)), row0=row0, col0=col0)
+    assert (found["total"], found["most"]) == (pytest.approx(sum(pixels), abs=1e-6), max(pixels))
+    try:
+        row, col, norm = image.aca.centroid_fm(bgd, zero, norm_clip)
+    except ValueError:
+        assert (found["row"], found["col"]) == (None, None)
+        assert found["norm"] < 1e-6
+        return
+    if norm > 1e-3:  # else it is what rounding leaves
+        assert (found["row"], found["col"]) == (pytest.approx(row, abs=1e-5), pytest.approx(col, abs=1e-5))
+    assert found["norm"] == pytest.approx(norm, abs=1e-6)
+
+
+@pytest.mark.parametrize("slot", [0, 3, 6])
+def test_centroids_of_readouts_are_those_of_their_images(lake: Lake, slot: int) -> None:
+    found = lake.sql(
+        "SELECT IMGRAW, IMGROW0, IMGCOL0, unnest(centroid_fm(IMGRAW, IMGROW0, IMGCOL0)) "
+        "FROM slot_data(0, 1e9, $slot) WHERE image_sum(IMGRAW) > 1000 LIMIT 20",
+        {"slot": slot},
+    ).fetchall()
+    assert len(found) == 20
+    for pixels, row0, col0, *centroid in found:
+        image = ACAImage(np.reshape(pixels, (SIZES[slot], SIZES[slot])), row0=row0, col0=col0)
+        assert centroid == pytest.approx(image.aca.centroid_fm())
+
+
+def test_an_image_of_another_size_has_no_centroid(lake: Lake) -> None:
+    assert lake.sql("SELECT centroid_fm([1.0, 2.0], 0, 0).norm").fetchall() == [(None,)]
 
 
 def test_values_over_32767_are_themselves(lake: Lake, files: list[Path]) -> None:

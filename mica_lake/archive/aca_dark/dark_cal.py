@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mica_lake.aca_image import aca_image_class
 from mica_lake.archive.arrays import values_and_mask
-from mica_lake.catalog.generation import State, state
+from mica_lake.catalog.pointer import State, state
 from mica_lake.common import MICA_ARCHIVE_PATH  # noqa: F401 - scripts for mica import it from here
 from mica_lake.errors import MissingDataError
 from mica_lake.formats.on_disk import unescaped

@@ -16,10 +16,11 @@ import pytest
 
 from mica_lake import Lake, LakeError
 from mica_lake.catalog.commit import commit
-from mica_lake.catalog.generation import EMPTY, current_generation, read_table
+from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.mend import collect_garbage, mend
 from mica_lake.catalog.partition import encode
+from mica_lake.catalog.pointer import EMPTY, current_generation
 from mica_lake.catalog.reindex import rebuild, reindex
 from mica_lake.catalog.root import create
 from mica_lake.ingest.aca_l0 import ingest

@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 
 from mica_lake import Lake, LakeError
 from mica_lake.catalog.commit import as_owner
-from mica_lake.catalog.generation import EMPTY, current_generation, next_name, problems, read_table, write_generation
+from mica_lake.catalog.generation import next_name, problems, read_table, write_generation
 from mica_lake.catalog.key import key_of, path_of
 from mica_lake.catalog.partition import has_page_checksums, read_partition
+from mica_lake.catalog.pointer import EMPTY, current_generation
 from mica_lake.catalog.reindex import rebuild
 from mica_lake.catalog.verify import remember, sampled_until, verify
 from mica_lake.catalog.version import describe

@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 
 from mica_lake.catalog.commit import as_owner, commit
 from mica_lake.catalog.findings import Finding, Verified
-from mica_lake.catalog.generation import current_generation, next_name, read_table, write_generation
+from mica_lake.catalog.generation import next_name, read_table, write_generation
 from mica_lake.catalog.key import Key, path_of
 from mica_lake.catalog.partition import read_sources
+from mica_lake.catalog.pointer import current_generation
 from mica_lake.catalog.reindex import reindex
 from mica_lake.catalog.verify import chosen, verify
 from mica_lake.catalog.version import pin

@@ -28,10 +28,11 @@ from hypothesis import strategies as st
 from mica_lake import Lake, LakeError
 from mica_lake.archive import aca_hdr3, aca_l0
 from mica_lake.catalog.commit import commit
-from mica_lake.catalog.generation import current_generation, read_table, state, write_generation
+from mica_lake.catalog.generation import read_table, write_generation
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.mend import writing
 from mica_lake.catalog.mending import removing
+from mica_lake.catalog.pointer import current_generation, state
 from mica_lake.catalog.reindex import rebuild
 from mica_lake.catalog.root import create
 from mica_lake.catalog.verify import verify
