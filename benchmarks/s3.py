@@ -295,7 +295,7 @@ def settings_beside_settings(place: Place, stop: float, days: int) -> Table:
             taken = []
             for _ in range(2):
                 with place.here():
-                    connection = it.catalog_connection()
+                    connection = it.private_connection("FROM status")
                 connection.execute(f"{script}; {setting}")
                 relation = connection.sql(query, params={"start": START, "stop": stop})
                 taken.append(place.timed(relation.to_arrow_table))

@@ -4,7 +4,7 @@ import operator
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from mica_lake import forked
+from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
 from mica_lake.catalog.pointer import check, state
 from mica_lake.catalog.root import absolute, existing
-from mica_lake.catalog.script import catalog_sql, lake_sql
+from mica_lake.catalog.script import catalog_sql, parts, parts_for, sql_of_parts
 from mica_lake.errors import LakeError, near
 from mica_lake.store.place import store_of
 from mica_lake.tables import TABLES
@@ -101,40 +102,42 @@ class Lake:
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """
-        The DuckDB connection of this thread, with the views and macros of `sql/` and the lake as it is now.
+        The DuckDB connection of this thread, with all views and macros of `sql/` and the lake as it is now.
 
         Raises
         ------
         LakeError
             If the lake is gone or its catalog is damaged.
         """
+        return self._connection(parts())
+
+    def _connection(self, wanted: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
+        """The connection of this thread; without SQL, or with that of the catalog and of some parts."""
         now = (os.getpid(), state(self.root), os.environ.get("CXOTIME_NOW"))
-        if getattr(self._local, "state", None) != now:
-            if getattr(self._local, "state", now)[0] != os.getpid():
+        local = self._local
+        if getattr(local, "state", None) != now:
+            if getattr(local, "state", now)[0] != os.getpid():
                 # A forked process has none of the threads that closing this connection would wait for.
-                _LEFT_BEHIND.append(self._local.connection)
-            self._local.connection, self._local.state = self.private_connection(), now
-        return self._local.connection  # type: ignore[no-any-return]
+                _LEFT_BEHIND.append(local.connection)
+            local.connection, local.parts, local.files, local.state = self._connected(), None, {}, now
+        if wanted is not None:
+            if local.parts is None:
+                self._execute(local.connection, catalog_sql())
+                local.parts = set()
+            if missing := set(wanted) - local.parts:
+                self._execute(local.connection, sql_of_parts(missing, local.parts))
+                local.parts |= missing
+        return local.connection  # type: ignore[no-any-return]
 
-    def private_connection(self) -> duckdb.DuckDBPyConnection:
+    def private_connection(self, query: str | None = None) -> duckdb.DuckDBPyConnection:
         """
-        A new DuckDB connection with the views and macros of `sql/`, for a caller that changes its settings.
+        A new DuckDB connection for a caller that changes its settings.
 
-        Returns
-        -------
-        duckdb.DuckDBPyConnection
-            The connection; it sees the lake as it is now.
-
-        Raises
-        ------
-        LakeError
-            If the lake is gone or its catalog is damaged.
-        """
-        return self._connected(lake_sql())
-
-    def catalog_connection(self) -> duckdb.DuckDBPyConnection:
-        """
-        A new DuckDB connection with the views of `sql/lake.sql` only, quick to open however many partitions there are.
+        Parameters
+        ----------
+        query : str, optional
+            What will be asked: the connection has the views of the catalog and what this needs of `sql/`. By default it
+            has all views and macros.
 
         Returns
         -------
@@ -149,12 +152,17 @@ class Lake:
         Examples
         --------
         >>> lake = Lake(getfixture("demo_lake"))
-        >>> lake.catalog_connection().execute("SELECT count(*) FROM partition WHERE table_name = 'aca_l0'").fetchall()
+        >>> query = "SELECT count(*) FROM partition WHERE table_name = 'aca_l0'"
+        >>> lake.private_connection(query).execute(query).fetchall()
         [(8,)]
         """
-        return self._connected(catalog_sql())
+        connection = self._connected()
+        self._execute(connection, catalog_sql())
+        self._execute(connection, sql_of_parts(parts() if query is None else parts_for([query])))
+        return connection
 
-    def _connected(self, script: str) -> duckdb.DuckDBPyConnection:
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        """A connection that knows where the lake is, without any SQL."""
         found = check(self.root)
         if found is None:
             existing(self.root)  # says what is there instead
@@ -170,11 +178,117 @@ class Lake:
         connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
         connection.execute("SET VARIABLE mica_lake_generation = $name", {"name": generation})
         connection.execute("SET VARIABLE cxotime_now = $now", {"now": os.environ.get("CXOTIME_NOW") or None})
+        return connection
+
+    def _execute(self, connection: duckdb.DuckDBPyConnection, script: str) -> None:
         try:
             connection.execute(script)
         except duckdb.Error as error:
             raise LakeError(f"{message(error)}; 'mica-lake reindex --lake {self.root}' derives the catalog") from error
-        return connection
+
+    def files(self, table: str, start: float, stop: float, slot: int | None = None) -> list[str]:
+        """
+        The files that can have rows of a time range, as the macro ``TABLE_files`` of `sql/` finds them.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        start, stop : float
+            Start and stop, CXC seconds.
+        slot : int, optional
+            The slot, for a table that has slots; all by default.
+
+        Returns
+        -------
+        list of str
+            Their paths, day by day, slot by slot, after a file without rows, so that an empty answer has the right
+            columns, too.
+
+        Raises
+        ------
+        LakeError
+            If the lake is gone or its catalog is damaged.
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> len(lake.files("aca_l0", 820454400.0, 820458000.0, slot=3))
+        2
+        """
+        connection = self._connection()
+        if (table, slot) not in self._local.files:
+            generation = f"{self.root}/{CATALOG}/{self._local.state[1][0]}"
+            listed = connection.execute(
+                "SELECT day_number, path FROM read_parquet($partition, hive_partitioning = false) "
+                "WHERE table_name = $table AND ($slot IS NULL OR slot = $slot) ORDER BY day_number, slot",
+                {"partition": f"{generation}/{PARTITION_FILE}", "table": table, "slot": slot},
+            ).fetchnumpy()
+            days = np.asarray(listed["day_number"], np.int64)
+            self._local.files[table, slot] = f"{generation}/{no_rows(table)}", days, listed["path"]
+        empty, days, paths = self._local.files[table, slot]
+        first, last = 0, len(days)
+        if "doy" in TABLES[table].keys:
+            # Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998; see files_between.
+            first, last = np.searchsorted(
+                days, [(min(max(start, 0.0), 6.4e9) - 80) // 86400, (min(max(stop, 0.0), 6.4e9) - 63.184) // 86400 + 1]
+            ).tolist()
+        return [empty, *(f"{self.root}/{path}" for path in paths[first:last])]
+
+    def between(
+        self,
+        table: str,
+        columns: Iterable[str],
+        start: float,
+        stop: float,
+        slot: int | None = None,
+        where: str = "",
+        params: Mapping[str, Any] | None = None,
+    ) -> pa.Table:
+        """
+        Rows of a time range, sooner than by the macros of `sql/`: it is told which files have them.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        columns : iterable of str
+            Names of columns, or SQL expressions of them.
+        start, stop : float
+            Rows with start <= TIME <= stop, CXC seconds.
+        slot : int, optional
+            The slot, for a table that has slots; all by default.
+        where : str
+            A condition in SQL.
+        params : mapping, optional
+            Values of its parameters.
+
+        Returns
+        -------
+        pyarrow.Table
+            The rows, as in their files.
+
+        Raises
+        ------
+        LakeError
+            If the lake is gone or its catalog is damaged.
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.between("hdr3", ["TIME", "ccd_temp"], 820454400.0, 820455000.0).num_rows
+        130
+        """
+        query = (
+            f"SELECT {', '.join(columns)} FROM read_parquet($files, hive_partitioning = false) "
+            f"WHERE {TABLES[table].time} BETWEEN $start AND $stop{' AND ' if where else ''}{where}"
+        )
+        files = self.files(table, start, stop, slot)
+        values = {"files": files, "start": start, "stop": stop, **(params or {})}
+        try:
+            return self._connection().sql(query, params=values).to_arrow_table()
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            raise ValueError(message(error)) from error
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """
@@ -207,10 +321,17 @@ class Lake:
         [(441763266.184,)]
         """
         values = {name: _parameter(value) for name, value in (params or {}).items()}
+        texts = [query, *(value for value in values.values() if isinstance(value, str))]
+        return self._sql(query, values, parts_for(texts))
+
+    def _sql(self, query: str, values: dict[str, Any], wanted: Iterable[str]) -> duckdb.DuckDBPyRelation:
         try:
-            return self.connection.sql(query, params=values or None)
+            return self._connection(wanted).sql(query, params=values or None)
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(message(error)) from error
+            if self._local.parts >= parts().keys():
+                raise ValueError(message(error)) from error
+        # What it needs may not be named in its text.
+        return self._sql(query, values, parts())
 
     def arrow(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """
@@ -279,14 +400,15 @@ class Lake:
         if slot is not None and "slot" not in TABLES[table].keys:
             raise ValueError(f"table {table!r} has no slots; it was asked for slot {slot!r}")
         first, last = open_interval(start, stop)
-        interval: dict[str, Any] = {"start": 0.0 if first is None else first, "stop": 6.4e9 if last is None else last}
+        first, last = 0.0 if first is None else first, 6.4e9 if last is None else last
         if slot is not None:
             try:
-                interval["slot"] = operator.index(slot)
+                slot = operator.index(slot)
             except TypeError:
-                raise ValueError(f"slot {slot!r} is not one of 0 to 7") from None
-        arguments = ", ".join(f"${name}" for name in interval)
-        paths = self.arrow(f"SELECT {table}_files({arguments}) AS files", interval).column("files")[0].as_py()
+                slot = -1
+            if slot not in range(8):
+                raise ValueError(f"slot {slot!r} is not one of 0 to 7")
+        paths = self.files(table, first, last, slot)
         if forked.without_polars():
             raise RuntimeError(
                 "this process was forked from one that had used Polars, and does not have its threads: Polars would "
@@ -304,7 +426,7 @@ class Lake:
         )
         if start is None and stop is None:
             return frame
-        return frame.filter(pl.col(TABLES[table].time).is_between(interval["start"], interval["stop"]))
+        return frame.filter(pl.col(TABLES[table].time).is_between(first, last))
 
     def status(self) -> "pl.DataFrame":
         """
@@ -325,7 +447,7 @@ class Lake:
         """
         import polars as pl
 
-        found = self.catalog_connection().sql("FROM status")
+        found = self._connection(()).sql("FROM status")
         schema = {n: pl.String if t == "VARCHAR" else pl.Int64 for n, t in zip(found.columns, found.types, strict=True)}
         # Of rows, Polars makes it without its threads, which a forked process does not have.
         return pl.DataFrame(found.fetchall(), schema=schema, orient="row")

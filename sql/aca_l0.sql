@@ -200,7 +200,7 @@ CREATE OR REPLACE TEMP MACRO centroid_fm(pixels, row0, col0, bgd := 0.0, norm_cl
 CREATE OR REPLACE TEMP MACRO aca_l0_source_files(start, stop) AS TABLE
     SELECT *
     FROM read_parquet(
-        if_in_order(cxcsec(start), cxcsec(stop), getvariable('mica_lake_catalog') || '/source_file.parquet'),
+        if_in_order(cxcsec(start), cxcsec(stop), table_file('source_file')),
         hive_partitioning = false
     )
     WHERE product = 'aca_l0'

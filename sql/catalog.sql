@@ -14,7 +14,7 @@ SET VARIABLE mica_lake_catalog = (
                 'no mica lake at ' || getvariable('mica_lake')
                 || ': start DuckDB in the lake, or SET VARIABLE mica_lake = ''/path/of/the/lake'' and read this again'
             )
-            ELSE getvariable('mica_lake') || '/_catalog/' || coalesce(
+            ELSE catalog_folder() || '/' || coalesce(
                 getvariable('mica_lake_generation'),
                 (
                     SELECT
@@ -25,9 +25,9 @@ SET VARIABLE mica_lake_catalog = (
                                 || getvariable('mica_lake') || ''''
                             )
                         END
-                    FROM read_blob(getvariable('mica_lake') || '/_catalog/current')
+                    FROM read_blob(current_file())
                 )
             )
         END
-    FROM glob(getvariable('mica_lake') || '/_catalog/current')
+    FROM glob(current_file())
 );

@@ -10,7 +10,7 @@ SET VARIABLE mica_lake_checksum = (
             WHEN regexp_full_match(content::VARCHAR, '\d{8} [0-9a-f]{64}( \d+)?(\\x0A)?') THEN (content::VARCHAR)[10:73]
             ELSE damaged_catalog(filename)
         END
-    FROM read_blob(getvariable('mica_lake') || '/_catalog/current')
+    FROM read_blob(current_file())
 );
 
 SET VARIABLE mica_lake_listed = coalesce(
@@ -22,14 +22,14 @@ SET VARIABLE mica_lake_listed = coalesce(
                     LAMBDA line: {'k': getvariable('mica_lake_catalog') || '/' || line[67:], 'v': line[:64]}
                 )
             )
-        FROM read_blob(getvariable('mica_lake_catalog') || '/checksums')
+        FROM read_blob(checksums_file())
         WHERE sha256(content) = getvariable('mica_lake_checksum')
     ),
-    damaged_catalog(getvariable('mica_lake_catalog') || '/checksums')
+    damaged_catalog(checksums_file())
 );
 
 SET VARIABLE mica_lake_small = list_filter(
-    map_keys(getvariable('mica_lake_listed')), LAMBDA path: NOT suffix(path, '/source_file.parquet')
+    map_keys(getvariable('mica_lake_listed')), LAMBDA path: path != table_file('source_file')
 );
 
 SET VARIABLE mica_lake_checked = (

@@ -17,4 +17,4 @@ CREATE OR REPLACE TEMP MACRO hdr3_data(start, stop) AS TABLE
 
 -- A row per pseudo-MSID: name, id, unit, description.
 CREATE OR REPLACE TEMP VIEW hdr3_msid AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/hdr3_msid.parquet', hive_partitioning = false);
+    SELECT * FROM read_parquet(table_file('hdr3_msid'), hive_partitioning = false);

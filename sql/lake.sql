@@ -4,7 +4,7 @@
 -- 'refused', between a newer and an older one; 'set aside', it cannot be taken; 'wanted', its rows should be in the lake and
 -- are not; 'incomplete', not all of them are. The reason says why.
 CREATE OR REPLACE TEMP VIEW source_file AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/source_file.parquet', hive_partitioning = false);
+    SELECT * FROM read_parquet(table_file('source_file'), hive_partitioning = false);
 
 -- Those that somebody should look at.
 CREATE OR REPLACE TEMP VIEW file_to_look_at AS
@@ -15,7 +15,7 @@ CREATE OR REPLACE TEMP VIEW file_to_look_at AS
 
 -- A row per partition.
 CREATE OR REPLACE TEMP VIEW partition AS
-    SELECT * FROM read_parquet(getvariable('mica_lake_catalog') || '/partition.parquet', hive_partitioning = false);
+    SELECT * FROM read_parquet(table_file('partition'), hive_partitioning = false);
 
 -- The files of a table by day without slots as a list whose n-th element is that of day n - 1 (1998-01-01 is day 0), or null.
 -- A list that a day indexes keeps the planning of a query independent of the archive's length.
@@ -45,7 +45,7 @@ SET VARIABLE mica_lake_files = (
 CREATE OR REPLACE TEMP MACRO files_of(name) AS
     coalesce(
         getvariable('mica_lake_files')[name],
-        [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet']
+        [no_rows_file(name)]
     );
 
 -- `it`, or an error if stop is before start.
@@ -62,7 +62,7 @@ CREATE OR REPLACE TEMP MACRO files_between(name, files, start, stop) AS
     list_transform(
         [[start, stop]],
         LAMBDA t: list_concat(
-            [getvariable('mica_lake_catalog') || '/no_rows/' || name || '.parquet'],
+            [no_rows_file(name)],
             list_filter(
                 list_slice(
                     if_in_order(t[1], t[2], files),

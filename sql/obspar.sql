@@ -21,7 +21,7 @@ CREATE OR REPLACE TEMP MACRO obspar_kv_of_year(year) AS TABLE
     SELECT *
     FROM read_parquet(
         list_concat(
-            [getvariable('mica_lake_catalog') || '/no_rows/obspar_kv.parquet'],
+            [no_rows_file('obspar_kv')],
             list_filter(files_of('obspar_kv'), LAMBDA file: contains(file, '/obspar_kv/' || year || '/'))
         ),
         hive_partitioning = false

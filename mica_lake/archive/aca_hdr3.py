@@ -13,6 +13,7 @@ from mica_lake.archive.arrays import values_and_mask
 from mica_lake.errors import MissingDataError, near
 from mica_lake.lake import open_lake
 from mica_lake.tables.aca_l0 import ACA_L0
+from mica_lake.tables.hdr3 import HDR3
 from mica_lake.tables.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
 from mica_lake.times import interval, utc
 
@@ -79,9 +80,7 @@ def _read(
 ) -> tuple[NDArray[np.float64], dict[str, np.ma.MaskedArray[Any, Any]]]:
     """Common time axis and values of some pseudo-MSIDs."""
     names = list(dict.fromkeys(msid.name for msid in wanted))
-    rows = open_lake(data_root).arrow(
-        f"SELECT {', '.join(['TIME', 'SLOTS', *names])} FROM hdr3_data($start, $stop)", {"start": tstart, "stop": tstop}
-    )
+    rows = open_lake(data_root).between(HDR3.name, ["TIME", "SLOTS", *names], tstart, tstop)
     flags = np.uint8(sum(1 << slot for slot in {msid.slot for msid in wanted}))
     slots, _ = values_and_mask(rows.column("SLOTS"), np.uint8)
     # Usually all rows are wanted, and a condition in the query would copy them for nothing.

@@ -117,15 +117,12 @@ def _fields(columns: Iterable[str]) -> list[str]:
 def _readouts(
     between: dict[str, float], slot: Any, sizes: list[int], fields: Sequence[str], data_root: Any, where: str = ""
 ) -> pa.Table:
-    query = f"SELECT {', '.join(fields)} FROM slot_data($start, $stop, $slot)"
-    params: dict[str, Any] = {**between, "slot": _slot(slot)}
     conditions = [where] if where else []
     if set(sizes) != set(IMAGE_SIZES):
         conditions.append("list_contains($sizes, IMGSIZE)")
-        params["sizes"] = sizes
-    if conditions:
-        query += " WHERE " + " AND ".join(conditions)
-    return open_lake(data_root).arrow(query, params)
+    params = {"sizes": sizes} if len(conditions) > bool(where) else {}
+    lake = open_lake(data_root)
+    return lake.between(ACA_L0.name, fields, **between, slot=_slot(slot), where=" AND ".join(conditions), params=params)
 
 
 def get_slot_data(

@@ -1,7 +1,7 @@
 """
 What the parts of ``_catalog`` are called, as paths relative to the lake or to a generation.
 
-`sql/catalog.sql`, `sql/check.sql`, `sql/lake.sql`, `sql/hdr3.sql` and `sql/obspar.sql` say the same.
+`mica_lake.catalog.script` makes macros of them, so that `sql/` says it nowhere.
 """
 
 CATALOG = "_catalog"
@@ -13,8 +13,15 @@ VERIFIED = f"{CATALOG}/verified"
 
 # Of a generation.
 CHECKSUMS = "checksums"
-PARTITION_FILE = "partition.parquet"
-SOURCE_FILES_FILE = "source_file.parquet"
+
+
+def table_file(table: str) -> str:
+    """The file of a generation with the rows of a table of the catalog."""
+    return f"{table}.parquet"
+
+
+PARTITION_FILE = table_file("partition")
+SOURCE_FILES_FILE = table_file("source_file")
 
 
 def no_rows(table: str) -> str:

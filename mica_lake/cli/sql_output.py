@@ -71,34 +71,43 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
     if form == "parquet" and output is None:
         raise ValueError("Parquet goes to a file: say -o FILE.parquet")
     with TemporaryDirectory(dir=output.absolute().parent if output else None, prefix=".mica-lake-") as folder:
-        target = Path(folder, "answer")
-        connection = lake.private_connection()
         try:
-            statement = _only_reads(connection, query)
-            # Where a large answer is asked for there is more room than where temporary files are.
-            connection.execute(f"SET temp_directory = {_quoted(Path(folder, 'spilt'))}")
-            connection.execute(f"SET allowed_directories = [{_quoted(lake.root)}]")
-            connection.execute(f"SET allowed_paths = [{_quoted(target)}]")
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            if form != "table" and statement.type is not duckdb.StatementType.SELECT:
-                raise ValueError("a query plan goes to the terminal, as a table")
-            if form == "table":
-                print(printable(str(connection.sql(query)), lines=True))
-                return
-            text = statement.query.rstrip().rstrip(";")
-            connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
-            if form == "json":
-                target = _without_nan(target)
+            try:
+                answer = _answer(lake, lake.private_connection(query), query, form, Path(folder))
+            except duckdb.ProgrammingError:
+                # What it needs may not be named in its text.
+                answer = _answer(lake, lake.private_connection(), query, form, Path(folder))
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error
         except duckdb.Error as error:
             raise OSError(message(error)) from error
+        if answer is None:
+            return
         if output is not None:
-            target.replace(output)
+            answer.replace(output)
         else:
-            with target.open("rb") as answer:
-                _to_terminal(answer) if sys.stdout.isatty() else copy(answer)
+            with answer.open("rb") as content:
+                _to_terminal(content) if sys.stdout.isatty() else copy(content)
+
+
+def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path) -> Path | None:
+    """Write the answer to a file in a folder, or print it if it is a table."""
+    target = folder / "answer"
+    statement = _only_reads(connection, query)
+    # Where a large answer is asked for there is more room than where temporary files are.
+    connection.execute(f"SET temp_directory = {_quoted(folder / 'spilt')}")
+    connection.execute(f"SET allowed_directories = [{_quoted(lake.root)}]")
+    connection.execute(f"SET allowed_paths = [{_quoted(target)}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    if form != "table" and statement.type is not duckdb.StatementType.SELECT:
+        raise ValueError("a query plan goes to the terminal, as a table")
+    if form == "table":
+        print(printable(str(connection.sql(query)), lines=True))
+        return None
+    text = statement.query.rstrip().rstrip(";")
+    connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
+    return _without_nan(target) if form == "json" else target
 
 
 def _to_terminal(answer: IO[bytes]) -> None:

@@ -15,7 +15,7 @@ MOST_FILES = 20
 
 def show(lake: Lake, console: Console, all_files: bool) -> None:
     """Print what is in a lake, and which source files need a look."""
-    connection = lake.catalog_connection()
+    connection = lake.private_connection("FROM status")
     tables = connection.execute("SELECT table_name, start, stop, days, span, rows, bytes FROM status").fetchall()
     (partitions, size), (sources,) = (
         connection.execute(query).fetchall()[0]

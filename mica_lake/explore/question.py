@@ -64,7 +64,7 @@ def fields(lake: Lake, table: str) -> dict[str, Field]:
     found = {}
     for name, type_ in lake.sql(
         "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet("
-        f"getvariable('mica_lake_catalog') || '/no_rows/{table}.parquet', hive_partitioning = false))"
+        f"no_rows_file('{table}'), hive_partitioning = false))"
     ).fetchall():
         column = declared.get(name)
         drawn = _NUMBER.fullmatch(type_) is not None

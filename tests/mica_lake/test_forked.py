@@ -72,5 +72,5 @@ def test_a_process_started_otherwise_may_scan(method: str, demo_lake: str, tmp_p
 
 def test_the_status_is_what_duckdb_gives(demo_lake: str) -> None:
     lake = Lake(demo_lake)
-    assert lake.status().equals(lake.catalog_connection().sql("FROM status").pl())
-    assert lake.status().schema == lake.catalog_connection().sql("FROM status").pl().schema
+    assert lake.status().equals(lake.sql("FROM status").pl())
+    assert lake.status().schema == lake.sql("FROM status").pl().schema
