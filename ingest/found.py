@@ -140,7 +140,9 @@ def entries_of(directory: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         )
 
 
-def walk(top: Path, refused: list[Rejected], left_out: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+def walk(
+    top: Path, refused: list[Rejected], left_out: Collection[str] = frozenset()
+) -> Iterator[tuple[str, list[str]]]:
     """
     The folders below one, at any depth, each with the names of what is not a folder; but for folders of some names.
 

@@ -6,20 +6,18 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from mica_lake import forked
-from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
-from mica_lake.catalog.pointer import check, state
+from mica_lake.catalog.pointer import state
 from mica_lake.catalog.root import absolute, existing
-from mica_lake.catalog.script import catalog_sql, parts, parts_for, sql_of_parts
+from mica_lake.catalog.script import parts, parts_for
 from mica_lake.errors import LakeError, near
+from mica_lake.opened import Opened
 from mica_lake.store.place import store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Lake", "LakeError", "default_root", "open_lake"]
 
 
-_LEFT_BEHIND: list[duckdb.DuckDBPyConnection] = []
+_LEFT_BEHIND: list[Opened] = []
 
 
 def default_root() -> str:
@@ -109,25 +107,18 @@ class Lake:
         LakeError
             If the lake is gone or its catalog is damaged.
         """
-        return self._connection(parts())
+        return self._opened().with_sql(parts())
 
-    def _connection(self, wanted: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
-        """The connection of this thread; without SQL, or with that of the catalog and of some parts."""
+    def _opened(self) -> Opened:
+        """The lake as it is now, opened once for this thread."""
         now = (os.getpid(), state(self.root), os.environ.get("CXOTIME_NOW"))
         local = self._local
         if getattr(local, "state", None) != now:
             if getattr(local, "state", now)[0] != os.getpid():
-                # A forked process has none of the threads that closing this connection would wait for.
-                _LEFT_BEHIND.append(local.connection)
-            local.connection, local.parts, local.files, local.state = self._connected(), None, {}, now
-        if wanted is not None:
-            if local.parts is None:
-                self._execute(local.connection, catalog_sql())
-                local.parts = set()
-            if missing := set(wanted) - local.parts:
-                self._execute(local.connection, sql_of_parts(missing, local.parts))
-                local.parts |= missing
-        return local.connection  # type: ignore[no-any-return]
+                # A forked process has none of the threads that closing its connection would wait for.
+                _LEFT_BEHIND.append(local.opened)
+            local.opened, local.state = Opened(self.root), now
+        return local.opened  # type: ignore[no-any-return]
 
     def private_connection(self, query: str | None = None) -> duckdb.DuckDBPyConnection:
         """
@@ -156,35 +147,7 @@ class Lake:
         >>> lake.private_connection(query).execute(query).fetchall()
         [(8,)]
         """
-        connection = self._connected()
-        self._execute(connection, catalog_sql())
-        self._execute(connection, sql_of_parts(parts() if query is None else parts_for([query])))
-        return connection
-
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        """A connection that knows where the lake is, without any SQL."""
-        found = check(self.root)
-        if found is None:
-            existing(self.root)  # says what is there instead
-            raise LakeError(f"{self.root} was just made anew: ask again")
-        generation, checked = found
-        connection = duckdb.connect(":memory:")
-        connection.execute("SET enable_progress_bar = false")
-        # DuckDB makes it when a query has no room in memory, and removes it with the connection; by default it would
-        # be in the current directory.
-        spilt = os.path.join(gettempdir(), f"mica-lake-{uuid4().hex}")  # noqa: PTH118 - a str
-        connection.execute("SET temp_directory = $spilt", {"spilt": spilt})
-        store_of(self.root).attach(connection, self.root, checked)
-        connection.execute("SET VARIABLE mica_lake = $root", {"root": str(self.root)})
-        connection.execute("SET VARIABLE mica_lake_generation = $name", {"name": generation})
-        connection.execute("SET VARIABLE cxotime_now = $now", {"now": os.environ.get("CXOTIME_NOW") or None})
-        return connection
-
-    def _execute(self, connection: duckdb.DuckDBPyConnection, script: str) -> None:
-        try:
-            connection.execute(script)
-        except duckdb.Error as error:
-            raise LakeError(f"{message(error)}; 'mica-lake reindex --lake {self.root}' derives the catalog") from error
+        return Opened(self.root).with_sql(parts() if query is None else parts_for([query]))
 
     def files(self, table: str, start: float, stop: float, slot: int | None = None) -> list[str]:
         """
@@ -216,24 +179,7 @@ class Lake:
         >>> len(lake.files("aca_l0", 820454400.0, 820458000.0, slot=3))
         2
         """
-        connection = self._connection()
-        if (table, slot) not in self._local.files:
-            generation = f"{self.root}/{CATALOG}/{self._local.state[1][0]}"
-            listed = connection.execute(
-                "SELECT day_number, path FROM read_parquet($partition, hive_partitioning = false) "
-                "WHERE table_name = $table AND ($slot IS NULL OR slot = $slot) ORDER BY day_number, slot",
-                {"partition": f"{generation}/{PARTITION_FILE}", "table": table, "slot": slot},
-            ).fetchnumpy()
-            days = np.asarray(listed["day_number"], np.int64)
-            self._local.files[table, slot] = f"{generation}/{no_rows(table)}", days, listed["path"]
-        empty, days, paths = self._local.files[table, slot]
-        first, last = 0, len(days)
-        if "doy" in TABLES[table].keys:
-            # Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998; see files_between.
-            first, last = np.searchsorted(
-                days, [(min(max(start, 0.0), 6.4e9) - 80) // 86400, (min(max(stop, 0.0), 6.4e9) - 63.184) // 86400 + 1]
-            ).tolist()
-        return [empty, *(f"{self.root}/{path}" for path in paths[first:last])]
+        return self._opened().files(table, start, stop, slot)
 
     def between(
         self,
@@ -286,7 +232,7 @@ class Lake:
         files = self.files(table, start, stop, slot)
         values = {"files": files, "start": start, "stop": stop, **(params or {})}
         try:
-            return self._connection().sql(query, params=values).to_arrow_table()
+            return self._opened().connection.sql(query, params=values).to_arrow_table()
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error
 
@@ -326,9 +272,9 @@ class Lake:
 
     def _sql(self, query: str, values: dict[str, Any], wanted: Iterable[str]) -> duckdb.DuckDBPyRelation:
         try:
-            return self._connection(wanted).sql(query, params=values or None)
+            return self._opened().with_sql(wanted).sql(query, params=values or None)
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            if self._local.parts >= parts().keys():
+            if self._opened().has_all_sql:
                 raise ValueError(message(error)) from error
         # What it needs may not be named in its text.
         return self._sql(query, values, parts())
@@ -403,10 +349,10 @@ class Lake:
         first, last = 0.0 if first is None else first, 6.4e9 if last is None else last
         if slot is not None:
             try:
-                slot = operator.index(slot)
+                known = operator.index(slot) in range(8)
             except TypeError:
-                slot = -1
-            if slot not in range(8):
+                known = False
+            if not known:
                 raise ValueError(f"slot {slot!r} is not one of 0 to 7")
         paths = self.files(table, first, last, slot)
         if forked.without_polars():
@@ -447,7 +393,7 @@ class Lake:
         """
         import polars as pl
 
-        found = self._connection(()).sql("FROM status")
+        found = self._opened().with_sql(()).sql("FROM status")
         schema = {n: pl.String if t == "VARCHAR" else pl.Int64 for n, t in zip(found.columns, found.types, strict=True)}
         # Of rows, Polars makes it without its threads, which a forked process does not have.
         return pl.DataFrame(found.fetchall(), schema=schema, orient="row")

@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "times", "products", "output"),
     ("store", "formats", "tables", "sql"),
     ("catalog",),
-    ("forked", "lake", "spark"),
+    ("forked", "opened", "lake", "spark"),
     ("aca_image", "quaternion", "common", "utils", "bad_obsids"),
     ("archive", "stats", "vv", "ingest"),
     ("per_file", "as_mica", "simulate"),

@@ -1,0 +1,88 @@
+"""A lake as one thread has opened it: a DuckDB connection, and what that knows of one generation of the catalog."""
+
+import os
+from collections.abc import Iterable
+from tempfile import gettempdir
+from typing import Any
+from uuid import uuid4
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
+from mica_lake.catalog.pointer import check
+from mica_lake.catalog.root import existing
+from mica_lake.catalog.script import catalog_sql, parts, sql_of_parts
+from mica_lake.errors import LakeError
+from mica_lake.store.place import LakePath, store_of
+from mica_lake.tables import TABLES
+
+_LAST_TIME = 6.4e9
+
+
+class Opened:
+    """
+    A connection that knows where the lake is, at first without any SQL of the lake.
+
+    Parameters
+    ----------
+    root : path
+        The lake.
+    """
+
+    def __init__(self, root: LakePath) -> None:
+        found = check(root)
+        if found is None:
+            existing(root)  # says what is there instead
+            raise LakeError(f"{root} was just made anew: ask again")
+        generation, checked = found
+        self._root, self._generation = root, f"{root}/{CATALOG}/{generation}"
+        self._files: dict[tuple[str, int | None], tuple[NDArray[np.int64], NDArray[Any]]] = {}
+        self._parts: set[str] | None = None
+        self.connection = duckdb.connect(":memory:")
+        self.connection.execute("SET enable_progress_bar = false")
+        # DuckDB makes it when a query has no room in memory, and removes it with the connection; by default it would
+        # be in the current directory.
+        spilt = os.path.join(gettempdir(), f"mica-lake-{uuid4().hex}")  # noqa: PTH118 - a str
+        self.connection.execute("SET temp_directory = $spilt", {"spilt": spilt})
+        store_of(root).attach(self.connection, root, checked)
+        self.connection.execute("SET VARIABLE mica_lake = $root", {"root": str(root)})
+        self.connection.execute("SET VARIABLE mica_lake_generation = $name", {"name": generation})
+        self.connection.execute("SET VARIABLE cxotime_now = $now", {"now": os.environ.get("CXOTIME_NOW") or None})
+
+    def with_sql(self, wanted: Iterable[str]) -> duckdb.DuckDBPyConnection:
+        """The connection, with the SQL of the catalog and of some parts."""
+        so_far, wanted = self._parts, set(wanted)
+        if so_far is not None and wanted <= so_far:
+            return self.connection
+        script = [catalog_sql()] if so_far is None else []
+        try:
+            self.connection.execute("\n".join([*script, sql_of_parts(wanted, so_far or ())]))
+        except duckdb.Error as error:
+            said = str(error).split("Error: ", 1)[-1]
+            raise LakeError(f"{said}; 'mica-lake reindex --lake {self._root}' derives the catalog") from error
+        self._parts = wanted.union(so_far or ())
+        return self.connection
+
+    @property
+    def has_all_sql(self) -> bool:
+        """Whether the connection has all views and macros."""
+        return self._parts is not None and self._parts >= parts().keys()
+
+    def files(self, table: str, start: float, stop: float, slot: int | None) -> list[str]:
+        """The files that can have rows from start to stop, after one without rows."""
+        if (table, slot) not in self._files:
+            listed = self.connection.execute(
+                "SELECT day_number, path FROM read_parquet($partition, hive_partitioning = false) "
+                "WHERE table_name = $table AND ($slot IS NULL OR slot = $slot) ORDER BY day_number, slot",
+                {"partition": f"{self._generation}/{PARTITION_FILE}", "table": table, "slot": slot},
+            ).fetchnumpy()
+            self._files[table, slot] = np.asarray(listed["day_number"], np.int64), listed["path"]
+        days, paths = self._files[table, slot]
+        first, last = 0, len(days)
+        if "doy" in TABLES[table].keys:
+            # Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998: see files_between.
+            earliest, latest = (min(max(time, 0.0), _LAST_TIME) for time in (start, stop))
+            first, last = np.searchsorted(days, [(earliest - 80) // 86400, (latest - 63.184) // 86400 + 1]).tolist()
+        return [f"{self._generation}/{no_rows(table)}", *(f"{self._root}/{path}" for path in paths[first:last])]
