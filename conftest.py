@@ -142,8 +142,8 @@ def without_rights() -> Callable[[Path, Callable[[], object]], AbstractContextMa
 
 @pytest.fixture(scope="session")
 def deaths() -> Callable[..., int]:
-    """What runs a program that calls `tests.dying.die_before_each_step`, and gives the number that it prints."""
-    dying = (ROOT / "tests" / "dying.py").read_text(encoding="utf-8")
+    """What runs a program that calls what is in `tests/helpers/dying.py`, and gives the number that it prints."""
+    dying = (ROOT / "tests" / "helpers" / "dying.py").read_text(encoding="utf-8")
 
     def run(program: str, *arguments: object) -> int:
         command = [sys.executable, "-c", dying + program, *map(str, arguments)]

@@ -31,6 +31,8 @@ from mica_lake.stats import acq_stats, guide_stats
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# These start many processes.
+LONG = ("reliability.md", "scale.md", "vv.md")
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -108,7 +110,10 @@ def run(block: Block, names: dict[str, Any]) -> str:
     return printed.getvalue()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(it, marks=pytest.mark.soak if it.name in LONG else (), id=it.name) for it in DOCUMENTS],
+)
 def test_the_blocks_of_a_document_run_and_print_what_it_shows(
     document: Path, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def _ska(ska: Path, _no_lake_of_the_user: None, monkeypatch: pytest.MonkeyPatch)
 # Mica Archive: ACA dark current
 
 
+@pytest.mark.soak
 def test_warm_pixels_of_each_dark_calibration() -> None:
     dark_cals = dark_cal.get_dark_cal_dirs()
     assert list(dark_cals) == ["2007069", "2012010"]

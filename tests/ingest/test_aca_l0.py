@@ -237,7 +237,7 @@ SPLITS: dict[str, Callable[[list[Path]], list[list[Path]]]] = {
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS.keys())
-@pytest.mark.often(3)
+@pytest.mark.often(1)
 def test_any_order_and_split_give_the_same_partitions(
     split: Callable[[list[Path]], list[list[Path]]], hard: list[Path], straight: Path, tmp_path: Path
 ) -> None:
@@ -725,6 +725,7 @@ def test_a_text_that_a_header_leaves_empty_is_empty(tmp_path: Path) -> None:
     assert (row["tlmver"], row["status"]) == ("", "current")
 
 
+@pytest.mark.often(30)
 @pytest.mark.parametrize(("make", "reason"), BAD.values(), ids=BAD.keys())
 def test_a_bad_file_is_set_aside_with_the_reason_and_the_others_go_in(
     make: MakeBad, reason: str, tmp_path: Path

@@ -167,6 +167,7 @@ def test_the_first_second_of_a_year_is_its_own_and_a_leap_second_the_old_ones(ar
     assert same(archive.answer(), rows)
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize("times", [[np.nan, np.nan], [-1e4, np.nan], [np.nan, 0.0]])
 def test_rows_without_a_time_are_of_1998_and_the_status_can_tell(times: list[float], archive: Archive) -> None:
     rows = archive.rows[:2].copy()
@@ -398,6 +399,7 @@ def test_a_table_of_other_columns_is_set_aside_and_the_rows_stay(case: str, arch
     check_set_aside(archive, lambda path: write(path, change(archive.rows)), reason)
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize("time", [np.inf, -np.inf, 1e300])
 def test_a_time_beyond_all_times_is_set_aside(time: float, archive: Archive) -> None:
     rows = _replaced(archive.rows, TABLES[archive.product].time, time)
@@ -425,7 +427,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("case", FILES)
-@pytest.mark.often(4)
+@pytest.mark.often(2)
 def test_a_file_without_the_table_is_set_aside_and_the_rows_stay(case: str, archive: Archive) -> None:
     check_set_aside(archive, *FILES[case])
 

@@ -813,6 +813,7 @@ CHANGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.often(7)
 @pytest.mark.parametrize(("product", "change"), CHANGES)
 def test_a_lake_that_followed_an_archive_is_that_of_the_archive(
     product: str, change: Change, of: Callable[[str], Archive], tmp_path: Path

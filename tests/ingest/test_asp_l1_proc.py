@@ -66,6 +66,7 @@ def test_without_it_the_files_say_what_is_released(ska: Path, observed: Observat
     assert rows == [(1, True, None, None), (2, False, None, None)]
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [

@@ -135,7 +135,7 @@ DIFFERENCES: list[tuple[str, str, Callable[[Any], Any]]] = [
 
 
 @pytest.mark.parametrize(("table", "column", "change"), DIFFERENCES, ids=[f"{t}.{c}" for t, c, _ in DIFFERENCES])
-@pytest.mark.often(5)
+@pytest.mark.often(2)
 def test_a_value_that_is_not_that_of_the_file_is_found_and_mended(
     table: str, column: str, change: Callable[[Any], Any], lake: Path, demo_files: Path, demo_ska: Path,
     against: Callable[..., Verified],
@@ -264,6 +264,7 @@ IN_SECRET: list[tuple[str, str, Change]] = [
 ]
 
 
+@pytest.mark.often(3)
 @pytest.mark.parametrize(
     ("product", "pattern", "change"), IN_SECRET, ids=[f"{product}-{Path(p).name}" for product, p, _ in IN_SECRET]
 )

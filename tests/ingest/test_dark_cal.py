@@ -291,6 +291,7 @@ def test_a_second_run_writes_nothing(top: Path, lake: Path) -> None:
     assert state(lake) == before
 
 
+@pytest.mark.soak
 def test_any_order_and_number_of_runs_and_processes_give_the_same_partitions(tmp_path: Path, top: Path) -> None:
     write(top, C, ccd_temp=-11, n=5, text="x")
     write(top, A, ccd_temp=-5, n=2.5, text=7)

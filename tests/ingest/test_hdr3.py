@@ -420,6 +420,7 @@ def of_another_window(package: Path) -> None:
     path.write_text(path.read_text().replace("PAIRING = 2.1\n", "PAIRING = 0.5\n"))
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize("change", [in_millivolts, of_another_window])
 @pytest.mark.parametrize("product", ["hdr3", "aca_l0"])
 def test_what_other_definitions_made_is_named_and_derived_again(

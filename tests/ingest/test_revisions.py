@@ -178,7 +178,7 @@ CASES: dict[str, tuple[float, dict[str, Interval], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("origin", "intervals", "expected"), CASES.values(), ids=CASES.keys())
-@pytest.mark.often(4)
+@pytest.mark.often(2)
 def test_the_outcome_is_that_of_the_rule_in_every_order_of_arrival(
     origin: float, intervals: dict[str, Interval], expected: dict[str, str], tmp_path: Path
 ) -> None:

@@ -569,6 +569,7 @@ def findings(ska: Path, lake: Path) -> list[Finding]:
     return verified.findings
 
 
+@pytest.mark.often(1)
 @pytest.mark.parametrize("changes", [{}, {"tstart": 1e8}])
 def test_a_computed_report_of_another_year_is_no_alarm(
     changes: dict[str, float], ska: Path, observed: list[Observation], tmp_path: Path

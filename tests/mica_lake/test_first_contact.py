@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import in_process
 
 from mica_lake.archive import aca_hdr3, aca_l0
 from mica_lake.errors import LakeError, MissingDataError
@@ -19,6 +20,8 @@ HOUR = ("2024:001", "2024:001:01:00")
 
 
 def mica_lake(*arguments: object, **variables: object) -> subprocess.CompletedProcess[str]:
+    if not {"PYTHONPATH", "_MICA_LAKE_COMPLETE"} & variables.keys():
+        return in_process(arguments, variables)
     environment = os.environ | {name: str(value) for name, value in variables.items()}
     command = [PROGRAM, *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
@@ -209,6 +212,7 @@ class TestTimesAndSlots:
         assert f"slot {slot.strip(chr(39)).lower()} is not one of 0 to 7" in said
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize("product", ["aca_l0", "dark_cal", "obspar", "asp_l1", "acq_stats", "guide_stats"])
 def test_a_folder_without_files_of_the_product_is_an_error(product: str, tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()

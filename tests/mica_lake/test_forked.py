@@ -28,12 +28,14 @@ def forked(lake: str, before: str, question: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.strip()
 
 
+@pytest.mark.often(1)
 @pytest.mark.parametrize("before", ["", "import polars", "lake.status()", USED])
 def test_status_is_known_in_a_forked_process(before: str, demo_lake: str) -> None:
     tables = Lake(demo_lake).status().height
     assert forked(demo_lake, before, "lake.status().height") == str([tables] * 4)
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize("before", ["", "import polars", "lake.status()", "lake.sql('FROM obspar').fetchall()"])
 def test_a_forked_process_may_scan(before: str, demo_lake: str) -> None:
     assert forked(demo_lake, before, ROWS) == "[293, 293, 293, 293]"

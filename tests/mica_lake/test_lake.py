@@ -340,6 +340,7 @@ class TestThreadsAndProcesses:
         assert data["TIME"].tolist() == [row[0] for row in lake.sql("SELECT TIME FROM slot_data(0, 1e9, 3)").fetchall()]
 
 
+@pytest.mark.soak
 def test_readers_see_one_revision_and_never_an_error_while_a_partition_is_replaced(tmp_path: Path) -> None:
     paths = [write(tmp_path / "files", MIDNIGHT + 40000, rows=2000, revision=n, seed=n) for n in range(1, 21)]
     root = tmp_path / "lake"

@@ -143,7 +143,7 @@ QUESTIONS = (
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_nothing_of_names_values_and_arguments_is_obeyed(question: str, hostile: Path) -> None:
     asked = questions(hostile)
     assert tuple(asked) == QUESTIONS
@@ -197,7 +197,7 @@ def rows(lake: Path) -> object:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_a_terminal_without_unicode_gets_ascii(name: str, demo_lake: str, demo_files: Path, tmp_path: Path) -> None:
     done = mica_lake(*command(name, demo_lake, demo_files, tmp_path / "lake"), env=os.environ | ASCII)
     assert (done.returncode, done.stderr) == (0, "")
@@ -206,7 +206,7 @@ def test_a_terminal_without_unicode_gets_ascii(name: str, demo_lake: str, demo_f
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_a_pipe_whose_reader_has_gone_ends_nothing(name: str, demo_lake: str, demo_files: Path, tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -228,7 +228,7 @@ def test_of_a_large_answer_the_first_lines_can_be_taken(demo_lake: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_a_log_on_a_full_disk_is_said_and_what_was_to_be_done_is_done(
     name: str, demo_lake: str, demo_files: Path, tmp_path: Path
 ) -> None:
@@ -246,7 +246,7 @@ def test_a_log_on_a_full_disk_is_said_and_what_was_to_be_done_is_done(
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("name", ["ingest", "sql", "sql csv"])
-@pytest.mark.often(3)
+@pytest.mark.often(1)
 def test_closed_streams_lead_nowhere(name: str, closed: str, demo_lake: str, demo_files: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
@@ -267,7 +267,7 @@ def test_closed_streams_lead_nowhere(name: str, closed: str, demo_lake: str, dem
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_a_current_directory_that_was_removed_is_not_needed(
     name: str, demo_lake: str, demo_files: Path, tmp_path: Path
 ) -> None:
@@ -276,6 +276,7 @@ def test_a_current_directory_that_was_removed_is_not_needed(
     assert name != "ingest" or rows(tmp_path / "lake")
 
 
+@pytest.mark.often(1)
 @pytest.mark.parametrize(
     "arguments",
     [

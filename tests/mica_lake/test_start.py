@@ -11,6 +11,7 @@ HEAVY = {
 }  # fmt: skip
 
 
+@pytest.mark.often(7)
 @pytest.mark.parametrize(
     ("call", "needs"),
     [

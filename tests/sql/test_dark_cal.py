@@ -191,6 +191,7 @@ THRESHOLDS = [
 REFS = [-19.0, -10.25, -5.5, 0.0, -30.0, 15.0]
 
 
+@pytest.mark.often(6)
 @pytest.mark.parametrize(
     "threshold",
     THRESHOLDS,

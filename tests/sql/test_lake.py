@@ -104,7 +104,7 @@ def test_days_are_counted_and_those_without_rows_are_not(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["a lake", "it's", "two ''", "näher; --", "50%", "{a,b}", "$HOME", "~"])
-@pytest.mark.often(3)
+@pytest.mark.often(1)
 def test_a_path_may_have_any_characters(lake: Path, tmp_path: Path, name: str) -> None:
     expected = python_answers(lake)
     root = lake.rename(tmp_path / name)
@@ -135,6 +135,7 @@ def test_a_wrong_argument_is_an_error_that_names_it(lake: Path, query: str, mess
     assert run.stdout == ""
 
 
+@pytest.mark.soak
 def test_a_lake_that_was_moved_answers_from_its_new_place(tmp_path: Path) -> None:
     old = make(tmp_path / "old")
     expected = python_answers(old)

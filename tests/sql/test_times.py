@@ -122,9 +122,11 @@ def test_leap_seconds_are_those_of_erfa(lake: Lake) -> None:
     assert expected[-1] == table[max(table)]
 
 
-@settings(lists, max_examples=100)
+@pytest.mark.often(1)
+@pytest.mark.parametrize("batch", range(4))
+@settings(lists, max_examples=25)
 @given(values=st.lists(texts() | numbers, min_size=50, max_size=80))
-def test_a_text_is_what_python_says_or_null_where_python_refuses(lake: Lake, values: list[str]) -> None:
+def test_a_text_is_what_python_says_or_null_where_python_refuses(lake: Lake, batch: int, values: list[str]) -> None:
     assert_same(values, answers(lake, "cxcsec_or_null(v)", values, "VARCHAR"), [python_secs(text) for text in values])
 
 

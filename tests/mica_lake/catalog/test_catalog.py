@@ -148,7 +148,7 @@ CHANGES: dict[str, tuple[list[tuple[float, float, int]], tuple[float, float, int
 
 @pytest.mark.parametrize("again", ["the last file", "all files"])
 @pytest.mark.parametrize(("intervals", "new"), CHANGES.values(), ids=CHANGES.keys())
-@pytest.mark.often(1)
+@pytest.mark.soak
 def test_killed_anywhere_a_lake_answers_as_before_or_after_and_the_next_ingest_mends_it(
     intervals: list[tuple[float, float, int]],
     new: tuple[float, float, int],
@@ -223,7 +223,7 @@ except OSError as error:
 
 
 @pytest.mark.parametrize("room", [0, 50, 1000, 4096, 9000])
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_without_room_ingest_fails_and_the_lake_is_as_before(room: int, lake: Path, tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
     before = answer(lake), partitions(lake), known(lake, "filename", "status")
@@ -374,6 +374,7 @@ def of_another_format(path: Path) -> None:
         writer.add_key_value_metadata(metadata)
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize("lost", [100, 101])
 @pytest.mark.parametrize(
     ("damage", "problem"),
@@ -462,6 +463,7 @@ def three_generations(tmp_path: Path) -> Path:
     return lake
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize(
     ("hours_ago", "kept"),
     [
@@ -533,7 +535,7 @@ ingest(sys.argv[2:3], sys.argv[1], jobs=1)
 
 @pytest.mark.parametrize("where", ["before the pointer", "after the pointer"])
 @pytest.mark.parametrize("mended_first", [False, True])
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_without_a_pointer_an_interrupted_commit_is_whole_or_not_at_all(
     where: str, mended_first: bool, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,7 +192,7 @@ def test_ingest_never_takes_a_lake_without_its_catalog_for_a_new_one(
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES.keys())
-@pytest.mark.often(3)
+@pytest.mark.often(1)
 def test_reindex_brings_back_a_lake_that_lost_its_catalog_and_nothing_is_lost(
     lose: Callable[[Path], None], lake: Path, ska: Path
 ) -> None:
@@ -392,7 +392,7 @@ def killed(request: pytest.FixtureRequest, of_ska: Path, newer: Path, tmp_path_f
 
 
 @pytest.mark.parametrize("mend", MENDS.values(), ids=MENDS.keys())
-@pytest.mark.often(3)
+@pytest.mark.often(1)
 def test_half_a_commit_is_never_shown_whatever_mends_it(
     mend: Callable[[Path, Path], None], killed: Path, of_ska: Path, ska: Path, tmp_path: Path
 ) -> None:
@@ -411,7 +411,7 @@ def test_half_a_commit_is_never_shown_whatever_mends_it(
     assert verify(lake, pool=threads).findings == []
 
 
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_the_record_of_a_commit_that_was_done_long_ago_rolls_nothing_back(
     killed: Path, newer: Path, ska: Path, tmp_path: Path
 ) -> None:
@@ -483,7 +483,7 @@ def harm(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut", "empty", "lost"])
-@pytest.mark.often(1)
+@pytest.mark.soak
 def test_each_file_of_the_catalog_that_is_not_what_was_written_is_said_to_be_damaged(
     how: str, lake: Path, tmp_path: Path
 ) -> None:
@@ -630,7 +630,7 @@ def rewritten(rows: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("table", ["aca_l0", "hdr3", "obspar", "obspar_kv", "acq_stats", "dark_cal", "dark_cal_image"])
-@pytest.mark.often(2)
+@pytest.mark.often(1)
 def test_partitions_of_an_older_definition_are_named_and_brought_right_by_the_next_ingest(
     table: str, lake: Path, ska: Path
 ) -> None:

@@ -194,7 +194,7 @@ def test_readouts_that_two_files_share_are_no_loss(tmp_path: Path, look: Callabl
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.often(3)
+@pytest.mark.often(1)
 def test_a_bit_flipped_in_any_table_is_found_and_mended(table: str, every: Path, look: Callable[..., Verified]) -> None:
     before = content(every)
     path = next(path for path in before if path.startswith(f"{table}/"))
@@ -568,6 +568,7 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(map(str, arguments), env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.soak
 def test_the_command_says_what_is_wrong_and_the_shell_mends_it(small: Path, small_files: Path) -> None:
     before = content(small)
     flip(small / ACA_L0_3)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from commands import in_process
 
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.store.place import store_of
@@ -21,16 +22,7 @@ COUNT = "SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)"
 
 
 def mica_lake(*arguments: object, lake: object = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command as it is installed."""
-    environment = os.environ | ({"MICA_LAKE": str(lake)} if lake is not None else {})
-    return subprocess.run(
-        [Path(sys.executable).with_name("mica-lake"), *map(str, arguments)],
-        env=environment,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return in_process(arguments, {} if lake is None else {"MICA_LAKE": lake}, cwd)
 
 
 @pytest.fixture
@@ -279,6 +271,7 @@ def test_ingest_all_needs_a_ska_root(tmp_path: Path) -> None:
     assert "is not a $SKA root" in done.stderr
 
 
+@pytest.mark.often(1)
 @pytest.mark.parametrize("product", ["dark_cal", "obspar", "asp_l1"])
 def test_a_product_is_taken_alone(product: str, demo_ska: Path, tmp_path: Path) -> None:
     done = mica_lake("ingest", product, "--from", demo_ska, "--lake", tmp_path / "lake", "--dry-run")

@@ -156,6 +156,7 @@ ASK: dict[str, Callable[[Lake], Any]] = {
 }
 
 
+@pytest.mark.often(1)
 @pytest.mark.parametrize("door", ASK)
 def test_twenty_days_are_ranges_of_twenty_objects_and_no_list(
     door: str, remote: ObjectPath, local: Path, store: ObjectStore
@@ -424,6 +425,7 @@ def test_one_that_slept_while_another_took_over_commits_nothing(small: ObjectPat
     assert findings(small) == []
 
 
+@pytest.mark.soak
 def test_one_that_is_taken_over_between_its_last_look_and_its_commit_does_not_commit(
     small: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,6 +461,7 @@ for revision in sys.argv[2:]:
 """
 
 
+@pytest.mark.soak
 def test_readers_see_one_revision_while_newer_ones_are_written(small: ObjectPath, tmp_path: Path) -> None:
     revisions = []
     for revision in range(2, 7):
@@ -482,6 +485,7 @@ def test_readers_see_one_revision_while_newer_ones_are_written(small: ObjectPath
 # --- what was given up, damaged, lost ---------------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_a_lake_that_was_copied_from_a_disk_is_one(local: Path, store: ObjectStore) -> None:
     lake = new_lake()
     for path in (path for path in local.rglob("*") if path.is_file() and path.name != "lock"):
@@ -490,6 +494,7 @@ def test_a_lake_that_was_copied_from_a_disk_is_one(local: Path, store: ObjectSto
     assert answer(lake) == answer(local)
 
 
+@pytest.mark.soak
 def test_what_was_given_up_stays_for_readers_of_the_hour_before_and_then_goes(
     small: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -645,6 +650,7 @@ def test_answers_that_are_lost_change_nothing(
     assert not (lake / "_catalog" / "lock").exists()
 
 
+@pytest.mark.soak
 def test_a_token_that_expires_does_not_look_like_damage(
     small: ObjectPath, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -839,6 +845,7 @@ NAMES = st.text("ab=.1 é", min_size=1, max_size=4).filter(lambda name: set(name
 TREES = st.sets(st.lists(NAMES, min_size=1, max_size=3).map(tuple), min_size=1, max_size=6)
 
 
+@pytest.mark.soak
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TREES)
 def test_a_tree_of_objects_is_a_tree_of_files(store: ObjectStore, tmp_path: Path, tree: set[tuple[str, ...]]) -> None:
@@ -866,6 +873,7 @@ def test_a_tree_of_objects_is_a_tree_of_files(store: ObjectStore, tmp_path: Path
             assert (there.name, str(there.relative_to(top))) == (here.name, str(here.relative_to(folder)))
 
 
+@pytest.mark.soak
 def test_more_than_a_thousand_objects_are_all_listed(store: ObjectStore) -> None:
     top = new_lake()
     OBJECTS.each(lambda n: OBJECTS.put(top / f"{n:04}", b""), range(1100))

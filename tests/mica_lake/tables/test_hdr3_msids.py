@@ -319,7 +319,7 @@ def test_all_are_as_decoded_from_files_whose_slots_are_out_of_phase(tmp_path: Pa
 
 
 @pytest.mark.parametrize("seed", [2015, 707, 31])
-@pytest.mark.often(1)
+@pytest.mark.soak
 def test_all_are_as_decoded_from_churn(shared: Path, tmp_path: Path, seed: int) -> None:
     """Image sizes, phases, gaps, cuts and revisions at random."""
     command = [sys.executable, str(shared / "tools" / "make_churn.py"), str(tmp_path / "files"), str(seed)]

@@ -4,13 +4,13 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import in_process
 from rich.console import Console
 
 from mica_lake.archive import asp_l1, obspar
@@ -29,6 +29,7 @@ OBSID = 32448
 WHOLE = [2, 2.0, np.int16(2), np.float32(2)]
 
 
+@pytest.mark.often(2)
 @pytest.mark.parametrize("version", ["last", "default", None, *WHOLE])
 def test_it_is_that_of_the_files_where_ingest_saw_them(version: Any, demo_lake: str) -> None:
     file, folder = obspar.get_obspar_file(OBSID, data_root=demo_lake), asp_l1.get_dir(OBSID, demo_lake)
@@ -62,8 +63,7 @@ def test_a_version_that_is_none_is_a_value_error(version: Any, demo_lake: str) -
 
 
 def test_the_command_shows_each_slot(demo_lake: str) -> None:
-    command = [Path(sys.executable).with_name("mica-lake"), "vv", str(OBSID), "--version", "2", "--lake", demo_lake]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = vv(OBSID, "--version", 2, "--lake", demo_lake)
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line[:1].isdigit()}
     assert sorted(rows) == list("01234567")
@@ -105,8 +105,7 @@ def test_stop_before_start_is_a_value_error_that_shows_both(module: Any, obsid: 
 
 
 def test_the_command_says_what_is_missing(demo_lake: str) -> None:
-    command = [Path(sys.executable).with_name("mica-lake"), "vv", "1", "--lake", demo_lake]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = vv(1, "--lake", demo_lake)
     assert (done.returncode, done.stdout) == (1, "")
     assert "aspect products of obsid 1" in done.stderr
 
@@ -214,8 +213,7 @@ def test_a_text_longer_than_its_field_is_cut_as_numpy_cuts_it(demo_lake: str) ->
 
 
 def vv(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("mica-lake"), "vv", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return in_process(("vv", *arguments), {})
 
 
 @pytest.fixture
@@ -253,6 +251,7 @@ def test_pictures_are_of_one_observation(demo_lake: str, tmp_path: Path) -> None
     assert not (tmp_path / "plots").exists()
 
 
+@pytest.mark.soak
 def test_pictures_and_the_report_are_written(demo_lake: str, tmp_path: Path) -> None:
     done = vv(OBSID, "--plots", tmp_path / "plots", "--lake", demo_lake)
     assert done.returncode == 0, done.stderr

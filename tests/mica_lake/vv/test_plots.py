@@ -73,6 +73,7 @@ def circle(axes: Any) -> tuple[float, float, float]:
     return float(middle[0]), float(middle[1]), float((high - low)[0] / 2)
 
 
+@pytest.mark.often(1)
 @pytest.mark.parametrize(("kind", "radius", "reach"), [("GUIDE", 0.7, 1.5), ("MONITOR", 0.7, 1.5), ("FID", 0.05, 0.4)])
 def test_dy_against_dz(kind: str, radius: float, reach: float) -> None:
     picture = slot_plot(kind=kind)
@@ -167,6 +168,7 @@ def test_single_pictures_have_what_the_one_has(kind: str) -> None:
         assert len(alone.lines) == len(together.lines)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", ["GUIDE", "FID"])
 def test_nothing_is_cut_off(kind: str) -> None:
     picture = slot_plot(kind=kind)
