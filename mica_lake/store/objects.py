@@ -238,14 +238,15 @@ class Objects(Store[ObjectPath]):
         return self._put(path, content, "create" if etag is None else _version(etag))
 
     def _put(self, path: ObjectPath, content: bytes, mode: Any) -> str:
-        for tries_left in (2, 1, 0):
+        tries_left = 2
+        while True:
             try:
                 with self._asked(path, "PUT") as bucket:
                     return _etag(bucket.put(path.key, content, mode=mode, use_multipart=False))
             except ObjectStoreError as error:
                 if not tries_left or not _LOST_ANSWER.search(str(error.__context__)):
                     raise
-        raise AssertionError
+            tries_left -= 1
 
     def copy(self, source: ObjectPath, target: ObjectPath) -> None:
         """By one PUT that carries no bytes."""
