@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mica_lake import forked
-from mica_lake.catalog.pointer import state
+from mica_lake.catalog.pointer import pointer
 from mica_lake.catalog.root import absolute, existing
 from mica_lake.catalog.script import parts, parts_for
 from mica_lake.errors import LakeError, near
@@ -111,13 +111,14 @@ class Lake:
 
     def _opened(self) -> Opened:
         """The lake as it is now, opened once for this thread."""
-        now = (os.getpid(), state(self.root), os.environ.get("CXOTIME_NOW"))
+        found = pointer(self.root)
+        now = (os.getpid(), found, os.environ.get("CXOTIME_NOW"))
         local = self._local
         if getattr(local, "state", None) != now:
             if getattr(local, "state", now)[0] != os.getpid():
                 # A forked process has none of the threads that closing its connection would wait for.
                 _LEFT_BEHIND.append(local.opened)
-            local.opened, local.state = Opened(self.root), now
+            local.opened, local.state = Opened(self.root, found), now
         return local.opened  # type: ignore[no-any-return]
 
     def private_connection(self, query: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -147,7 +148,7 @@ class Lake:
         >>> lake.private_connection(query).execute(query).fetchall()
         [(8,)]
         """
-        return Opened(self.root).with_sql(parts() if query is None else parts_for([query]))
+        return Opened(self.root, pointer(self.root)).with_sql(parts() if query is None else parts_for([query]))
 
     def files(self, table: str, start: float, stop: float, slot: int | None = None) -> list[str]:
         """
@@ -229,10 +230,11 @@ class Lake:
             f"SELECT {', '.join(columns)} FROM read_parquet($files, hive_partitioning = false) "
             f"WHERE {TABLES[table].time} BETWEEN $start AND $stop{' AND ' if where else ''}{where}"
         )
-        files = self.files(table, start, stop, slot)
+        opened = self._opened()
+        files = opened.files(table, start, stop, slot)
         values = {"files": files, "start": start, "stop": stop, **(params or {})}
         try:
-            return self._opened().connection.sql(query, params=values).to_arrow_table()
+            return opened.connection.sql(query, params=values).to_arrow_table()
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error
 

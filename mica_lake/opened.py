@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
-from mica_lake.catalog.pointer import check
+from mica_lake.catalog.pointer import Pointer, check
 from mica_lake.catalog.root import existing
 from mica_lake.catalog.script import catalog_sql, parts, sql_of_parts
 from mica_lake.errors import LakeError
@@ -29,14 +29,15 @@ class Opened:
     ----------
     root : path
         The lake.
+    found : Pointer or None
+        Which generation of its catalog is current.
     """
 
-    def __init__(self, root: LakePath) -> None:
-        found = check(root)
+    def __init__(self, root: LakePath, found: Pointer | None) -> None:
         if found is None:
             existing(root)  # says what is there instead
             raise LakeError(f"{root} was just made anew: ask again")
-        generation, checked = found
+        generation, checked = found.generation, check(root, found)
         self._root, self._generation = root, f"{root}/{CATALOG}/{generation}"
         self._files: dict[tuple[str, int | None], tuple[NDArray[np.int64], NDArray[Any]]] = {}
         self._parts: set[str] | None = None

@@ -150,7 +150,7 @@ def _publish_change(root: LakePath, of: tuple[str, Key], row: Mapping[str, Any] 
 def _check_known(root: LakePath, path: str, version: str | None) -> None:
     """Raise if a partition that is to be replaced is intact, but not the version that the catalog lists."""
     data = root / path
-    if not data.exists():
+    if not data.is_file():
         return
     with suppress(FileNotFoundError):
         if version is not None and store_of(root).same(data, root / version):

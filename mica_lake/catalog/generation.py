@@ -128,7 +128,7 @@ def write_generation(
     _put_new(root, directory / CHECKSUMS, lines)
     text = script().encode()
     target = root / SCRIPT
-    if not target.exists() or target.read_bytes() != text:
+    if not target.is_file() or target.read_bytes() != text:
         store.put(target, text)
     named = f"{name} {hashlib.sha256(lines).hexdigest()} {FORMAT}\n"
     try:

@@ -114,7 +114,7 @@ def listed(root: LakePath, found: Pointer) -> dict[str, str] | None:
     """Name -> SHA-256 of the files of a generation; None if the mica-lake that wrote it made no list."""
     path = root / CATALOG / found.generation / CHECKSUMS
     if found.checksum is None:
-        if path.exists():
+        if path.is_file():
             raise damaged(root, root / CURRENT, "it lacks the checksum of that generation's list")
         return None
     try:
@@ -127,21 +127,15 @@ def listed(root: LakePath, found: Pointer) -> dict[str, str] | None:
     return {line[2]: line[1] for line in lines if line is not None}
 
 
-def check(root: LakePath) -> tuple[str, dict[str, bytes]] | None:
+def check(root: LakePath, found: Pointer) -> dict[str, bytes]:
     """
-    Check the small files of the current generation, which every answer depends on.
+    Check the small files of a generation, which every answer depends on.
 
-    Gives the generation and the content of each file checked, by its path relative to the lake (none if no list of
-    files was made); None if there is no catalog.
+    Gives the content of each by its path relative to the lake; none if no list of files was made.
     """
-    found = pointer(root)
-    if found is None:
-        return None
-    names = listed(root, found) or {}
-    content = read_intact(
-        root, found.generation, {name: sha for name, sha in names.items() if name != SOURCE_FILES_FILE}
-    )
-    return found.generation, {f"{CATALOG}/{found.generation}/{name}": part for name, part in content.items()}
+    names = {name: sha for name, sha in (listed(root, found) or {}).items() if name != SOURCE_FILES_FILE}
+    content = read_intact(root, found.generation, names)
+    return {f"{CATALOG}/{found.generation}/{name}": part for name, part in content.items()}
 
 
 def read_intact(root: LakePath, generation: str, names: dict[str, str]) -> dict[str, bytes]:

@@ -185,7 +185,7 @@ def _read_partition(
         content, reason = _content(root, table, key, root / path, thorough)
         if reason:
             pinned, of_version = (b"", "") if version is None else _content(root, table, key, root / version, True)
-            there = (root / path).exists()
+            there = (root / path).is_file()
             if not there and not newest:
                 return (
                     None,

@@ -27,7 +27,7 @@ def restore(root: LakePath, path: str, version: str) -> None:
     """Return a partition to an older version, if that is intact."""
     store = store_of(root)
     table, data, pinned = TABLES[path.split("/")[0]], root / path, root / version
-    if not pinned.exists() or (data.exists() and store.same(data, pinned)):
+    if not pinned.is_file() or (data.is_file() and store.same(data, pinned)):
         return
     if version == key_of(table, path).pinned(table, checksum(pinned.read_bytes())):
         store.copy(pinned, data)

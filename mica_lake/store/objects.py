@@ -86,10 +86,14 @@ class ObjectPath(PurePosixPath):
 
     def exists(self) -> bool:
         """Whether there is an object, or one below this path."""
+        return self.is_file() or self.is_dir()
+
+    def is_file(self) -> bool:
+        """Whether there is an object."""
         try:
             OBJECTS.stat(self)
         except FileNotFoundError:
-            return self.is_dir()
+            return False
         return True
 
     def is_dir(self) -> bool:
