@@ -55,7 +55,7 @@ def per_file(paths: Iterable[Path], names: Iterable[str]) -> dict[str, np.ma.Mas
     return {name: np.ma.array(BY_NAME[name].values(np.concatenate(parts)), mask=bad) for name, parts in words.items()}
 
 
-def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
+def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
     """Simulate, measure, print."""
     console = Console()
     files, root = folder / f"hdr3_files_{days}", folder / f"hdr3_lake_{days}"
@@ -73,7 +73,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     assert np.ma.allequal(one.vals, per_file(six, ["ccd_temp"])["ccd_temp"])
     msid = best(lambda: aca_hdr3.MSID("ccd_temp", START, stop, data_root=root), 30)
     msid_set = best(lambda: aca_hdr3.MSIDset(THREE, START, stop, data_root=root), 30)
-    rows.add(f"MSID of {days} days, file by file", msid, best(lambda: per_file(six, ["ccd_temp"]), 3))
+    rows.add(f"MSID of {days} days, file by file", msid, best(lambda: per_file(six, ["ccd_temp"]), 3), goal=600)
     both = best(lambda: (per_file(six, ["ccd_temp"]), per_file(seven, ["aca_temp", "dac"])), 3)
     rows.add(f"MSIDset of three, {days} days, file by file", msid_set, both)
     with h5py.File(folder / "hdr3.h5", "w") as h5:
@@ -91,17 +91,17 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
     def from_numpy(names: Iterable[str]) -> list[Any]:
         return [np.load(folder / f"{name}_{part}.npy") for name in names for part in parts]
 
-    rows.add("MSID, HDF5 of just these days", msid, best(lambda: from_hdf5(THREE[:1]), 30))
-    rows.add("MSIDset of three, HDF5 of just these days", msid_set, best(lambda: from_hdf5(THREE), 30))
+    rows.add("MSID, HDF5 of just these days", msid, best(lambda: from_hdf5(THREE[:1]), 30), goal=1)
+    rows.add("MSIDset of three, HDF5 of just these days", msid_set, best(lambda: from_hdf5(THREE), 30), goal=1)
     rows.add("MSID, np.load of just these days", msid, best(lambda: from_numpy(THREE[:1]), 30))
     rows.add("MSIDset of three, np.load of just these days", msid_set, best(lambda: from_numpy(THREE), 30))
-    rows.show(console)
     if mission:
         example = pq.read_table(
             next((root / "hdr3").rglob("doy=2/data.parquet")), partitioning=None, schema=HDR3.schema
         )
         many_days(console, folder / "hdr3_year", date(2024, 1, 1), 365, example, jobs, msid * 20 / days)
         many_days(console, folder / "hdr3_mission", date(1999, 7, 23), 27 * 365, example, jobs, msid * 20 / days)
+    return rows
 
 
 def pin_day(root: Path, day: date, example: pa.Table) -> dict[str, Any]:

@@ -30,7 +30,7 @@ CALIBRATIONS, OBSERVATIONS = 10, 400  # a day
 START = cxcsec("2012:001")
 
 
-def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
+def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
     """Simulate, measure, print; there is no mission here."""
     calibrations, count = CALIBRATIONS * min(days, 5), OBSERVATIONS * min(days, 5)
     console = Console()
@@ -138,7 +138,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
         best(lambda: asp_l1.get_atts(obsid, data_root=root), 30),
         best(lambda: per_file.aspect_solution(solution), 5),
     )
-    rows.show(console)
+    return rows
 
 
 if __name__ == "__main__":

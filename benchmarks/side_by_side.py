@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,21 +30,38 @@ def best(function: Callable[[], Any], repeat: int) -> float:
     return min(times)
 
 
-class Rows:
-    """A table of the lake's times, those of what it is compared with, and their ratios."""
+@dataclass(frozen=True)
+class Row:
+    """A time of the lake beside another (s), and the ratio that is asked for."""
 
-    def __init__(self) -> None:
-        self.table = Table("what")
-        for name in ("lake", "compared", "ratio"):
-            self.table.add_column(name, justify="right")
+    what: str
+    lake: float
+    beside: float
+    goal: float | None = None
 
-    def add(self, what: str, lake: float, beside: float) -> None:
+    @property
+    def ratio(self) -> float:
+        """How many times as long the other takes."""
+        return self.beside / self.lake
+
+
+class Rows(list[Row]):
+    """The lake's times, those of what it is compared with, and their ratios."""
+
+    def add(self, what: str, lake: float, beside: float, goal: float | None = None) -> None:
         """Add a row, with times in seconds."""
-        self.table.add_row(what, f"{lake * 1e3:,.1f} ms", f"{beside * 1e3:,.1f} ms", f"{beside / lake:,.1f}x")
+        self.append(Row(what, lake, beside, goal))
 
     def show(self, console: Console) -> None:
         """Print the table."""
-        console.print(self.table)
+        table = Table("what")
+        for name in ("lake", "compared", "ratio", "asked for"):
+            table.add_column(name, justify="right")
+        for row in self:
+            goal = "" if row.goal is None else f"{row.goal:,.1f}x"
+            times = (f"{seconds * 1e3:,.1f} ms" for seconds in (row.lake, row.beside))
+            table.add_row(row.what, *times, f"{row.ratio:,.1f}x", goal)
+        console.print(table)
 
 
 def simulate_8x8(folder: Path, slots: Sequence[int], start: float, stop: float, jobs: int) -> None:
@@ -61,8 +79,8 @@ def simulate_file(folder: Path, slot: int, start: float, stop: float) -> None:
     simulate.write_file(folder, slot, simulate.readouts(slot, 8, simulate.times(start, stop, 8)))
 
 
-def main(document: str | None, run: Callable[[Path, int, int, bool], None], days: int = 5) -> None:
-    """Run a benchmark with the folder, days, processes and mission flag from the command line."""
+def main(document: str | None, run: Callable[[Path, int, int, bool], Rows | None], days: int = 5) -> None:
+    """Run a benchmark with the folder, days, processes and mission flag from the command line, and print its rows."""
     parser = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=days)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -70,4 +88,6 @@ def main(document: str | None, run: Callable[[Path, int, int, bool], None], days
     parser.add_argument("--mission", action="store_true", help="also measure a whole mission")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        run(options.dir or Path(temporary), options.days, options.jobs, options.mission)
+        rows = run(options.dir or Path(temporary), options.days, options.jobs, options.mission)
+    if rows is not None:
+        rows.show(Console())

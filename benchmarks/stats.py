@@ -78,7 +78,7 @@ def success(path: Path) -> list[tuple[float, int, int]]:
     return [(float(b), int(n), int(k)) for b, n, k in zip(bins, *counts, strict=True)]
 
 
-def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
+def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
     """Simulate, measure, print; days and mission do not count here."""
     console = Console()
     ska, root = folder / "ska_stats", folder / "lake_stats"
@@ -142,7 +142,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> None:
         best(lambda: [plots.png(figure) for figure in (obi.plot_slot(3), *obi.plot_slot(3, singles=True).values())], 1),
         best(lambda: plots.png(obi.plot_slot(3)), 1),
     )
-    table.show(console)
+    return table
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ def _rows(table: Table, product: TimedFile, samples: tuple[NDArray[np.float64], 
 def _read(found: Found, digest: str) -> bytes:
     content = read_file(found.path, LARGEST)
     if checksum(content) != digest:
-        raise BadFile("its rows are to be read again, but it is another file now")
+        raise BadFile("its rows must be read again, but it is another file now")
     return decompress(content)
 
 

@@ -181,7 +181,7 @@ def quality(content: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise BadFile("its times are not ascending")
     if not (np.abs(status.astype(float)) < 2**31).all():
-        raise BadFile("its column asp_sol_status has a value that is no status")
+        raise BadFile("its column asp_sol_status has a value that is not a status")
     return times.astype(float), status.astype(np.int64)
 
 

@@ -127,7 +127,7 @@ def _differs(name: str, column: pa.ChunkedArray, expected: NDArray[Any]) -> str:
         width = 1
     found = values.to_numpy(zero_copy_only=False)
     if expected.dtype.kind in "US":
-        # Blanks at the end are none in FITS.
+        # FITS does not count blanks at the end.
         wrong = np.array([a.rstrip() != str(b).rstrip() for a, b in zip(found, expected, strict=True)], bool)
     elif found.dtype.kind == "f":
         same_type = np.ascontiguousarray(expected.astype(found.dtype))

@@ -134,7 +134,7 @@ def build_image(job: ImageJob) -> dict[str, Any] | Rejected:
     try:
         content = read_file(job.found.path, LARGEST)
         if checksum(content) != job.checksum:
-            raise BadFile("its rows are to be read again, but it is another file now")
+            raise BadFile("its rows must be read again, but it is another file now")
         values = read_image(content).ravel()
     except Exception as error:  # whatever one file raises, the others go in
         if job.existing is None:
@@ -286,7 +286,7 @@ def _build(
         try:
             content = read_file(Found(row["directory"], _PROPERTIES).path, LARGEST_PROPERTIES)
             if checksum(content) != row["checksum"]:
-                raise BadFile("it is to be read again, but it is another file now")
+                raise BadFile("it must be read again, but it is another file now")
             texts[dark_id] = text_of(content)
         except Exception as error:  # whatever one file raises, the others go in
             files.lose(rejected(Found(row["directory"], _PROPERTIES), error))

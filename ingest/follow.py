@@ -42,7 +42,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -162,8 +162,6 @@ class Part(ABC):
         What is looked through.
     files : SourceFiles
         The files that are known.
-    partitions : dict
-        (Table, day number) -> row in the catalog, of the product's tables.
     """
 
     name: ClassVar[str]
@@ -176,7 +174,11 @@ class Part(ABC):
     def __init__(self, run: Run, *tops: Path) -> None:
         self.run, self.root, self.report, self.tops = run, run.root, run.report, tops
         self.files = self.known_files()
-        self.partitions = partitions(read_table(run.root, "partition"), tables_of(run.product))
+
+    @cached_property
+    def partitions(self) -> dict[tuple[str, int], dict[str, Any]]:
+        """The product's partitions: (table, day number) -> row of the catalog."""
+        return partitions(read_table(self.root, "partition"), tables_of(self.run.product))
 
     @staticmethod
     def folder(source: str | os.PathLike[str], product: Product) -> Path:

@@ -119,9 +119,9 @@ class Year:
     existing : str or None
         Its version so far, relative to the lake.
     revisions : tuple of (Revision, Found, checksum, tstart)
-        What it shall hold, by time.
+        What it should hold, by time.
     read : frozenset of (obsid, revision)
-        Those whose files are to be read; the rows of the others are there.
+        Those whose files must be read; the rows of the others are in the lake.
     """
 
     root: LakePath
@@ -150,7 +150,7 @@ def build_year(job: Year) -> tuple[dict[str, Any] | None, list[Rejected]]:
             try:
                 content = read_file(found.path, LARGEST)
                 if checksum(content) != digest:
-                    raise BadFile("its rows are to be read again, but it is another file now")
+                    raise BadFile("its rows must be read again, but it is another file now")
                 parts.append(_rows(revision, read(content), tstart))
             except Exception as error:  # whatever one file raises, the others go in
                 refused.append(rejected(found, error))

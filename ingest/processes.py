@@ -23,7 +23,7 @@ def _begin() -> None:
 
 
 def _end_with_the_ingest() -> None:
-    # Of itself a process whose ingest was killed would wait for work forever.
+    # Otherwise a process whose ingest was killed would wait for work forever.
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -36,7 +36,7 @@ class Opened:
     def __init__(self, root: LakePath, found: Pointer | None) -> None:
         if found is None:
             existing(root)  # says what is there instead
-            raise LakeError(f"{root} was just made anew: ask again")
+            raise LakeError(f"{root} has just been created again: ask again")
         generation, checked = found.generation, check(root, found)
         self._root, self._generation = root, f"{root}/{CATALOG}/{generation}"
         self._files: dict[tuple[str, int | None], tuple[NDArray[np.int64], NDArray[Any]]] = {}

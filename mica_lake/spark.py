@@ -70,7 +70,7 @@ class _Definition:
     comment: str
 
     def with_arguments(self, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
-        """Its body, with the arguments in the place of the parameters."""
+        """Its body, with the arguments substituted for the parameters."""
         body = sqlglot.parse_one(self.body, read=_SqlOfTheLake)
         for column in list(body.find_all(exp.Column)):
             if column.name in arguments and not column.table:
@@ -109,7 +109,7 @@ class SparkLake:
     needed and no other. Times are taken in any form that `mica_lake.times.cxcsec` takes.
 
     It stays as the lake was when it was registered. What was replaced since can be read for an hour; after it, Spark
-    says which file is not there, and the lake is to be registered again.
+    says which file is not there, and the lake must be registered again.
 
     Attributes
     ----------
@@ -245,7 +245,7 @@ def _argument(parameter: str, value: Any) -> Any:
 
 
 def _expand_macros(query: exp.Expr) -> None:
-    """Put the macros that are computed for each row in the place of their calls."""
+    """Replace the calls of macros that are computed for each row by the macros themselves."""
     while calls := [call for call in query.find_all(exp.Anonymous) if _is_macro_of_rows(call)]:
         call = calls[0]
         definition = _definitions()[call.name.lower()]

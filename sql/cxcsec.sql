@@ -16,7 +16,7 @@ CREATE OR REPLACE TEMP MACRO cxcsec_written_out(t) AS
         END
     )[1];
 
--- CXC seconds of a date, null if it is none.
+-- CXC seconds of a date; null if it is not a date.
 CREATE OR REPLACE TEMP MACRO cxcsec_of_date(t) AS
     list_transform(
         [{

@@ -35,7 +35,7 @@ CREATE OR REPLACE TEMP MACRO utc_day_number(secs) AS
 -- The UTC date of CXC seconds, whose partition they are in.
 CREATE OR REPLACE TEMP MACRO utc_day(secs) AS DATE '1998-01-01' + utc_day_number(secs)::INTEGER;
 
--- CXC seconds of CXC seconds, and null if it is none. The macros that call these are checked when they are made, when their
+-- CXC seconds of CXC seconds; null if it is not a time. The macros that call these are checked when they are made, when their
 -- arguments have no type yet and only one form may be there; cxcsec.sql, read last, puts all forms in their place.
 CREATE OR REPLACE TEMP MACRO cxcsec(t) AS t::DOUBLE;
 CREATE OR REPLACE TEMP MACRO cxcsec_or_null(t) AS t::DOUBLE;

@@ -69,7 +69,7 @@ class AcaL0(follow.Part):
             self._settle()
 
     def sort_out(self, found: Sequence[Found]) -> list[Found]:
-        """The files whose headers are to be read."""
+        """The files whose headers must be read."""
         return self.files.sort_out(found)
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Scanned | Rejected]) -> None:
@@ -170,11 +170,10 @@ class AcaL0(follow.Part):
         self.files.change(row | {"status": verdict.status, "reason": verdict.reason})
 
     def ingest(self, dry_run: bool) -> None:
-        """Take the files; then rewrite what an older definition made, of this table and of those that follow it."""
+        """Take the files; then rewrite the partitions that an older definition made."""
         super().ingest(dry_run)
         if not dry_run:
             self._bring_over()
-            follow.bring_up_to_date(self.run)
 
     def _bring_over(self) -> None:
         """Rewrite the partitions that an older definition of the table made, some at a time."""

@@ -53,7 +53,7 @@ class KnownFiles:
 
     def _begin(self, table: pa.Table) -> None:
         self.table = table
-        # Rows to put in the place of those of the same file; set aside files are known by their path.
+        # Rows that replace those of the same file; a file that was set aside is identified by its path.
         self._changed: dict[tuple[str, str], dict[str, Any]] = {}
         self._aside: dict[tuple[str, str], dict[str, Any]] = {}
         self._taken: dict[str, dict[str, Any]] = {}
@@ -154,7 +154,7 @@ class KnownFiles:
             self.change(row)
 
     def change(self, row: dict[str, Any]) -> None:
-        """Put a row in the place of that of the same file."""
+        """Replace the row of the same file."""
         directory = row["directory"] if row["status"] == "set aside" else ""
         self._changed[directory, row["filename"]] = row
 
@@ -164,6 +164,9 @@ class KnownFiles:
             return self.table
         names = {name for _, name in self._changed} | self.forgotten
         concerned = are_named(self.table, sorted(names))
+        if not pc.any(concerned).as_py():
+            changed = pa.Table.from_pylist(list(self._changed.values()), schema=SOURCE_FILE)
+            return pa.concat_tables([self.table, changed])  # without a copy of what may be a million rows
         # A file that is taken clears the record of bad ones of its name; one set aside leaves those of other folders.
         stays = [
             row
@@ -190,7 +193,7 @@ class KnownFiles:
         self.table = self.now()
 
     def replace(self, table: pa.Table) -> None:
-        """Commit other rows in the place of those so far."""
+        """Commit other rows instead of those so far."""
         commit(self.root, {}, table)
         self._begin(table)
 

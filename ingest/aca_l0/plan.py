@@ -1,4 +1,4 @@
-"""Which ACA L0 files are to be in the lake, and what becomes of its partitions: the revision rules, slot by slot."""
+"""Which ACA L0 files belong in the lake, and which partitions change: the revision rules, slot by slot."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -15,7 +15,7 @@ from mica_lake.catalog.partition import Source
 from mica_lake.ingest.aca_l0.files import MARGIN, Scanned, scan, unreadable
 from mica_lake.ingest.aca_l0.known import PLANNED, KnownFiles, rows_of
 from mica_lake.ingest.aca_l0.partitions import SlotJob
-from mica_lake.ingest.aca_l0.revisions import Verdict, judge
+from mica_lake.ingest.aca_l0.revisions import Verdict, connected, judge
 from mica_lake.ingest.found import Found, Rejected
 from mica_lake.ingest.report import Report
 from mica_lake.store.place import LakePath
@@ -23,6 +23,9 @@ from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.times import day_start, utc_day
 
 IN_THE_LAKE = ("current", "incomplete")
+
+# What is beside a file on its first and last day is at most this far away.
+_AROUND = 86400.0 + 2 * MARGIN
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,7 @@ class SlotPlan:
 
 def plan_of(slot: int, files: dict[str, Scanned], files_known: KnownFiles, pool: Executor) -> SlotPlan:
     """What is to become of the files of one slot, new and known."""
-    of_slot = pc.and_(
-        pc.equal(files_known.table.column("slot"), slot),
-        pc.is_in(files_known.table.column("status"), pa.array(PLANNED)),
-    )
-    known = files_known.table.filter(of_slot)
+    known = _near(files_known.table, slot, [scanned.source for scanned in files.values()])
     status = dict(zip(known.column("filename").to_pylist(), known.column("status").to_pylist(), strict=True))
     missing: dict[str, str] = {}
     read: set[str] = set()
@@ -124,6 +123,21 @@ def plan_of(slot: int, files: dict[str, Scanned], files_known: KnownFiles, pool:
                 read.add(row["filename"])
         if not pushing and not back:
             return SlotPlan(slot, known, files, verdict, status, missing, replaced)
+
+
+def _near(table: pa.Table, slot: int, sources: Sequence[Source]) -> pa.Table:
+    """
+    The known files of a slot that new ones can have to do with.
+
+    The rules look at files that overlap, those that overlap these, and so on; partitions are of whole days.
+    """
+    of_slot = pc.and_(pc.equal(table.column("slot"), slot), pc.is_in(table.column("status"), pa.array(PLANNED)))
+    rows = np.flatnonzero(of_slot.to_numpy())
+    starts, stops = (table.column(name).to_numpy()[rows] for name in ("tstart", "tstop"))
+    around = [(s.tstart - _AROUND, s.tstop + _AROUND) for s in sources]
+    linked = connected(np.append(starts, [a for a, _ in around]), np.append(stops, [b for _, b in around]))
+    concerned = np.isin(linked[: len(rows)], linked[len(rows) :])
+    return table.take(pa.array(rows[concerned]))
 
 
 def jobs_of(root: LakePath, partition: pa.Table, plans: Sequence[SlotPlan]) -> Iterator[SlotJob]:

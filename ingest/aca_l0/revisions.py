@@ -75,6 +75,24 @@ def judge(filename: Sequence[str], revision: ArrayLike, tstart: ArrayLike, tstop
     return verdicts
 
 
+def connected(tstart: NDArray[np.float64], tstop: NDArray[np.float64]) -> NDArray[np.intp]:
+    """
+    A number for each interval, the same for those that overlap, directly or by way of others.
+
+    Examples
+    --------
+    >>> connected(np.array([5.0, 0.0, 2.0, 9.0]), np.array([6.0, 3.0, 5.5, 12.0])).tolist()
+    [0, 0, 0, 1]
+    """
+    order = np.argsort(tstart, kind="stable")
+    reach = np.maximum.accumulate(tstop[order])
+    apart = np.zeros(len(order), np.intp)
+    apart[1:] = tstart[order][1:] >= reach[:-1]
+    numbers = np.empty(len(order), np.intp)
+    numbers[order] = np.cumsum(apart)
+    return numbers
+
+
 def _meets_other_revision(
     revisions: NDArray[np.int64], starts: NDArray[np.float64], stops: NDArray[np.float64]
 ) -> NDArray[np.intp]:

@@ -83,7 +83,7 @@ def pointer(root: LakePath) -> Pointer | None:
     if written < FORMAT:
         raise OtherFormatError(
             f"the catalog of {root} has format {written}, older than {FORMAT}, which this mica-lake reads: "
-            f"'mica-lake reindex --lake {root}' derives it anew"
+            f"'mica-lake reindex --lake {root}' derives it again"
         )
     return Pointer(found[1].decode(), found[2].decode() if found[2] else None, stat.mtime_ns, stat.etag)
 

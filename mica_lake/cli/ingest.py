@@ -45,7 +45,7 @@ def ingest(
     ] = False,
 ) -> None:
     """
-    Take files into the lake; it is made where there is none.
+    Take files into the lake, which is created if need be.
 
     Exit code 3 if a file was set aside: the others are in, and 'mica-lake status' keeps the reasons.
     What is derived from a product, as hdr3 is from aca_l0, follows it; 'mica-lake ingest hdr3' does that alone.

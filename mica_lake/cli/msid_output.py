@@ -43,7 +43,7 @@ def write(msids: MSIDset, path: Path) -> None:
             else:
                 frame.write_parquet(beside)
         else:
-            raise ValueError(f"{path}: its ending is none of .csv, .parquet, .png")
+            raise ValueError(f"{path}: its ending should be .csv, .parquet or .png")
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

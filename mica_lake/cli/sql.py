@@ -38,6 +38,6 @@ def sql(
     if form is None:
         endings = {f".{f}": f for f in Format if f is not Format.table}
         if output is not None and output.suffix not in endings:
-            raise ValueError(f"{output}: its ending is none of {', '.join(endings)}; say --format")
+            raise ValueError(f"{output}: its ending should be one of {', '.join(endings)}, or say --format")
         form = endings[output.suffix] if output is not None else Format.table
     write_answer(Lake(lake), query, form.value, output)

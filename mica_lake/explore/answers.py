@@ -252,7 +252,7 @@ def vv_form(lake: Lake) -> Any:
 def vv(lake: Lake, obsid: str, revision: str) -> list[Any]:
     """Residuals of the slots of an observation."""
     if not obsid.strip().isdecimal():
-        raise ValueError(f"{obsid!r} is no obsid: give a number")
+        raise ValueError(f"{obsid!r} is not an obsid: give a number")
     version = revision.strip()
     obi = get_arch_vv(int(obsid), int(version) if version.isdecimal() else version, lake.root)
     lines, outside = [], []

@@ -111,7 +111,7 @@ def temperature_of(properties: Mapping[str, Any]) -> float | None:
     Returns
     -------
     float or None
-        ``ccd_temp`` in °C; None where it is no temperature.
+        ``ccd_temp`` in °C; None where it is not a temperature.
     """
     value = properties.get("ccd_temp")
     if isinstance(value, bool) or not isinstance(value, int | float) or not -300 < value < 300:

@@ -829,7 +829,7 @@ def test_an_image_that_is_another_when_it_is_built_is_rejected(top: Path, lake: 
     result = build_image(job)
     assert isinstance(result, Rejected)
     assert (result.found.name, result.reason) == (
-        f"{A}/image.fits", "its rows are to be read again, but it is another file now"
+        f"{A}/image.fits", "its rows must be read again, but it is another file now"
     )  # fmt: skip
     path.unlink()
     result = build_image(job)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mica_lake.catalog.generation import read_table
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.ingest.aca_l0.revisions import judge
+from mica_lake.ingest.aca_l0.revisions import Verdict, connected, judge
 from mica_lake.ingest.report import Report
 from mica_lake.simulate.aca_l0 import readouts, times, write_file
 from mica_lake.times import cxcsec
@@ -463,3 +463,28 @@ def test_a_copy_of_a_folder_adds_nothing_to_competing_revisions(tmp_path: Path) 
     report = ingest([tmp_path / "files", tmp_path / "copy"], lake, jobs=1)
     assert report.taken == []
     assert (partitions(lake), statuses(lake)) == before
+
+
+# Intervals of some hours over a week, in hours: most overlap a few others, directly or by way of others.
+interval_of_file = st.tuples(st.integers(0, 168), st.integers(1, 12), st.integers(1, 4))
+
+
+@settings(deadline=None, max_examples=300)
+@given(known=st.lists(interval_of_file, max_size=25), new=st.lists(interval_of_file, min_size=1, max_size=3))
+def test_files_that_new_ones_are_not_connected_with_keep_their_verdicts(
+    known: list[tuple[int, int, int]], new: list[tuple[int, int, int]]
+) -> None:
+    def verdicts(files: list[tuple[int, tuple[int, int, int]]]) -> dict[str, Verdict]:
+        names = [f"{n:03d}" for n, _ in files]
+        start, length, revision = (np.array([it[part] for _, it in files], float) for part in range(3))
+        return dict(zip(names, judge(names, revision, start, start + length), strict=True))
+
+    numbered = list(enumerate([*known, *new]))
+    start, length = (np.array([it[part] for _, it in numbered], float) for part in range(2))
+    linked = connected(start, start + length)
+    near = [one for one, number in zip(numbered, linked, strict=True) if number in set(linked[len(known) :])]
+    of_all = verdicts(numbered)
+    assert verdicts(near) == {name: verdict for name, verdict in of_all.items() if int(name) in dict(near)}
+    if known:
+        before = verdicts(numbered[: len(known)])
+        assert all(of_all[f"{n:03d}"] == before[f"{n:03d}"] for n, _ in numbered[: len(known)] if n not in dict(near))

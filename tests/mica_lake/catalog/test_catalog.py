@@ -619,7 +619,7 @@ def test_a_newer_catalog_is_said_to_be_newer_and_left_alone(lake: Path, tmp_path
 def test_an_older_catalog_is_said_to_be_older_and_reindex_writes_it_anew(lake: Path) -> None:
     before = answer(lake)
     of_format(lake, " 0")
-    with pytest.raises(LakeError, match=f"format 0, older than 1.*'mica-lake reindex --lake {lake}' derives it anew"):
+    with pytest.raises(LakeError, match=f"format 0, older than 1.*'mica-lake reindex --lake {lake}' derives it again"):
         answer(lake)
     assert rebuild(lake) == []
     assert answer(lake) == before

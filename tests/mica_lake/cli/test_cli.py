@@ -153,7 +153,7 @@ def test_sql_writes_a_file_by_its_ending(demo_lake: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["SELECT 1", "-o", "a.txt"], "its ending is none of"),
+        (["SELECT 1", "-o", "a.txt"], "its ending should be"),
         (["SELECT 1", "-o", "a.csv", "--format", "table"], "a table goes to the terminal"),
         (["SELECT 1", "--format", "parquet"], "Parquet goes to a file"),
         (["FROM slot_data('2024:001', '2024:002', 9)"], "slot 9 is not one of 0 to 7"),
@@ -317,7 +317,7 @@ def test_msid_writes_values_or_a_plot(demo_lake: str, tmp_path: Path) -> None:
         (["ccd_tmp", "--start", "2024:001"], "near it: ccd_temp"),
         (["ccd_temp", "--start", "yesterday"], "'yesterday' is not a time"),
         (["ccd_temp", "--start", "2024:002", "--stop", "2024:001"], "is before start"),
-        (["ccd_temp", "--start", "2024:001", "-o", "a.txt"], "its ending is none of"),
+        (["ccd_temp", "--start", "2024:001", "-o", "a.txt"], "its ending should be"),
     ],
 )
 def test_a_wrong_msid_question_gets_a_message(
