@@ -483,19 +483,14 @@ def derive(name: str, lake: str | os.PathLike[str], *, jobs: int | None = None, 
     """
     product = product_named(name)
     with started(product_named(product.follows), existing(lake), jobs=jobs, cluster=cluster) as run:
-        bring_up_to_date(run)
+        written = derived(run, {})
+        if written:
+            commit(run.root, written, read_table(run.root, "source_file"))
     report = run.report.derived
     assert report is not None
     return report
 
 
-def bring_up_to_date(run: Run) -> None:
-    """Rebuild what is stale of the products that follow this one, even if nothing of this one has changed."""
-    written = derived(run, {})
-    if written:
-        commit(run.root, written, read_table(run.root, "source_file"))
-
-
 __all__ = [
-    "Part", "PartitionJob", "Run", "Taken", "Written", "bring_up_to_date", "derive", "derived", "ingest", "started",
+    "Part", "PartitionJob", "Run", "Taken", "Written", "derive", "derived", "ingest", "started",
 ]  # fmt: skip
