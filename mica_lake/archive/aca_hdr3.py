@@ -1,4 +1,4 @@
-"""Header-3 telemetry: the functions of ``mica.archive.aca_hdr3``, answered by the macros of `sql/hdr3.sql`."""
+"""Header-3 telemetry: the functions of ``mica.archive.aca_hdr3``, which give the rows of macro `hdr3_data`."""
 
 import copy as copying
 import os

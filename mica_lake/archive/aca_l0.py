@@ -1,4 +1,4 @@
-"""ACA L0 telemetry: the functions of ``mica.archive.aca_l0``, answered by the macros of `sql/aca_l0.sql`."""
+"""ACA L0 telemetry: the functions of ``mica.archive.aca_l0``, which give the rows of the macros of `sql/aca_l0.sql`."""
 
 import os
 from collections.abc import Iterable, Sequence

@@ -41,6 +41,7 @@ from mica_lake.tables import EXTRAS, TABLES
 from mica_lake.tables.catalog import PARTITION, SOURCE_FILE
 from mica_lake.tables.table import Table
 
+ROW_GROUP = 1 << 17
 TAKEN_OVER = "{}: another writer has taken this lake over and committed. Nothing of it was changed: run this again"
 
 
@@ -146,16 +147,26 @@ def _declared() -> list[str]:
 
 def _contents(root: LakePath, partition: pa.Table, source_file: pa.Table) -> dict[str, bytes]:
     """Name of each file of a generation, and its content."""
-    order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
-    listed = {PARTITION_FILE: _parquet(partition), SOURCE_FILES_FILE: _parquet(source_file.sort_by(order))}
+    listed = {PARTITION_FILE: _parquet(partition), SOURCE_FILES_FILE: _sorted_by_name(source_file)}
     empty = (_without_rows(table.name, _schema(root, table, partition)) for table in TABLES.values())
     return listed | dict(zip(_declared(), (*map(_parquet, EXTRAS.values()), *empty), strict=True))
 
 
 def _parquet(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    # Source files are sorted by name, and so by time: for some days of a mission, one row group of eight is read.
-    pq.write_table(rows, sink, compression="zstd", write_page_checksum=True, row_group_size=1 << 17)
+    pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
+    return bytes(sink.getvalue())
+
+
+def _sorted_by_name(source_file: pa.Table) -> bytes:
+    """The file with the source files, by name and so by time: for some days of a mission, one row group is read."""
+    order = [("product", "ascending"), ("filename", "ascending"), ("directory", "ascending")]
+    places = pc.sort_indices(source_file, sort_keys=order)
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, source_file.schema, compression="zstd", write_page_checksum=True) as writer:
+        # Piece by piece, as a copy of a mission's would take 300 MB.
+        for first in range(0, len(source_file), ROW_GROUP):
+            writer.write_table(source_file.take(places.slice(first, ROW_GROUP)))
     return bytes(sink.getvalue())
 
 
