@@ -32,7 +32,7 @@ def catalog_sql() -> str:
 
 def lake_sql() -> str:
     """All views and macros."""
-    return sql_of_parts(parts())
+    return "\n".join([catalog_sql(), sql_of_parts(parts())])
 
 
 def script() -> str:
