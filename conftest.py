@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ import pytest
 from mica_lake.ingest import follow
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.products import PRODUCTS
-from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats, vv
+from mica_lake.simulate import aca_l0, dark_cal
+from mica_lake.simulate.days import Days
 from mica_lake.simulate.object_store import ObjectStore, object_store
-from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
 # The first imports what a plain install does not have; what needs Spark is tested in one session, with its examples, by
@@ -83,11 +84,10 @@ def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo_ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A $SKA root with the observations of those hours, their products and statistics, and two dark calibrations."""
     ska = tmp_path_factory.mktemp("demo_ska")
-    of_those_hours = observations(cxcsec("2024:001"), cxcsec("2024:001:02:00"))
-    obspar.write_archive(ska, of_those_hours)
-    asp_l1.write_archive(ska, of_those_hours)
-    stats.write_archive(ska, of_those_hours)
-    vv.write_archive(ska, of_those_hours)
+    hours = Days(ska, cxcsec("2024:001"), cxcsec("2024:001:02:00"))
+    others = (product for product in PRODUCTS if product.folder and product.name not in ("aca_l0", "dark_cal"))
+    for package, name in dict.fromkeys((product.package, product.described_in) for product in others):
+        import_module(f"{package}.simulate.{name}").write_days(hours, lambda done: None)
     for dark_id in ("2022069", "2023341"):
         dark_cal.write_calibration(ska, dark_id)
     return ska
