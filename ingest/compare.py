@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-import mica_lake
 from mica_lake.catalog.findings import Finding, Verified
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import EPOCH, Key, path_of
@@ -25,8 +24,8 @@ from mica_lake.errors import LakeError
 from mica_lake.formats.on_disk import one_or_several
 from mica_lake.ingest import asp_l1_files, asp_l1_proc, dark_cal, obspar, stat_table, vv
 from mica_lake.ingest.aca_l0 import files as aca_l0_files
-from mica_lake.ingest.compare_rows import Comparison, Row, compared_with_lake
-from mica_lake.ingest.follow import module_of
+from mica_lake.ingest.compare_rows import COMPARED, Comparison, Row, compared_with_lake
+from mica_lake.ingest.follow import module_of, tables_of
 from mica_lake.ingest.found import Found, archive_folder, place
 from mica_lake.ingest.rebuilt import rebuilt
 from mica_lake.ingest.revision_folders import Revision
@@ -126,7 +125,7 @@ def compare(
     index = {(row["table_name"], row["slot"], row["day_number"]): row for row in state.partition.values()}
     of_reports = _of_reports(root, index.values())
     jobs: list[Comparison] = []
-    of_others = [product for product in PRODUCTS if product.package != mica_lake.__name__]
+    of_others = [product for product in PRODUCTS if product.folder and COMPARED.isdisjoint(tables_of(product))]
     for source in one_or_several(sources):
         files = list(_files(source))
         others = any((source / product.folder).is_dir() for product in of_others)

@@ -46,6 +46,8 @@ _LARGEST = {
     VV_REPORT.name: vv.LARGEST, VV_RMS.name: stat_table.LARGEST,
 }  # fmt: skip
 
+#: The tables whose source files are read here by other means than in ingest.
+COMPARED = frozenset(_LARGEST)
 Row = Mapping[str, Any]
 
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from mica_lake.catalog.script import lake_sql
 from mica_lake.cli import app
 from mica_lake.ingest import follow
+from mica_lake.ingest.compare_rows import COMPARED
 from mica_lake.products import PRODUCTS, Product
 from mica_lake.tables import TABLES
 
@@ -41,8 +42,16 @@ def test_its_ingest_is_that_of_the_frame(product: Product) -> None:
     assert callable(module.ingest)
     if product.follows:
         assert callable(module.derive)
-    elif product.name != "aca_l0":
+    if product.folder:
         assert all(issubclass(part, follow.Part) for part in module.PARTS)
+
+
+@EACH
+def test_its_files_can_be_compared_with_the_lake(product: Product) -> None:
+    """By code of its own, or by building its partitions again, for which it needs a plan and a build."""
+    if product.folder and COMPARED.isdisjoint(follow.tables_of(product)):
+        for part in importlib.import_module(f"mica_lake.ingest.{product.name}").PARTS:
+            assert part.plan is not follow.Part.plan and part.build is not follow.Part.build
 
 
 @EACH
