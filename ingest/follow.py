@@ -245,9 +245,10 @@ class Part(ABC):
 
     def built(self, build: Callable[..., Any], *jobs: Sequence[Any]) -> Iterator[Any]:
         """What workers make of each job, in order."""
-        task = self.run.progress.add_task(f"{self.name}, partitions", total=len(jobs[0]))
+        self._planned += len(jobs[0])
+        self.run.progress.update(self._bar, total=self._planned, visible=self._planned > 0)
         for made in self.run.pools(len(jobs[0])).map(build, *jobs):
-            self.run.progress.advance(task)
+            self.run.progress.advance(self._bar)
             yield made
 
     def so_far(self, table: str, key: Key) -> Mapping[str, Any]:
@@ -289,6 +290,8 @@ class Part(ABC):
                 found.append(one)
         self.begin(found, refused)
         task = self.run.progress.add_task(self.name, total=len(found))
+        self._bar = self.run.progress.add_task(f"{self.name}, partitions", total=0, visible=False)
+        self._planned = 0
         at_once = self.files_a_commit or max(len(found), 1)
         for first in range(0, max(len(found), 1), at_once):
             some = found[first : first + at_once]
