@@ -43,9 +43,9 @@ CREATE OR REPLACE TEMP MACRO cxcsec_or_null(t) AS t::DOUBLE;
 -- The UTC date of CXC seconds, to a millisecond: 'YYYY:DDD:hh:mm:ss.sss'.
 CREATE OR REPLACE TEMP MACRO utc(secs) AS
     list_transform(
-        [utc_day_number(floor(secs * 1000 + 0.5) / 1000)],
+        [utc_day_number(floor(secs::DOUBLE * 1000 + 0.5) / 1000)],
         LAMBDA day: list_transform(
-            [round((floor(secs * 1000 + 0.5) / 1000 - day_start(day)) * 1000)::BIGINT],
+            [round((floor(secs::DOUBLE * 1000 + 0.5) / 1000 - day_start(day)) * 1000)::BIGINT],
             -- Spark's printf writes a null.
             LAMBDA ms: CASE
                 WHEN ms IS NOT NULL

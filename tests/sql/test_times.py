@@ -308,3 +308,13 @@ def test_utc_is_that_of_python_half_way_between_milliseconds(lake: Lake, values:
 )
 def test_utc_gives_back_the_text_that_it_came_from(lake: Lake, text: str) -> None:
     assert lake.arrow("SELECT utc(cxcsec($t)) AS utc", {"t": text}).to_pylist() == [{"utc": text}]
+
+
+@pytest.mark.parametrize(
+    "number", ["INTEGER", "UINTEGER", "BIGINT", "UBIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL(18, 3)"]
+)
+def test_a_number_of_any_type_is_a_time(number: str, lake: Lake) -> None:
+    # 2^20 times 781 is the same number in all of these types.
+    secs = 781 << 20
+    query = f"SELECT utc({secs}::{number}), utc_day({secs}::{number}), cxcsec({secs}::{number})"
+    assert lake.sql(query).fetchall() == [(utc(secs), utc_day(secs), secs)]
