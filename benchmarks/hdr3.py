@@ -63,8 +63,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
     if not files.exists():
         simulate_8x8(files, (6, 7), START, stop, jobs)
     report = ingest([files], root, jobs=jobs)
-    if report.derived is not None and report.derived.rows:
-        d = report.derived
+    if (d := report.derived["hdr3"]).rows:
         console.print(f"derived: {d.rows:,} rows, {d.bytes_out / d.partitions / 1e3:,.0f} kB a day, {d.seconds:.1f} s")
     six, seven = (sorted(files.glob(f"*_{slot}_img0.fits.gz")) for slot in (6, 7))
     rows = Rows()

@@ -241,7 +241,7 @@ def ingests(places: list[Place], files: Path, ska: Path, folder: Path) -> Table:
             ingest_aca_l0.ingest([first], warm if what == "local" else f"{place.root}_warm", jobs=1)
         asked = place.timed(lambda place=place: ingest_aca_l0.ingest([files], place.root, jobs=1))
         report, seconds = asked.answer, asked.seconds
-        partitions = report.partitions + report.derived.partitions
+        partitions = report.partitions + sum(derived.partitions for derived in report.derived.values())
         rates = (len(report.taken) / seconds, report.rows / seconds, report.bytes_in / seconds / 1e6)
         cells = [f"{seconds:,.1f}", *(f"{rate:,.0f}" for rate in rates[:2]), f"{rates[2]:,.1f}"]
         table.add_row(what, *cells, said(asked.requests, partitions), str(asked.requests["LIST"]))

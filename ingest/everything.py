@@ -102,8 +102,8 @@ def ingest(
             else:
                 reports.append(report)
                 line(report)
-                if report.derived is not None:
-                    line(report.derived)
+                for derived in report.derived.values():
+                    line(derived)
     for report in reports:
         report.show_reasons(console)
     console.print(table)

@@ -345,7 +345,7 @@ def derived(run: Run, written: Written) -> Written:
     for product in PRODUCTS:
         if product.follows == run.product.name:
             listed = with_changes(read_table(run.root, "partition"), written | result)
-            report = run.report.derived if run.report.derived and not product.folder else Report(product.name)
+            report = run.report.derived.get(product.name) or Report(product.name)
             began = perf_counter()
             made: Written = module_of(product).derive(run.root, listed, run.pools, report)
             report.partitions += len(made)
@@ -371,15 +371,15 @@ def started(
     began = perf_counter()
     root = absolute(lake)
     report = Report(product.name, dry_run=dry_run)
-    follower = next((p for p in PRODUCTS if p.follows == product.name and not p.folder), None)
-    if follower is not None and not dry_run:
-        report.derived = Report(follower.name)
+    if not dry_run:
+        followers = [follower.name for follower in PRODUCTS if follower.follows == product.name and not follower.folder]
+        report.derived = {follower: Report(follower) for follower in followers}
     with ExitStack() as stack:
         stack.enter_context(writing(root, dry_run))
         pools = executor(stack, jobs, cluster, None if dry_run else root, tops)
         progress = stack.enter_context(progress_bar(console))
         yield Run(product, root, report, pools, progress, jobs, reread)
-    report.seconds = perf_counter() - began - (report.derived.seconds if report.derived else 0.0)
+    report.seconds = perf_counter() - began - sum(derived.seconds for derived in report.derived.values())
 
 
 def ingest(
@@ -489,9 +489,7 @@ def derive(name: str, lake: str | os.PathLike[str], *, jobs: int | None = None, 
         written = derived(run, {})
         if written:
             commit(run.root, written, read_table(run.root, "source_file"))
-    report = run.report.derived
-    assert report is not None
-    return report
+    return run.report.derived[name]
 
 
 __all__ = [

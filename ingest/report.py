@@ -41,8 +41,8 @@ class Report:
         How long it took.
     dry_run : bool
         Whether this is a plan only.
-    derived : Report or None
-        What was done to the table that is derived from this one.
+    derived : dict
+        What was done to the products that are derived from this one: name -> report.
     """
 
     product: str
@@ -58,7 +58,7 @@ class Report:
     bytes_out: int = 0
     seconds: float = 0.0
     dry_run: bool = False
-    derived: "Report | None" = None
+    derived: dict[str, "Report"] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -98,8 +98,9 @@ class Report:
                 console.print("No file is new; what was out of date was rewritten.")
             else:
                 console.print("Nothing to do: the lake has all of it.")
-        if self.derived is not None and self.derived.partitions:
-            self.derived.show_derived(console)
+        for derived in self.derived.values():
+            if derived.partitions:
+                derived.show_derived(console)
 
     def show_reasons(self, console: Console, most: int = 20) -> None:
         """Print why files were not taken, and which are gone."""
@@ -118,6 +119,8 @@ class Report:
                 console.print(listed, soft_wrap=True)
 
     def show_derived(self, console: Console) -> None:
-        """Print it in one line, for a derived table."""
-        done = f"{self.partitions:,} days, {self.rows:,} rows, {self.bytes_out / 1e6:,.1f} MB, {self.seconds:,.2f} s"
+        """Print it in one line, for a derived product."""
+        done = (
+            f"{self.partitions:,} partitions, {self.rows:,} rows, {self.bytes_out / 1e6:,.1f} MB, {self.seconds:,.2f} s"
+        )
         console.print(f"{self.product}, derived: {done if self.partitions else 'up to date'}")

@@ -182,6 +182,35 @@ class Lake:
         """
         return self._opened().files(table, start, stop, slot)
 
+    def rows_at_most(self, table: str, start: float, stop: float) -> int:
+        """
+        The number of rows in the files of `files`: no time range has more.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        start, stop : float
+            Start and stop, CXC seconds.
+
+        Returns
+        -------
+        int
+            How many.
+
+        Raises
+        ------
+        LakeError
+            If the lake is gone or its catalog is damaged.
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.rows_at_most("hdr3", 820454400.0, 820455000.0)
+        1756
+        """
+        return self._opened().rows_at_most(table, start, stop)
+
     def between(
         self,
         table: str,

@@ -39,7 +39,7 @@ class Opened:
             raise LakeError(f"{root} has just been created again: ask again")
         generation, checked = found.generation, check(root, found)
         self._root, self._generation = root, f"{root}/{CATALOG}/{generation}"
-        self._files: dict[tuple[str, int | None], tuple[NDArray[np.int64], NDArray[Any]]] = {}
+        self._files: dict[tuple[str, int | None], tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]] = {}
         self._parts: set[str] | None = None
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET enable_progress_bar = false")
@@ -73,17 +73,29 @@ class Opened:
 
     def files(self, table: str, start: float, stop: float, slot: int | None) -> list[str]:
         """The files that can have rows from start to stop, after one without rows."""
+        paths = self._between(table, start, stop, slot)[0]
+        return [f"{self._generation}/{no_rows(table)}", *(f"{self._root}/{path}" for path in paths)]
+
+    def rows_at_most(self, table: str, start: float, stop: float) -> int:
+        """How many rows these files have."""
+        return int(self._between(table, start, stop, None)[1].sum())
+
+    def _between(
+        self, table: str, start: float, stop: float, slot: int | None
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Paths and numbers of rows of the partitions that can have rows from start to stop."""
         if (table, slot) not in self._files:
             listed = self.connection.execute(
-                "SELECT day_number, path FROM read_parquet($partition, hive_partitioning = false) "
+                "SELECT day_number, path, rows FROM read_parquet($partition, hive_partitioning = false) "
                 "WHERE table_name = $table AND ($slot IS NULL OR slot = $slot) ORDER BY day_number, slot",
                 {"partition": f"{self._generation}/{PARTITION_FILE}", "table": table, "slot": slot},
             ).fetchnumpy()
-            self._files[table, slot] = np.asarray(listed["day_number"], np.int64), listed["path"]
-        days, paths = self._files[table, slot]
-        first, last = 0, len(days)
-        if "doy" in TABLES[table].keys:
-            # Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998: see files_between.
-            earliest, latest = (min(max(time, 0.0), _LAST_TIME) for time in (start, stop))
-            first, last = np.searchsorted(days, [(earliest - 80) // 86400, (latest - 63.184) // 86400 + 1]).tolist()
-        return [f"{self._generation}/{no_rows(table)}", *(f"{self._root}/{path}" for path in paths[first:last])]
+            days, rows = (np.asarray(listed[name], np.int64) for name in ("day_number", "rows"))
+            self._files[table, slot] = days, listed["path"], rows
+        days, paths, rows = self._files[table, slot]
+        if "doy" not in TABLES[table].keys:
+            return paths, rows
+        # Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998: see files_between.
+        earliest, latest = (min(max(time, 0.0), _LAST_TIME) for time in (start, stop))
+        first, last = np.searchsorted(days, [(earliest - 80) // 86400, (latest - 63.184) // 86400 + 1]).tolist()
+        return paths[first:last], rows[first:last]

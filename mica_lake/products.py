@@ -52,6 +52,7 @@ class Product:
 PRODUCTS = [
     Product("aca_l0", "ACA level 0", "data/mica/archive/aca0", "acaf*_img0.fits[.gz]"),
     Product("hdr3", "Header 3", follows="aca_l0"),
+    Product("binned", "Statistics over time", follows="aca_l0"),
     Product("dark_cal", "Dark current", "data/mica/archive/aca_dark", "YYYYDOY/image.fits and YYYYDOY/properties.json"),
     Product("obspar", "Observation parameters", "data/mica/archive/obspar", "OO/OOOOO_vRR/axaff*_obs0a.par[.gz]"),
     Product("asp_l1", "Aspect level 1", "data/mica/archive/asp1", "OO/OOOOO_vRR/pcad*.fits[.gz]"),

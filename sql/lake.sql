@@ -33,7 +33,7 @@ CREATE OR REPLACE TEMP MACRO files_by_day(name) AS (
 SET VARIABLE mica_lake_files = (
     SELECT map(list(table_name), list(paths))
     FROM (
-        SELECT table_name, list(getvariable('mica_lake') || '/' || path ORDER BY day_number) AS paths
+        SELECT table_name, list(getvariable('mica_lake') || '/' || path ORDER BY day_number, slot) AS paths
         FROM partition
         WHERE NOT is_by_day(table_name)
         GROUP BY table_name
@@ -47,6 +47,20 @@ CREATE OR REPLACE TEMP MACRO files_of(name) AS
         getvariable('mica_lake_files')[name],
         [no_rows_file(name)]
     );
+
+-- Those of one slot.
+CREATE OR REPLACE TEMP MACRO files_of_slot(name, files, slot) AS
+    CASE
+        WHEN slot::VARCHAR IN ('0', '1', '2', '3', '4', '5', '6', '7')
+            THEN coalesce(
+                nullif(
+                    list_filter(files, LAMBDA file: regexp_matches(file, '_' || slot || '_[0-9a-f]+\.parquet$')),
+                    []
+                ),
+                [no_rows_file(name)]
+            )
+        ELSE error('slot ' || coalesce(slot::VARCHAR, 'null') || ' is not one of 0 to 7')
+    END;
 
 -- `it`, or an error if stop is before start.
 CREATE OR REPLACE TEMP MACRO if_in_order(start, stop, it) AS

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mica_lake.archive.arrays import values_and_mask
+from mica_lake.archive.arrays import fill, values_and_mask
+from mica_lake.archive.binned import WithStatistics
 from mica_lake.errors import MissingDataError, near
 from mica_lake.lake import open_lake
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 __all__ = ["HDR3_DEF", "MSID", "MSID_ALIASES", "MSIDset", "Msid", "msids"]
+
+
+# How much is asked for at once (s): a long answer is filled piece by piece, so that it is not in memory twice.
+_AT_ONCE = 400 * 86400.0
 
 
 def _short(msid: PseudoMsid) -> str:
@@ -75,26 +80,49 @@ def _find(msid: str) -> PseudoMsid:
     return found
 
 
+def _pieces(start: float, stop: float) -> list[tuple[float, float]]:
+    """A time range in pieces that are asked for one after the other."""
+    # No lake has times outside.
+    first, last = max(start, 0.0), min(stop, 6.4e9)
+    begins = [start, *np.arange(first + _AT_ONCE, last, _AT_ONCE).tolist()]
+    return list(zip(begins, [*np.nextafter(begins[1:], -np.inf).tolist(), stop], strict=True))
+
+
 def _read(
     wanted: Sequence[PseudoMsid], tstart: float, tstop: float, data_root: str | os.PathLike[str] | None
 ) -> tuple[NDArray[np.float64], dict[str, np.ma.MaskedArray[Any, Any]]]:
     """Common time axis and values of some pseudo-MSIDs."""
-    names = list(dict.fromkeys(msid.name for msid in wanted))
-    rows = open_lake(data_root).between(HDR3.name, ["TIME", "SLOTS", *names], tstart, tstop)
+    lake = open_lake(data_root)
+    room = lake.rows_at_most(HDR3.name, tstart, tstop)
+    # Memory that is not written to is not used.
+    times = np.empty(room)
+    values = {
+        msid.name: (np.empty(room, np.float64 if msid.type == pa.float64() else np.int64), np.zeros(room, bool))
+        for msid in wanted
+    }
     flags = np.uint8(sum(1 << slot for slot in {msid.slot for msid in wanted}))
-    slots, _ = values_and_mask(rows.column("SLOTS"), np.uint8)
-    # Usually all rows are wanted, and a condition in the query would copy them for nothing.
-    chosen: Any = slice(None) if (slots & flags).all() else (slots & flags) != 0
-    times, _ = values_and_mask(rows.column("TIME"), np.float64)
-    values = {}
-    for name in names:
-        column = rows.column(name)
-        data, mask = values_and_mask(column, np.float64 if column.type == pa.float64() else np.int64)
-        values[name] = np.ma.MaskedArray(data[chosen], False if mask is None else mask[chosen])
-    return times[chosen], values
+    n = 0
+    for start, stop in _pieces(tstart, tstop):
+        if not lake.rows_at_most(HDR3.name, start, stop):
+            continue
+        rows = lake.between(HDR3.name, ["TIME", "SLOTS", *values], start, stop)
+        slots, _ = values_and_mask(rows.column("SLOTS"), np.uint8)
+        # Usually all rows are wanted, and a condition in the query would copy them for nothing.
+        chosen = None if (slots & flags).all() else (slots & flags) != 0
+        end = n + (len(slots) if chosen is None else np.count_nonzero(chosen))
+        for name, found, mask in [("TIME", times, None), *((name, *pair) for name, pair in values.items())]:
+            if chosen is None:
+                fill(rows.column(name), found[n:end], np.zeros(0, bool) if mask is None else mask[n:end])
+                continue
+            some, hidden = values_and_mask(rows.column(name), found.dtype)
+            found[n:end] = some[chosen]
+            if mask is not None and hidden is not None:
+                mask[n:end] = hidden[chosen]
+        n = end
+    return times[:n], {name: np.ma.MaskedArray(found[:n], mask[:n]) for name, (found, mask) in values.items()}
 
 
-class MSID:
+class MSID(WithStatistics):
     """
     A pseudo-MSID of the header-3 telemetry over a time range.
 
@@ -110,6 +138,9 @@ class MSID:
         Whether to leave out masked values.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` by default.
+    stat : {"5min", "daily"}, optional
+        Statistics instead of the values, in bins of 328 s or of a day of 86400 s whose middle is in the range. Bins
+        begin at whole multiples of that in CXC seconds, as those of cheta; one without good values is left out.
 
     Attributes
     ----------
@@ -120,6 +151,13 @@ class MSID:
         bad values are filtered out.
     times : numpy.ndarray of float64, shape (n,)
         Times of the 8x8 readouts of the slot that carries it, CXC seconds; if two do, of the slot with the high bytes.
+    vals, means, stds, mins, maxes, midvals, samples : numpy.ndarray, shape (n,)
+        With `stat`: of each bin the mean (twice), standard deviation, least, greatest and middle of its good values,
+        and how many there are; ``times`` are the middles of the bins.
+    p01s, p05s, p16s, p50s, p84s, p95s, p99s : numpy.ndarray of float64, shape (n,)
+        With ``stat="daily"``: percentiles, interpolated linearly.
+    stat : str or None
+        As given.
     unit, desc, longdesc : str
         Its unit, and its description in short and in full.
     tstart, tstop : float
@@ -132,13 +170,17 @@ class MSID:
     MissingDataError
         If there is no such pseudo-MSID.
     ValueError
-        If a time is not valid, stop is before start, or `msid_data` is of another pseudo-MSID.
+        If a time is not valid, stop is before start, `msid_data` is of another pseudo-MSID, or `stat` is not one of the
+        two.
 
     Examples
     --------
     >>> therm = MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
     >>> therm.hdr3_msid, therm.unit, len(therm.vals)
     ('074', '°C', 147)
+    >>> daily = MSID("ccd_det_therm", "2024:001", "2024:002", data_root=getfixture("demo_lake"), stat="daily")
+    >>> len(daily.times), bool(daily.mins[0] <= daily.p50s[0] <= daily.maxes[0])
+    (1, True)
     """
 
     def __init__(
@@ -149,14 +191,19 @@ class MSID:
         msid_data: "MSID | Mapping[str, Any] | None" = None,
         filter_bad: bool = False,
         data_root: str | os.PathLike[str] | None = None,
+        stat: str | None = None,
     ) -> None:
         found = _find(msid)
         self.msid, self.hdr3_msid, self.unit = found.name, found.id, found.unit
         self.desc, self.longdesc = _short(found), found.description
         self.tstart, self.tstop = interval(start, stop)
-        if msid_data is None:
+        if stat is not None:
+            dtype = np.float64 if found.type == pa.float64() else np.int64
+            between, of_msid = (self.tstart, self.tstop), {"msid": found.name}
+            self._fill_statistics("hdr3", stat, between, dtype, "msid = $msid", of_msid, data_root)
+        elif msid_data is None:
             self.times, values = _read([found], self.tstart, self.tstop, data_root)
-            self.vals: Any = values[found.name]
+            self.vals = values[found.name]
         elif isinstance(msid_data, Mapping):
             self.times, self.vals = msid_data["times"], msid_data["vals"]
         elif msid_data.hdr3_msid == found.id:
@@ -199,6 +246,8 @@ class MSID:
             without = self.copy()
             without.filter_bad()
             return without
+        if self.stat is not None:  # they are of good values only
+            return None
         good = ~np.ma.getmaskarray(self.vals)
         self.vals, self.times = np.ma.getdata(self.vals)[good], self.times[good]
         return None
@@ -210,7 +259,7 @@ class Msid(MSID):
 
     Parameters
     ----------
-    msid, start, stop, data_root
+    msid, start, stop, data_root, stat
         As for `MSID`.
 
     Examples
@@ -219,8 +268,15 @@ class Msid(MSID):
     False
     """
 
-    def __init__(self, msid: str, start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None) -> None:
-        super().__init__(msid, start, stop, filter_bad=True, data_root=data_root)
+    def __init__(
+        self,
+        msid: str,
+        start: Any,
+        stop: Any,
+        data_root: str | os.PathLike[str] | None = None,
+        stat: str | None = None,
+    ) -> None:
+        super().__init__(msid, start, stop, filter_bad=True, data_root=data_root, stat=stat)
 
 
 class MSIDset(dict[str, MSID]):

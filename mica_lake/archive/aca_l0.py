@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from mica_lake.aca_image import aca_image_class
 from mica_lake.archive import revisions
 from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
+from mica_lake.archive.binned import WithStatistics
 from mica_lake.common import MICA_ARCHIVE
 from mica_lake.errors import MissingDataError, near
 from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import open_lake
 from mica_lake.tables.aca_l0 import ACA_L0
+from mica_lake.tables.binned import SLOT_COLUMNS
 from mica_lake.times import interval, utc
 
 if TYPE_CHECKING:
@@ -367,7 +369,7 @@ def get_files(
     return [unescaped(place) for place in places]
 
 
-class MSID:
+class MSID(WithStatistics):
     """
     One column of the 8x8 readouts of a slot.
 
@@ -381,6 +383,8 @@ class MSID:
         Readouts with start <= TIME <= stop.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` by default.
+    stat : {"5min", "daily"}, optional
+        Statistics instead of the values, of good readouts, as of `mica_lake.archive.aca_hdr3.MSID`.
 
     Attributes
     ----------
@@ -394,13 +398,15 @@ class MSID:
         Its values, in the units of `get_slot_data`.
     times : numpy.ndarray of float64
         Times of the readouts, CXC seconds.
+    vals, means, stds, mins, maxes, midvals, samples, p01s … p99s : numpy.ndarray
+        With `stat`: as of `mica_lake.archive.aca_hdr3.MSID`.
 
     Raises
     ------
     MissingDataError
-        If there is no such column.
+        If there is no such column, or no statistics of it.
     ValueError
-        If a time or the slot is not valid.
+        If a time, the slot or `stat` is not valid.
 
     Examples
     --------
@@ -410,16 +416,34 @@ class MSID:
     """
 
     def __init__(
-        self, msid: str, slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None
+        self,
+        msid: str,
+        slot: int,
+        start: Any,
+        stop: Any,
+        data_root: str | os.PathLike[str] | None = None,
+        stat: str | None = None,
     ) -> None:
-        self._fill(msid, slot, interval(start, stop), _columns_8x8([msid], slot, start, stop, data_root))
+        if stat is None:
+            self._fill(msid, slot, interval(start, stop), _columns_8x8([msid], slot, start, stop, data_root))
+            return
+        name = str(msid).upper()
+        if name not in SLOT_COLUMNS:
+            raise MissingDataError(f"there are no statistics of {msid!r}. There are of {', '.join(SLOT_COLUMNS)}")
+        self._is_of(msid, slot, interval(start, stop))
+        between, of_column = (self.tstart, self.tstop), {"msid": name}
+        where, dtype = "msid = $msid AND imgsize = 8", _ACA_L0_DTYPE[name]
+        self._fill_statistics("slot", stat, between, dtype, where, of_column, data_root, _slot(slot))
 
-    def _fill(self, msid: str, slot: int, tstart_tstop: tuple[float, float], data: np.ma.MaskedArray[Any, Any]) -> None:
+    def _is_of(self, msid: str, slot: int, tstart_tstop: tuple[float, float]) -> None:
         self.msid, self.slot = msid.lower(), slot
         self.tstart, self.tstop = tstart_tstop
         self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
-        self.vals: np.ma.MaskedArray[Any, Any] = data[msid.upper()]
-        self.times: NDArray[np.float64] = data["TIME"].data
+
+    def _fill(self, msid: str, slot: int, tstart_tstop: tuple[float, float], data: np.ma.MaskedArray[Any, Any]) -> None:
+        self._is_of(msid, slot, tstart_tstop)
+        self.vals = data[msid.upper()]
+        self.times = data["TIME"].data
 
     def __repr__(self) -> str:
         return f"<MSID {self.msid} of slot {self.slot}: {len(self.times)} values>"

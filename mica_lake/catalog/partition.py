@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -64,17 +64,26 @@ class Source:
     rows: int = 0
 
 
-def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None) -> bytes:
+def encode(
+    table: Table,
+    rows: pa.Table,
+    sources: Sequence[Source],
+    derived_from: str | None = None,
+    days: Mapping[int, str] | None = None,
+) -> bytes:
     """
     Bytes of a partition's file; the same rows and sources always give the same bytes.
 
-    `derived_from` is what the rows are derived from, for a table made from another.
+    `derived_from` is what the rows are derived from, for a table made from another; `days` is that of each day by
+    number, for one that is brought up to date day by day.
     """
     rows = rows.combine_chunks()
     listed = sorted((asdict(s) for s in sources), key=lambda s: str(s["filename"]))
     metadata = {"format": FORMAT, "table": table.name, "sources": json.dumps(listed, separators=(",", ":"))}
     if derived_from is not None:
         metadata["derived_from"] = derived_from
+    if days is not None:
+        metadata["days"] = json.dumps(days, separators=(",", ":"), sort_keys=True)
     metadata["definition"] = table.definition
     metadata["values"] = values_checksum(rows)
     metadata["bytes"] = _ZEROS.decode()
@@ -98,12 +107,22 @@ def encode(table: Table, rows: pa.Table, sources: Sequence[Source], derived_from
         write_page_checksum=True,
         store_schema=False,
     ) as writer:
-        writer.write_table(rows, row_group_size=table.row_group_rows)
+        for first, last in _runs(rows, table):
+            writer.write_table(rows.slice(first, last - first), row_group_size=table.row_group_rows)
         writer.add_key_value_metadata({_PREFIX + key: value for key, value in metadata.items()})
     content = bytearray(sink.getvalue())
     place = _digits(content)
     content[place : place + 8] = b"%08x" % _crc_without(content, place)
     return bytes(content)
+
+
+def _runs(rows: pa.Table, table: Table) -> list[tuple[int, int]]:
+    """First row and end of what has row groups of its own."""
+    if not table.row_group_of or not len(rows):
+        return [(0, len(rows))]
+    codes = rows.column(table.row_group_of).combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+    ends = [*(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(rows)]
+    return list(zip([0, *ends], ends, strict=False))
 
 
 def _digits(content: bytes | bytearray) -> int:
@@ -264,6 +283,14 @@ def read_derived_from(footer: pq.FileMetaData) -> str | None:
     """What a partition is derived from; None for a table that is made from source files."""
     found = (footer.metadata or {}).get(f"{_PREFIX}derived_from".encode())
     return found.decode() if found is not None else None
+
+
+def read_days(file: LakePath) -> dict[int, str]:
+    """What each day of a partition is derived from, by its number."""
+    metadata = pq.read_metadata(readable(file)).metadata or {}
+    return {
+        int(day): made_from for day, made_from in json.loads(metadata.get(f"{_PREFIX}days".encode(), b"{}")).items()
+    }
 
 
 def read_definition(footer: pq.FileMetaData) -> str | None:

@@ -1,6 +1,6 @@
 """Versions of a partition: pinned under their checksum, published as ``data.parquet``, restored from there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -34,14 +34,20 @@ def restore(root: LakePath, path: str, version: str) -> None:
 
 
 def pin(
-    root: LakePath, table: Table, key: Key, rows: pa.Table, sources: Sequence[Source], derived_from: str | None = None
+    root: LakePath,
+    table: Table,
+    key: Key,
+    rows: pa.Table,
+    sources: Sequence[Source],
+    derived_from: str | None = None,
+    days: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
     """
     Write a version of a partition, which nothing reads until it is committed; give its row in ``partition``.
 
-    `derived_from` is what the rows are derived from, for a table made from another.
+    `derived_from` and `days` are what the rows are derived from, for a table made from another: see `encode`.
     """
-    content = encode(table, rows, sources, derived_from)
+    content = encode(table, rows, sources, derived_from, days)
     path = key.pinned(table, checksum(content))
     # A version of this name that is already there is the same one, unless it is damaged.
     if not store_of(root).put_new(root / path, content):

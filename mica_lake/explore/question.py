@@ -67,7 +67,8 @@ def fields(lake: Lake, table: str) -> dict[str, Field]:
         f"no_rows_file('{table}'), hive_partitioning = false))"
     ).fetchall():
         column = declared.get(name)
-        drawn = _NUMBER.fullmatch(type_) is not None
+        # Values of several quantities in one column make no curve.
+        drawn = _NUMBER.fullmatch(type_) is not None and "msid" not in declared
         found[name] = Field(name, column.unit if column else "", column.meaning if column else "", drawn)
     return found
 
@@ -120,7 +121,7 @@ class Question:
     columns : sequence of str
         Which columns; the time is there in any case.
     slot : int, optional
-        The slot: needed for aca_l0, and taken by aca_cent.
+        The slot: needed for tables that are partitioned by slot, and taken by aca_cent.
 
     Raises
     ------
@@ -184,7 +185,8 @@ class Question:
         """The FROM clause: its names are declared ones, what was typed is bound as parameters."""
         table = TABLES[self.table]
         if not table.rows:
-            return f"FROM {self.table}\nWHERE {self.time} BETWEEN cxcsec($start) AND cxcsec($stop)"
+            condition = "\n    AND slot = $slot" if "slot" in self._params else ""
+            return f"FROM {self.table}\nWHERE {self.time} BETWEEN cxcsec($start) AND cxcsec($stop){condition}"
         macro = re.sub(r"\b(start|stop|slot)\b", r"$\1", table.rows)
         condition = "\nWHERE slot = $slot" if "slot" in self._params and not needs_slot(table) else ""
         return f"FROM {macro}{condition}"

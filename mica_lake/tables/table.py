@@ -54,6 +54,8 @@ class Table:
         Its columns, in order. A wide table has more after them, see `wide`.
     row_group_rows : int
         How many rows a query reads or skips together; measured, see docs/performance.md.
+    row_group_of : str
+        A column whose values have row groups of their own, for a table sorted by it.
     time : str
         The column with the times that a partition covers.
     searched : tuple of str
@@ -78,6 +80,7 @@ class Table:
     keys: tuple[str, ...]
     columns: tuple[Column, ...]
     row_group_rows: int
+    row_group_of: str = ""
     time: str = "TIME"
     searched: tuple[str, ...] = ("TIME",)
     names_sources: bool = False

@@ -355,12 +355,11 @@ def state(lake: Path) -> Iterator[tuple[str, int, int]]:
 
 def test_what_is_up_to_date_is_left_alone(days_of_files: list[list[Path]], lake: Path) -> None:
     files = [path for day in days_of_files for path in day]
-    derived = ingest(files, lake, jobs=1).derived
-    assert derived is not None
+    derived = ingest(files, lake, jobs=1).derived["hdr3"]
     assert (derived.partitions, derived.rows) == (4, sum(pq.read_metadata(p).num_rows for p in lake.glob("hdr3/*/*/*")))
     before = list(state(lake))
     assert any(name.startswith("hdr3/") for name, *_ in before)
-    again = ingest(files, lake, jobs=1).derived
+    again = ingest(files, lake, jobs=1).derived["hdr3"]
     assert again is not None
     assert (again.partitions, again.rows) == (0, 0)
     assert hdr3.ingest(lake, jobs=1).partitions == 0
@@ -487,8 +486,7 @@ def test_a_day_that_loses_its_readouts_loses_its_partition(tmp_path: Path, lake:
     new = a_file(tmp_path / "new", 6, every(4.1, MIDNIGHT + 10, 10), revision=2, TSTART=MIDNIGHT - 100)
     report = ingest([new], lake, jobs=1)
     assert (report.set_aside, len(report.replaced)) == ({}, 1)
-    assert report.derived is not None
-    assert report.derived.partitions == 2
+    assert report.derived["hdr3"].partitions == 2
     assert days(lake) == ["doy=101"]
     assert good(lake, "ccd_temp", stop=MIDNIGHT) == []
     assert good(lake, "ccd_temp") == [True] * 9 + [False]

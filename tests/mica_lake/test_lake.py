@@ -261,7 +261,7 @@ def test_status_tells_what_is_in_the_lake(lake: Lake) -> None:
     status = lake.status()
     assert isinstance(status, pl.DataFrame)
     files = sorted((lake.root / "aca_l0").rglob("data.parquet"))
-    assert status["table_name"].to_list() == ["aca_l0", "hdr3"]
+    assert status["table_name"].to_list() == ["aca_l0", "hdr3", "hdr3_5min", "hdr3_daily", "slot_5min", "slot_daily"]
     assert status.to_dicts()[:1] == [
         {
             "table_name": "aca_l0",

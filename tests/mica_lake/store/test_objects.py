@@ -197,7 +197,9 @@ def test_asking_again_on_one_connection_asks_the_store_only_whether_the_lake_is_
 def test_opening_and_the_status_list_nothing(remote: ObjectPath, store: ObjectStore) -> None:
     with asked(store) as requests:
         status = Lake(remote).status()
-    assert dict(zip(status["table_name"], status["partitions"], strict=True)) == {"aca_l0": 75, "hdr3": 25}
+    assert dict(zip(status["table_name"], status["partitions"], strict=True)) == {
+        "aca_l0": 75, "hdr3": 25, "hdr3_5min": 1, "hdr3_daily": 1, "slot_5min": 3, "slot_daily": 3
+    }  # fmt: skip
     assert {r.operation for r in requests} == {"GET"}
     assert not [r for r in requests if "/pinned/" in r.path]
 
@@ -211,7 +213,7 @@ def test_one_put_replaces_a_partition_and_the_bytes_are_those_on_a_disk(
     assert objects(lake) == objects(local)
     puts = Counter(r.path for r in requests if r.operation == "PUT" and "/lock" not in r.path)
     written = [path for path in puts if path.endswith("data.parquet") or "/pinned/" in path]
-    assert len(written) == 2 * 100
+    assert len(written) == 2 * (75 + 25 + 2 * (3 + 1))
     assert {puts[path] for path in written} == {1}
     assert not [r for r in requests if r.operation == "POST"], "no upload in parts"
 
