@@ -1,14 +1,15 @@
 """
 Load reviews: the reports ``starcheck.txt`` of the mission planners.
 
-A report says for each observation of a load what was to be observed, the maneuvers to it, its star catalog, and what the
-checks found.
+A report says for each observation of a load what was to be observed, the maneuvers to it, its star catalog, and what
+the checks found.
 """
 
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,15 @@ CATALOG = (
 )  # fmt: skip
 WARNING = ("warning", "idx", "warning_type")
 
+_MP_DIR = re.compile(r"/\d{4}/([A-Z]{3}\d{4})/ofls([a-z])/", re.ASCII)
+_LOAD = re.compile(r"([A-Z]{3}\d{4})([A-Z])", re.ASCII)
 _STEP_MM = 2.51432e-06
 # Its line cannot be read in any report.
 _UNREADABLE_TARGET = {11866: "cl0422-5009"}
 _BAR = re.compile(r"^={20,}[^\n]*\n", re.MULTILINE)
 _BEGINS = re.compile(r"OBSID: (\d+)")
 _TARGET = re.compile(
-    r"OBSID: \d+\s+(?P<target>\S.*?)\s+(?P<instr>\S+)\s+SIM Z offset:\s*(?P<steps>-?\d+)\s*(\((?P<mm>-?[\d.]+)\s*mm\)\s*)?"
+    r"OBSID: \d+\s+(?P<target>\S.*?)\s+(?P<instr>\S+)\s+SIM Z offset:\s*(?P<steps>-?\d+)\s*(\(-?[\d.]+\s*mm\)\s*)?"
     r"Grating:\s*(?P<grating>\S+)\s*"
 )
 _FLOAT = r"(-?[\d.]+)"
@@ -53,7 +56,8 @@ _AT = r"at\s+(?P<date>\S+)\s+\(VCDU count = (?P<count>\d+)\)"
 _MANEUVER = re.compile(rf"^MP_TARGQUAT {_AT}", re.MULTILINE)
 _QUATERNION = re.compile(rf"^\s*Q1,Q2,Q3,Q4:\s+{_FLOAT}\s+{_FLOAT}\s+{_FLOAT}\s+{_FLOAT}", re.MULTILINE)
 _ANGLE = re.compile(
-    rf"^\s*MANVR:\s+Angle=\s*{_FLOAT}\s+deg\s+Duration=\s*(\d+)\s+sec(?:\s+Slew err=\s*[\d.]+\s+arcsec)?(?:\s+End=\s*(\S+))?",
+    rf"^\s*MANVR:\s+Angle=\s*{_FLOAT}\s+deg\s+Duration=\s*(\d+)\s+sec"
+    r"(?:\s+Slew err=\s*[\d.]+\s+arcsec)?(?:\s+End=\s*(\S+))?",
     re.MULTILINE,
 )
 _STARCAT = re.compile(rf"^MP_STARCAT {_AT}", re.MULTILINE)
@@ -96,6 +100,48 @@ class Observation:
     catalog: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     pred_ccd_temp: float | None = None
+
+
+def load_name(mp_dir: str) -> str | None:
+    """
+    Name of the load in a folder; None if it has none.
+
+    Examples
+    --------
+    >>> load_name("/2015/MAY1815/oflsb/")
+    'MAY1815B'
+    """
+    found = _MP_DIR.fullmatch(mp_dir)
+    return found[1] + found[2].upper() if found else None
+
+
+def folder_of(load: str) -> str | None:
+    """
+    Folder of a load; None if this is no name of one.
+
+    Examples
+    --------
+    >>> folder_of("MAY1815B"), folder_of("FEB0599A"), folder_of("CMD_EVT")
+    ('/2015/MAY1815/oflsb/', '/1999/FEB0599/oflsa/', None)
+    """
+    found = _LOAD.fullmatch(load)
+    day = _day(found[1]) if found else None
+    return f"/{day.year}/{found[1]}/ofls{found[2].lower()}/" if found and day else None
+
+
+def _day(week: str) -> date | None:
+    """The date in a load's name, as MAY1815."""
+    year = int(week[5:7])
+    try:
+        return datetime.strptime(f"{week[:5]}{(1900 if year > 90 else 2000) + year}", "%b%d%Y").date()
+    except ValueError:
+        return None
+
+
+def load_date(mp_dir: str) -> date | None:
+    """The date in a load's folder."""
+    found = _MP_DIR.fullmatch(mp_dir)
+    return _day(found[1]) if found else None
 
 
 def read_starcheck(path: str | os.PathLike[str]) -> list[Observation]:
@@ -171,7 +217,9 @@ def _target(obsid: int, line: str) -> dict[str, Any]:
         return {}
     found = _TARGET.fullmatch(line)
     if found is None:
-        raise BadFile(f"obsid {obsid}: its target, instrument, SIM Z offset and grating cannot be read: {line.strip()!r}")
+        raise BadFile(
+            f"obsid {obsid}: its target, instrument, SIM Z offset and grating cannot be read: {line.strip()!r}"
+        )
     steps = int(found["steps"])
     return {
         "target_id": _UNREADABLE_TARGET.get(obsid, found["target"]),
@@ -265,7 +313,9 @@ def shown(observations: Iterable[Observation]) -> Iterable[str]:
     for one in observations:
         yield f"obsid {one.obsid}  {_said(one.header, ('target_id', 'sci_instr', 'grating', 'mp_starcat_time'))}"
         for row in one.catalog:
-            yield "  " + _said(row, ("idx", "slot", "id", "type", "sz", "p_acq", "mag", "maxmag", "yang", "zang", "halfw"))
+            yield "  " + _said(
+                row, ("idx", "slot", "id", "type", "sz", "p_acq", "mag", "maxmag", "yang", "zang", "halfw")
+            )
         for row in one.warnings:
             yield "  >> " + _said(row, ("idx", "warning_type", "warning"))
 
