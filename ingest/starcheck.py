@@ -237,7 +237,7 @@ class Starcheck(Part):
                 if not observations:
                     raise BadFile("it has no observation: no piece of it begins with OBSID: and a number")
                 mp_dir, digest = _mp_dir(found.filename), checksum(content)
-                loads = [Load(mp_dir, found.mtime_ns / 1e9, found.name, digest, rows_of_report(observations))]
+                loads = [Load(mp_dir, _unix_time(found.mtime_ns), found.name, digest, rows_of_report(observations))]
             return Taken(found, digest, {"rows": sum(len(load.rows[STARCHECK.name]) for load in loads)}), loads
         except Exception as error:  # whatever one file raises, the others go in
             return rejected(found, error)
@@ -277,7 +277,7 @@ class Starcheck(Part):
                 return False
             return all(mp_dir in self._known and self._known[mp_dir].mtime >= mtime for mp_dir, mtime in loads)
         known = self._known.get(_mp_dir(row["filename"]))
-        return known is not None and known.mtime >= row["mtime_ns"] / 1e9
+        return known is not None and known.mtime >= _unix_time(row["mtime_ns"])
 
     def _newest_that_ran(self) -> str:
         """Name of the newest table of what ran."""
@@ -350,6 +350,11 @@ class Starcheck(Part):
 def _mp_dir(filename: str) -> str:
     """Folder of the load that a report is of, by its name."""
     return f"/{filename.removesuffix(REPORT)}"
+
+
+def _unix_time(nanoseconds: int) -> float:
+    """As mica has it: a time that was set as a float is kept cut to a nanosecond."""
+    return round(nanoseconds / 1e9, 6)
 
 
 PARTS = (Starcheck,)

@@ -168,9 +168,10 @@ def read_starcheck(path: str | os.PathLike[str]) -> list[Observation]:
     Examples
     --------
     >>> from mica_lake.simulate import starcheck
-    >>> path = starcheck.write_report(getfixture("tmp_path"), "JAN0124A", starcheck.example())
-    >>> [(o.obsid, len(o.catalog), o.pred_ccd_temp) for o in read_starcheck(path)]
-    [(8008, 11, -7.3), (50001, 8, -7.3)]
+    >>> from mica_lake.simulate.observations import observations
+    >>> path, _ = starcheck.write_archive(getfixture("tmp_path"), observations(7e8, 7e8 + 20000))
+    >>> [(o.obsid, o.header["sci_instr"], len(o.catalog), o.pred_ccd_temp) for o in read_starcheck(path)]
+    [(43476, None, 8, -9.4), (27379, 'ACIS-S', 8, -9.7)]
     """
     return parse(on_disk.read(Path(path), LARGEST))
 
