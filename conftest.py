@@ -114,6 +114,14 @@ def golden_ska(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ska
 
 
+@pytest.fixture(scope="session")
+def golden_starcheck(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The load reviews that mica was asked about, not to be changed."""
+    root = tmp_path_factory.mktemp("golden") / "starcheck"
+    subprocess.run([sys.executable, str(shared / "tools" / "make_starcheck.py"), str(root), "5"], check=True)
+    return root
+
+
 @pytest.fixture
 def without_rights() -> Callable[[Path, Callable[[], object]], AbstractContextManager[None]]:
     """

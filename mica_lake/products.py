@@ -65,6 +65,12 @@ PRODUCTS = [
         "OO/OOOOO_vRR/vv_report.json and vv.h5",
         follows="asp_l1",
     ),
+    Product(
+        "starcheck",
+        "Load reviews",
+        "data/mica/archive/starcheck",
+        "starcheck.db3, YYYY/MMMDDYY/oflsX/starcheck.txt and observations.csv",
+    ),
 ]
 
 

@@ -109,7 +109,7 @@ def _read(
         slots, _ = values_and_mask(rows.column("SLOTS"), np.uint8)
         # Usually all rows are wanted, and a condition in the query would copy them for nothing.
         chosen = None if (slots & flags).all() else (slots & flags) != 0
-        end = n + (len(slots) if chosen is None else np.count_nonzero(chosen))
+        end = n + (len(slots) if chosen is None else int(np.count_nonzero(chosen)))
         for name, found, mask in [("TIME", times, None), *((name, *pair) for name, pair in values.items())]:
             if chosen is None:
                 fill(rows.column(name), found[n:end], np.zeros(0, bool) if mask is None else mask[n:end])

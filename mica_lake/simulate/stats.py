@@ -19,7 +19,7 @@ from mica_lake.simulate.files import hdf5, write
 from mica_lake.simulate.observations import Observation
 from mica_lake.tables.stat_columns import row_dtype
 
-__all__ = ["write_archive", "write_days"]
+__all__ = ["catalogs", "write_archive", "write_days"]
 
 _STARS = 8
 # How many numbers of each distribution are drawn for a star.
@@ -147,7 +147,7 @@ def _acq_stats(stars: _Stars) -> _Columns:
         "guide_tstart": stars.start,
         "one_shot_length": np.hypot(y, z),
         "type": np.where(stars.chance(0.6), b"BOT", b"ACQ"),
-        "halfw": np.where(stars.mag > 9, 160, 120),
+        "halfw": _halfw(stars),
         "acqid": acquired,
         "star_tracked": acquired | stars.chance(0.05),
         "spoiler_tracked": spoiler,
@@ -241,6 +241,41 @@ def _guide_stats(stars: _Stars) -> _Columns:
 def _dates(secs: _Floats) -> NDArray[np.bytes_]:
     """UTC dates of times that are the same for all stars of an observation."""
     return np.repeat(np.array([times.utc(t) for t in secs[::_STARS].tolist()], "S21"), _STARS)
+
+
+def catalogs(observations: Sequence[Observation], *, seed: int = 0) -> list[_Columns]:
+    """
+    The stars of which `write_archive` writes statistics, as they were planned.
+
+    Parameters
+    ----------
+    observations : sequence of Observation
+        The observations.
+    seed : int
+        As of `write_archive`.
+
+    Returns
+    -------
+    list of dict
+        For each observation arrays of its stars: slot, idx, agasc_id, mag, yang and zang (arcsec), halfw (arcsec); and
+        celsius, the temperature of the CCD (°C).
+
+    Examples
+    --------
+    >>> from mica_lake.simulate import stats
+    >>> from mica_lake.simulate.observations import observations
+    >>> [len(stars["agasc_id"]) for stars in stats.catalogs(observations(7e8, 7e8 + 20000))]
+    [8, 8]
+    """
+    stars = _Stars(observations, seed)
+    names = ("slot", "idx", "agasc_id", "mag", "yang", "zang")
+    columns = {name: stars.catalog[name] for name in names} | {"celsius": stars.celsius, "halfw": _halfw(stars)}
+    places = [slice(_STARS * n, _STARS * (n + 1)) for n in range(len(observations))]
+    return [{name: values[place] for name, values in columns.items()} for place in places]
+
+
+def _halfw(stars: _Stars) -> NDArray[np.int64]:
+    return np.where(stars.mag > 9, 160, 120)
 
 
 def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:

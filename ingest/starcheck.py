@@ -1,0 +1,362 @@
+"""
+Load reviews: from ``starcheck.txt`` reports, or the database that mica keeps of them, to the tables of a load each.
+
+A load is taken whole, from the newest report of it, so the order in which reports arrive does not matter. What ran
+comes from a table ``observations.csv``, the newest if there are several.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.partition import checksum, read_partition
+from mica_lake.catalog.version import pin
+from mica_lake.errors import BadFile
+from mica_lake.formats import starcheck as report
+from mica_lake.formats.database import read_database
+from mica_lake.formats.on_disk import escaped, leads_nowhere, read
+from mica_lake.formats.starcheck import Observation, folder_of, load_date, load_name
+from mica_lake.ingest import follow
+from mica_lake.ingest.follow import Part, Written
+from mica_lake.ingest.found import Found, Rejected, Taken, archive_folder, found_in, looked_at, rejected, walk
+from mica_lake.ingest.source_files import derived_from
+from mica_lake.products import Product
+from mica_lake.tables.starcheck import (
+    OBSERVATION,
+    STARCHECK,
+    STARCHECK_CATALOG,
+    STARCHECK_LOAD,
+    STARCHECK_MANVR,
+    STARCHECK_PRED_TEMP,
+    STARCHECK_WARNING,
+)
+from mica_lake.times import cxcsec, day_start
+
+REPORT, DATABASE, WHAT_RAN = "starcheck.txt", "starcheck.db3", "observations.csv"
+# 27 years of observations are a hundredth of this.
+_LARGEST_CSV = 1 << 28
+_FOLDER = re.compile(r"\d{4}/[A-Z]{3}\d{4}/ofls[a-z]", re.ASCII)
+# The tables that a load's rows are in, with the columns of the database's, after those that name the observation.
+_PARTS = {
+    STARCHECK: ("obs", report.HEADER),
+    STARCHECK_MANVR: ("manvr", report.MANEUVER),
+    STARCHECK_CATALOG: ("catalog", report.CATALOG),
+    STARCHECK_WARNING: ("warnings", report.WARNING),
+    STARCHECK_PRED_TEMP: ("pred_temp", ("pred_ccd_temp",)),
+}
+_CSV_COLUMNS = ("obsid", "manvr_start", "obs_start", "obs_stop", "starcat_date", "source")
+Rows = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Load:
+    """
+    A load as one source has it.
+
+    Attributes
+    ----------
+    mp_dir : str
+        Its folder.
+    mtime : float
+        When its report was written, Unix time.
+    source : str
+        The file.
+    checksum : str
+        SHA-256 of the report, or of its rows in the database.
+    rows : dict
+        Rows of each table, by its name, without the columns of the load; empty of what the lake has already.
+    """
+
+    mp_dir: str
+    mtime: float
+    source: str
+    checksum: str
+    rows: Mapping[str, Rows] = field(default_factory=dict, compare=False)
+
+    @property
+    def newness(self) -> tuple[float, str]:
+        """Of two sources of a load, the greater counts."""
+        return self.mtime, self.source
+
+    @property
+    def facts(self) -> list[Any]:
+        """What partitions are derived from."""
+        return [self.mp_dir, self.mtime, self.source, self.checksum]
+
+
+def rows_of_report(observations: Sequence[Observation]) -> dict[str, Rows]:
+    """The rows of a report."""
+    rows: dict[str, Rows] = {table.name: [] for table in _PARTS}
+    for n, one in enumerate(observations):
+        key = (one.obsid, n)
+        rows[STARCHECK.name].append((*key, *(one.header[name] for name in report.HEADER)))
+        for table, parts in (
+            (STARCHECK_MANVR, one.maneuvers), (STARCHECK_CATALOG, one.catalog), (STARCHECK_WARNING, one.warnings)
+        ):  # fmt: skip
+            rows[table.name] += [(*key, *(part[name] for name in _PARTS[table][1])) for part in parts]
+        if one.pred_ccd_temp is not None:
+            rows[STARCHECK_PRED_TEMP.name].append((one.obsid, one.pred_ccd_temp))
+    return rows
+
+
+def read_loads(path: Path) -> list[Load]:
+    """The loads in a database."""
+    loads = {
+        sc_id: (mp_dir, float(mtime))
+        for sc_id, mp_dir, mtime in _queried(path, "SELECT id, dir, mtime FROM starcheck_id")
+    }
+    rows: dict[int, dict[str, Rows]] = {sc_id: {table.name: [] for table in _PARTS} for sc_id in loads}
+    for table, (part, names) in _PARTS.items():
+        key = ("obsid",) if table is STARCHECK_PRED_TEMP else ("obsid", "obs_idx")
+        columns = ", ".join(f'"{name}"' for name in ("sc_id", *key, *names))
+        for sc_id, *row in _queried(path, f"SELECT {columns} FROM starcheck_{part} ORDER BY rowid"):
+            if sc_id not in rows:
+                raise BadFile(
+                    f"a row of its table starcheck_{part} is of load {sc_id}, which starcheck_id does not have"
+                )
+            rows[sc_id][table.name].append(tuple(row))
+    found: dict[str, Load] = {}
+    for sc_id, (mp_dir, mtime) in loads.items():
+        load = Load(mp_dir, mtime, path.name, checksum(repr(rows[sc_id]).encode()), rows[sc_id])
+        _arrow(load)  # an error before any of it is taken
+        found[mp_dir] = max(found.get(mp_dir, load), load, key=lambda one: one.newness)
+    return list(found.values())
+
+
+def _queried(path: Path, query: str) -> Rows:
+    rows = read_database(path, query)
+    if rows is None:
+        raise FileNotFoundError(f"{path} is not there")
+    return rows
+
+
+def _arrow(load: Load) -> dict[str, pa.Table]:
+    """The rows of a load as the tables have them."""
+    day = load_date(load.mp_dir)
+    tstart = day_start(day) if day else None
+    own = (load.mp_dir, tstart, load_name(load.mp_dir), load.mtime, load.source, load.checksum)
+    tables = {
+        STARCHECK_LOAD.name: pa.Table.from_pylist(
+            [dict(zip(STARCHECK_LOAD.schema.names, own, strict=True))], STARCHECK_LOAD.schema
+        )
+    }
+    for table in _PARTS:
+        rows = [(load.mp_dir, tstart, *row) for row in load.rows[table.name]]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(table.schema)
+        try:
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, table.schema, strict=True)]
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise BadFile(f"a row of {table.name} of {load.mp_dir} cannot be taken: {error}") from None
+        made = pa.Table.from_arrays(arrays, schema=table.schema)
+        if "obs_idx" in made.column_names:
+            made = made.sort_by("obs_idx")
+        tables[table.name] = made
+    return tables
+
+
+def read_what_ran(content: bytes) -> pa.Table:
+    """The observations of ``observations.csv``, in time order."""
+    lines = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "replace"), newline=""))
+    missing = [name for name in _CSV_COLUMNS if name not in (lines.fieldnames or ())]
+    if missing:
+        raise BadFile(f"it has no column {' and no '.join(missing)}")
+    rows = []
+    for number, line in enumerate(lines, 2):
+        try:
+            start, stop = cxcsec(line["obs_start"]), cxcsec(line["obs_stop"])
+            cxcsec(line["starcat_date"] or line["obs_start"])
+            row: dict[str, Any] = {name: line[name] for name in _CSV_COLUMNS[1:]}
+            row |= {"obsid": int(line["obsid"]), "starcat_date": line["starcat_date"] or None}
+            rows.append(row | {"tstart": start, "tstop": stop, "mp_dir": folder_of(line["source"])})
+        except (ValueError, TypeError) as error:
+            raise BadFile(f"line {number}: {error}") from None
+    rows.sort(key=lambda row: row["tstart"])
+    return pa.Table.from_pylist(rows, OBSERVATION.schema)
+
+
+class Starcheck(Part):
+    """The loads, each from the newest of its reports, and what ran."""
+
+    name, table = "starcheck", STARCHECK.name
+    several = True
+    on_cluster = False
+    files_a_task: ClassVar[int] = 8
+
+    @staticmethod
+    def folder(source: Any, product: Product) -> Path:
+        """The product's folder below a ``$SKA`` root; any other folder, or file, as it is."""
+        path = Path(source).absolute()
+        return path if path.is_file() else archive_folder(source, product.folder)
+
+    def discover(self) -> Iterator[Found | Rejected]:
+        """Reports in folders YYYY/MMMDDYY/ofls[a-z], databases, and tables of what ran."""
+        for top in self.tops:
+            if not top.is_dir():
+                yield found_in(top.parent, top.name)
+                continue
+            refused: list[Rejected] = []
+            for directory, names in walk(top, refused):
+                for name in names:
+                    if name == REPORT:
+                        *above, year, week, folder = Path(directory).parts
+                        if not _FOLDER.fullmatch("/".join((year, week, folder))):
+                            continue
+                        # Its folders say which load it is, and belong to its name.
+                        found = looked_at(Found(escaped(Path(*above)), escaped(f"{year}/{week}/{folder}/{name}")))
+                    elif name in (DATABASE, WHAT_RAN):
+                        found = found_in(directory, name)
+                    else:
+                        continue
+                    reason = leads_nowhere(found.path)
+                    yield Rejected(found, reason) if reason else found
+            yield from refused
+
+    @staticmethod
+    def judge(found: Found) -> tuple[Taken, list[Load] | pa.Table] | Rejected:
+        """The loads of a report or database, or what ran."""
+        try:
+            if found.path.name == WHAT_RAN:
+                content = read(found.path, _LARGEST_CSV)
+                ran = read_what_ran(content)
+                return Taken(found, checksum(content), {"rows": len(ran)}), ran
+            if found.path.name == DATABASE:
+                loads = read_loads(found.path)
+                digest = derived_from(sorted(load.facts for load in loads))
+            else:
+                content = read(found.path, report.LARGEST)
+                observations = report.parse(content)
+                if not observations:
+                    raise BadFile("it has no observation: no piece of it begins with OBSID: and a number")
+                mp_dir, digest = _mp_dir(found.filename), checksum(content)
+                loads = [Load(mp_dir, _unix_time(found.mtime_ns), found.name, digest, rows_of_report(observations))]
+            return Taken(found, digest, {"rows": sum(len(load.rows[STARCHECK.name]) for load in loads)}), loads
+        except Exception as error:  # whatever one file raises, the others go in
+            return rejected(found, error)
+
+    def begin(self, found: Sequence[Found], refused: Sequence[Rejected]) -> None:
+        """Read which loads the lake has."""
+        super().begin(found, refused)
+        self._known = {
+            row["mp_dir"]: Load(row["mp_dir"], row["mtime"], row["source"], row["checksum"])
+            for row in self._rows_so_far(STARCHECK_LOAD).to_pylist()
+        }
+        self._loads: dict[str, Load] = {}
+        self._ran: dict[str, pa.Table] = {}
+
+    def _rows_so_far(self, table: Any) -> pa.Table:
+        paths = [row["path"] for (name, _), row in sorted(self.partitions.items()) if name == table.name]
+        parts = [read_partition(self.root / path, schema=table.schema) for path in paths]
+        return pa.concat_tables([table.schema.empty_table(), *parts])
+
+    def present(self) -> list[str]:
+        """The files whose loads are in the lake, from them or newer ones."""
+        if any(row["derived_from"] is None for row in self.partitions.values()):
+            return []
+        return [
+            name for name, row in self.files.rows.items() if self._has(Found(row["directory"], row["filename"]), row)
+        ]
+
+    def _has(self, found: Found, row: Mapping[str, Any]) -> bool:
+        if found.path.name == WHAT_RAN:
+            winner = self._newest_that_ran()
+            here = self.so_far(OBSERVATION.name, Key(EPOCH)).get("derived_from")
+            return found.name != winner or here == derived_from([row["checksum"]])
+        if found.path.name == DATABASE:
+            try:
+                loads = _queried(found.path, "SELECT dir, mtime FROM starcheck_id")
+            except (OSError, BadFile):
+                return False
+            return all(mp_dir in self._known and self._known[mp_dir].mtime >= mtime for mp_dir, mtime in loads)
+        known = self._known.get(_mp_dir(row["filename"]))
+        return known is not None and known.mtime >= _unix_time(row["mtime_ns"])
+
+    def _newest_that_ran(self) -> str:
+        """Name of the newest table of what ran."""
+        ran = {name: row for name, row in self.files.rows.items() if name.endswith(f"/{WHAT_RAN}")}
+        return max(ran, key=lambda name: (ran[name]["mtime_ns"], name), default="")
+
+    def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
+        """Keep what was read until the partitions are made."""
+        for result in judged:
+            if isinstance(result, Rejected):
+                continue
+            taken, content = result
+            if isinstance(content, pa.Table):
+                self._ran[taken.found.name] = content
+                continue
+            for load in content:
+                so_far = self._loads.get(load.mp_dir)
+                self._loads[load.mp_dir] = load if so_far is None else max(so_far, load, key=lambda one: one.newness)
+        self.files.note([*refused, *(one if isinstance(one, Rejected) else one[0] for one in judged)])
+
+    def make(self) -> Written:
+        """The years whose loads have changed, and what ran."""
+        fresh = {
+            mp_dir: load
+            for mp_dir, load in self._loads.items()
+            if mp_dir not in self._known or load.newness >= self._known[mp_dir].newness
+        }
+        years: dict[int, dict[str, Load]] = {}
+        for mp_dir, load in (self._known | fresh).items():
+            day = load_date(mp_dir)
+            years.setdefault(day.year if day else EPOCH.year, {})[mp_dir] = load
+        written: Written = {}
+        for year, loads in sorted(years.items()):
+            written |= self._of_year(
+                Key.of_year(year), loads, {mp_dir: fresh[mp_dir] for mp_dir in loads if mp_dir in fresh}
+            )
+        winner = self._newest_that_ran()
+        if winner in self._ran:
+            facts = derived_from([self.files.rows[winner]["checksum"]])
+            if self.so_far(OBSERVATION.name, Key(EPOCH)).get("derived_from") != facts:
+                written[OBSERVATION.name, Key(EPOCH)] = pin(
+                    self.root, OBSERVATION, Key(EPOCH), self._ran[winner], [], facts
+                )
+        return written
+
+    def _of_year(self, key: Key, loads: Mapping[str, Load], fresh: Mapping[str, Load]) -> Written:
+        facts = derived_from(sorted(load.facts for load in loads.values()))
+        new = [_arrow(load) for load in fresh.values()]
+        written: Written = {}
+        for table in (STARCHECK_LOAD, *_PARTS):
+            so_far = self.so_far(table.name, key)
+            if so_far and so_far["derived_from"] == facts:
+                continue
+            parts = [one[table.name] for one in new]
+            if so_far:
+                rows = read_partition(self.root / so_far["path"], schema=table.schema)
+                parts.append(
+                    rows.filter(pc.invert(pc.is_in(rows.column("mp_dir"), pa.array(list(fresh), pa.string()))))
+                )
+            rows = pa.concat_tables([table.schema.empty_table(), *parts])
+            # By load; within it as in its source.
+            rows = rows.take(pc.sort_indices(rows.column("mp_dir")))
+            if len(rows):
+                written[table.name, key] = pin(self.root, table, key, rows, [], facts)
+            elif so_far:
+                written[table.name, key] = None
+        return written
+
+
+def _mp_dir(filename: str) -> str:
+    """Folder of the load that a report is of, by its name."""
+    return f"/{filename.removesuffix(REPORT)}"
+
+
+def _unix_time(nanoseconds: int) -> float:
+    """As mica has it: a time that was set as a float is kept cut to a nanosecond."""
+    return round(nanoseconds / 1e9, 6)
+
+
+PARTS = (Starcheck,)
+
+ingest = partial(follow.ingest, "starcheck")

@@ -1,0 +1,455 @@
+"""Star catalogs and load reviews: which stars were where in an observation, and what was planned for it."""
+
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from mica_lake.formats.starcheck import CATALOG, HEADER, MANEUVER, WARNING, folder_of
+from mica_lake.lake import Lake, open_lake
+from mica_lake.times import cxcsec, now, open_interval, utc
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+Root = str | os.PathLike[str] | None
+MpDir = tuple[str | None, str | None, str | None]
+
+_KEY = ("sc_id", "obsid", "obs_idx")
+_WINDOW = ("obsid", "mp_starcat_date", "type", "sz", "yang", "zang", "dir")
+_NO_LOAD: MpDir = (None, None, None)
+_DAYS_AROUND = 7 * 86400.0
+
+
+def get_mp_dir(obsid: int, data_root: Root = None) -> MpDir:
+    """
+    The load that an observation ran from.
+
+    Parameters
+    ----------
+    obsid : int
+        The observation, as commanded.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` by default.
+
+    Returns
+    -------
+    mp_dir : str or None
+        Folder of the load, as ``/2015/MAY1815/oflsb/``.
+    status : str or None
+        ``ran``; ``approved`` if it is to come; ``no starcat`` if it has no star catalog; ``ran_pre_commands`` if it was
+        before `observation` begins, and is in the last load that has it.
+    date : str or None
+        When the star catalog is commanded, UTC.
+
+        All three are None if nothing is known of it, or it was commanded from no load.
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+    ValueError
+        If the obsid is not a whole number.
+
+    Examples
+    --------
+    >>> get_mp_dir(99, data_root=getfixture("demo_lake"))
+    (None, None, None)
+    """
+    lake = open_lake(data_root)
+    ran = lake.arrow(
+        "SELECT mp_dir, starcat_date FROM observation WHERE obsid = $obsid ORDER BY tstart DESC LIMIT 1",
+        {"obsid": _obsid(obsid)},
+    ).to_pylist()
+    if not ran:
+        return get_mp_dir_from_starcheck_db(obsid, data_root)
+    mp_dir, date = ran[0]["mp_dir"], ran[0]["starcat_date"]
+    if mp_dir is None:
+        return _NO_LOAD
+    return (mp_dir, _status(date), date) if date else (mp_dir, "no starcat", None)
+
+
+def _status(date: str) -> str:
+    return "ran" if cxcsec(date) < now() else "approved"
+
+
+def get_mp_dir_from_starcheck_db(obsid: int, data_root: Root = None) -> MpDir:
+    """
+    The last load that has an observation, if that was before the first one in `observation`.
+
+    Parameters
+    ----------
+    obsid, data_root
+        As for `get_mp_dir`.
+
+    Returns
+    -------
+    mp_dir, status, date
+        As from `get_mp_dir`, with status ``ran_pre_commands``.
+
+    Raises
+    ------
+    mica_lake.LakeError, ValueError
+        As for `get_mp_dir`.
+
+    Examples
+    --------
+    >>> get_mp_dir_from_starcheck_db(99, data_root=getfixture("demo_lake"))
+    (None, None, None)
+    """
+    found = open_lake(data_root).arrow(
+        "SELECT mp_dir, mp_starcat_time, (SELECT min(obs_start) FROM observation) AS first_start "
+        "FROM starcheck JOIN starcheck_id USING (mp_dir) WHERE obsid = $obsid ORDER BY sc_id DESC, obs_idx LIMIT 1",
+        {"obsid": _obsid(obsid)},
+    )
+    for row in found.to_pylist():
+        date, first = row["mp_starcat_time"], row["first_start"]
+        if date is not None and (first is None or date < first):
+            return row["mp_dir"], "ran_pre_commands", date
+    return _NO_LOAD
+
+
+def get_starcheck_catalog(obsid: int, mp_dir: str | None = None, data_root: Root = None) -> dict[str, Any] | None:
+    """
+    What a load review says of an observation.
+
+    Parameters
+    ----------
+    obsid : int
+        The observation.
+    mp_dir : str, optional
+        Folder or name of the load (``/2015/MAY1815/oflsb/``, ``MAY1815B``); by default that of `get_mp_dir`.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` by default.
+
+    Returns
+    -------
+    dict or None
+        ``mp_dir``; ``status``, as from `get_mp_dir`, None if `mp_dir` was given; ``obs``, a dict of the header, None if
+        the load does not have the observation; ``manvr``, ``warnings`` and ``cat``, Tables, [] if there is nothing;
+        ``pred_temp``, the predicted CCD temperature (°C), if there is one. A column with a null has dtype object. None
+        if the lake does not have the load.
+
+    Raises
+    ------
+    mica_lake.LakeError, ValueError
+        As for `get_mp_dir`.
+
+    Examples
+    --------
+    >>> get_starcheck_catalog(99, data_root=getfixture("demo_lake")) is None
+    True
+    """
+    status = None
+    if mp_dir is None:
+        mp_dir, status, _ = get_mp_dir(obsid, data_root)
+    elif "/" not in mp_dir:
+        mp_dir = folder_of(mp_dir)
+    return None if mp_dir is None else _of_load(open_lake(data_root), _obsid(obsid), mp_dir, status)
+
+
+def _of_load(lake: Lake, obsid: int, mp_dir: str, status: str | None) -> dict[str, Any] | None:
+    params: dict[str, Any] = {"mp_dir": mp_dir, "obsid": obsid}
+    ids = lake.arrow("SELECT sc_id FROM starcheck_id WHERE mp_dir = $mp_dir", {"mp_dir": mp_dir}).to_pylist()
+    if not ids:
+        return None
+    parts = {
+        name: _with_id(lake.arrow(f"FROM {table} WHERE mp_dir = $mp_dir AND obsid = $obsid", params), ids[0], columns)
+        for name, table, columns in (
+            ("obs", "starcheck", HEADER),
+            ("manvr", "starcheck_manvr", MANEUVER),
+            ("warnings", "starcheck_warning", WARNING),
+            ("cat", "starcheck_catalog", CATALOG),
+        )
+    }
+    obs = parts.pop("obs")
+    found: dict[str, Any] = {"mp_dir": mp_dir, "status": status}
+    found["obs"] = {name: values[0] for name, values in obs.items()} if obs["sc_id"] else None
+    found |= {name: _table(columns) if columns["sc_id"] else [] for name, columns in parts.items()}
+    temperature = lake.arrow("FROM starcheck_pred_temp WHERE mp_dir = $mp_dir AND obsid = $obsid", params).to_pylist()
+    return found | ({"pred_temp": temperature[0]["pred_ccd_temp"]} if temperature else {})
+
+
+def _with_id(rows: pa.Table, load: Mapping[str, int], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Columns as mica's database has them, with the number of the load."""
+    return {
+        name: [load["sc_id"]] * len(rows) if name == "sc_id" else rows.column(name).to_pylist()
+        for name in (*_KEY, *names)
+    }
+
+
+def _table(columns: Mapping[str, list[Any]]) -> "Table":
+    from astropy.table import Table
+
+    table = Table()
+    for name, values in columns.items():
+        if None in values:
+            column = np.empty(len(values), object)
+            column[:] = values
+            table[name] = column
+        else:
+            table[name] = values
+    return table
+
+
+def get_starcat(obsid: int, mp_dir: str | None = None, data_root: Root = None) -> "Table | None":
+    """
+    The star catalog of an observation.
+
+    Parameters
+    ----------
+    obsid, mp_dir, data_root
+        As for `get_starcheck_catalog`.
+
+    Returns
+    -------
+    astropy.table.Table or None
+        A row for each entry; [] if the load has no catalog of it, None if there is no such load.
+
+    Raises
+    ------
+    mica_lake.LakeError, ValueError
+        As for `get_mp_dir`.
+
+    Examples
+    --------
+    >>> get_starcat(99, data_root=getfixture("demo_lake")) is None
+    True
+    """
+    found = get_starcheck_catalog(obsid, mp_dir, data_root)
+    return None if found is None else found["cat"]
+
+
+def _planned(obsid: int, mp_dir: str | None, data_root: Root) -> dict[str, Any]:
+    found = get_starcheck_catalog(obsid, mp_dir, data_root)
+    if found is None or found["obs"] is None:
+        of_load = f" of load {mp_dir}" if mp_dir else ""
+        raise ValueError(f"there is no load review of obsid {obsid!r}{of_load}")
+    header: dict[str, Any] = found["obs"]
+    return header
+
+
+def get_att(obsid: int, mp_dir: str | None = None, data_root: Root = None) -> list[float]:
+    """
+    The attitude that was planned for an observation.
+
+    Parameters
+    ----------
+    obsid, mp_dir, data_root
+        As for `get_starcheck_catalog`.
+
+    Returns
+    -------
+    list of float
+        Right ascension, declination and roll (deg).
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+    ValueError
+        If there is no load review of the observation.
+
+    Examples
+    --------
+    >>> get_att(99, data_root=getfixture("demo_lake"))
+    Traceback (most recent call last):
+        ...
+    ValueError: there is no load review of obsid 99
+    """
+    header = _planned(obsid, mp_dir, data_root)
+    return [header[name] for name in ("point_ra", "point_dec", "point_roll")]
+
+
+def get_dither(obsid: int, mp_dir: str | None = None, data_root: Root = None) -> dict[str, float]:
+    """
+    The dither that was planned for an observation.
+
+    Parameters
+    ----------
+    obsid, mp_dir, data_root
+        As for `get_starcheck_catalog`.
+
+    Returns
+    -------
+    dict
+        ``yaw_ampl`` and ``pitch_ampl`` (arcsec), ``yaw_period`` and ``pitch_period`` (s), of which yaw is Y and pitch
+        Z; a period is -999.0 where the amplitude is 0.
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+    ValueError
+        If there is no load review of the observation, or it does not say the dither.
+
+    Examples
+    --------
+    >>> get_dither(99, data_root=getfixture("demo_lake"))
+    Traceback (most recent call last):
+        ...
+    ValueError: there is no load review of obsid 99
+    """
+    header = _planned(obsid, mp_dir, data_root)
+    if header["dither_state"] is None:
+        raise ValueError(f"the load review of obsid {obsid} does not say its dither")
+    dither = {}
+    for name, axis in (("yaw", "y"), ("pitch", "z")):
+        dither[f"{name}_ampl"] = header[f"dither_{axis}_amp"]
+        dither[f"{name}_period"] = header[f"dither_{axis}_period"] if header[f"dither_{axis}_amp"] else -999.0
+    return {name: dither[name] for name in ("yaw_ampl", "pitch_ampl", "yaw_period", "pitch_period")}
+
+
+def get_starcheck_catalog_at_date(date: Any, data_root: Root = None) -> dict[str, Any] | None:
+    """
+    What the load review says of the observation at a time.
+
+    Parameters
+    ----------
+    date : time
+        The time, in any form that `mica_lake.times.cxcsec` takes.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` by default.
+
+    Returns
+    -------
+    dict or None
+        As from `get_starcheck_catalog`; ``obs`` also has ``obsid_as_run``, the obsid as commanded, which is another one
+        after SCS-107. None if it was commanded from no load.
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+    ValueError
+        If no observation within 7 days that has one before it ends at or after this time; or the lake does not have
+        its load.
+
+    Examples
+    --------
+    >>> get_starcheck_catalog_at_date("1999:200", data_root=getfixture("demo_lake"))
+    Traceback (most recent call last):
+        ...
+    ValueError: there is no observation at 1999:200:00:00:00.000
+    """
+    time, lake = cxcsec(date), open_lake(data_root)
+    near = lake.arrow(
+        "SELECT * FROM observation WHERE tstop > $first AND tstart < $last ORDER BY tstart",
+        {"first": time - _DAYS_AROUND, "last": time + _DAYS_AROUND},
+    ).to_pylist()
+    # Dates have milliseconds, and so has a date that is a number.
+    at = utc(time)
+    found = next((one for before, one in pairwise(near) if before["obs_stop"] < at <= one["obs_stop"]), None)
+    if found is None:
+        raise ValueError(f"there is no observation at {at}")
+    if found["mp_dir"] is None:
+        return None
+    planned, starcat = found["obsid"], found["starcat_date"]
+    if starcat is not None:
+        planned = get_starcheck_db_obsid(starcat, found["mp_dir"], data_root)
+    answer = _of_load(lake, planned, found["mp_dir"], _status(starcat or at))
+    if answer is None:
+        raise ValueError(f"the lake does not have load {found['source']}, which was run at {at}")
+    if answer["obs"] is not None:
+        answer["obs"]["obsid_as_run"] = found["obsid"]
+    return answer
+
+
+def get_starcheck_db_obsid(mp_starcat_time: str, mp_dir: str, data_root: Root = None) -> int:
+    """
+    The obsid that a load has with the star catalog of a time.
+
+    Parameters
+    ----------
+    mp_starcat_time : str
+        When the star catalog is commanded, UTC, as the load review has it.
+    mp_dir : str
+        Folder of the load.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` by default.
+
+    Returns
+    -------
+    int
+        The obsid, as planned.
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+    ValueError
+        If the load has no such catalog.
+
+    Examples
+    --------
+    >>> get_starcheck_db_obsid("2024:001", "/2024/JAN0124/oflsa/", data_root=getfixture("demo_lake"))
+    Traceback (most recent call last):
+        ...
+    ValueError: load /2024/JAN0124/oflsa/ has no star catalog of 2024:001
+    """
+    found = open_lake(data_root).arrow(
+        "SELECT obsid FROM starcheck WHERE mp_dir = $mp_dir AND mp_starcat_time = $date ORDER BY obs_idx",
+        {"mp_dir": mp_dir, "date": mp_starcat_time},
+    )
+    for row in found.to_pylist():
+        return int(row["obsid"])
+    raise ValueError(f"load {mp_dir} has no star catalog of {mp_starcat_time}")
+
+
+def get_monitor_windows(start: Any = None, stop: Any = None, min_obsid: int = 40000, data_root: Root = None) -> "Table":
+    """
+    Monitor windows of the catalogs that ran.
+
+    Parameters
+    ----------
+    start, stop : time, optional
+        Catalogs commanded with start <= time <= stop; by default all until now.
+    min_obsid : int
+        Only obsids above this.
+    data_root : path, optional
+        The lake; `mica_lake.lake.default_root` by default.
+
+    Returns
+    -------
+    astropy.table.Table
+        A row for each window, in time order: ``obsid``, ``mp_starcat_date`` (UTC), ``type`` (MON), ``sz``, ``yang`` and
+        ``zang`` (arcsec), ``dir`` (folder of the load), ``catalog`` (None).
+
+    Raises
+    ------
+    mica_lake.LakeError
+        If there is no lake.
+    ValueError
+        If a time cannot be read, or stop is before start.
+
+    Examples
+    --------
+    >>> get_monitor_windows("1999:200", "1999:201", data_root=getfixture("demo_lake")).colnames
+    ['obsid', 'mp_starcat_date', 'type', 'sz', 'yang', 'zang', 'dir', 'catalog']
+    """
+    first, last = open_interval(start, stop)
+    found = open_lake(data_root).arrow(
+        "SELECT * FROM monitor_window WHERE obsid > $min_obsid AND mp_starcat_date BETWEEN $first AND $last",
+        {
+            "min_obsid": min_obsid,
+            "first": "" if first is None else utc(first),
+            "last": utc(now() if last is None else last),
+        },
+    )
+    table = _table({name: found.column(name).to_pylist() for name in _WINDOW})
+    if not len(table):
+        for name in _WINDOW:
+            table[name] = table[name].astype(np.int64 if name in ("obsid", "yang", "zang") else str)
+    table["catalog"] = np.full(len(table), None, object)
+    return table
+
+
+def _obsid(obsid: Any) -> int:
+    try:
+        return operator.index(obsid)
+    except TypeError:
+        raise ValueError(f"obsid {obsid!r} is not a whole number") from None
