@@ -71,6 +71,7 @@ PRODUCTS = [
         "data/mica/archive/starcheck",
         "starcheck.db3, YYYY/MMMDDYY/oflsX/starcheck.txt and observations.csv",
     ),
+    Product("ocat", "Observing catalog", "data/mica/archive", "ocat_target_table.h5"),
 ]
 
 

@@ -1,0 +1,123 @@
+"""The observing catalog as the archive keeps it: the HDF5 table that astropy wrote."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml  # type: ignore[import-untyped]
+
+from mica_lake.errors import BadFile
+from mica_lake.times import cxcsec
+
+#: Most bytes of a file: today's has a twentieth.
+LARGEST = 1 << 30
+_NODE, _META = "data", "data.__table_column_meta__"
+_MASK = ".mask"
+_NEEDED = {"obsid": "iu", "ra": "f", "dec": "f", "start_date": "S"}
+
+
+@dataclass(frozen=True)
+class Ocat:
+    """
+    The observing catalog.
+
+    Attributes
+    ----------
+    rows : pyarrow.Table
+        Its rows in order, with the columns of the file; null where they are masked.
+    columns : list of dict
+        Of each column name, unit, dtype and masked, as table `ocat_column` has them.
+    """
+
+    rows: pa.Table
+    columns: list[dict[str, Any]]
+
+
+def read(content: bytes) -> Ocat:
+    """Read the content of a file; a BadFile says what is wrong with it."""
+    try:
+        import h5py
+    except ImportError:
+        raise ImportError(
+            "the observing catalog is an HDF5 table, which h5py reads: pip install 'mica-lake[stats]'"
+        ) from None
+    try:
+        with h5py.File(h5py.h5f.open_file_image(content)) as file:
+            node = file.get(_NODE)
+            if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
+                raise BadFile(f"it has no table /{_NODE}")
+            stored = node[()]
+            described = file[_META][()].tolist() if _META in file else []
+    except BadFile:
+        raise
+    except Exception as error:  # h5py raises many kinds for damaged files
+        raise BadFile(f"it is not a whole HDF5 file ({type(error).__name__}: {error})") from None
+    names = [name for name in stored.dtype.names if not name.endswith(_MASK)]
+    for name, kinds in _NEEDED.items():
+        if name not in names:
+            raise BadFile(f"its table /{_NODE} has no column {name}")
+        if stored.dtype[name].kind not in kinds:
+            raise BadFile(f"its column {name} is {stored.dtype[name].str}, which is not what it should be")
+    units = _units(described)
+    arrays, columns = [], []
+    for position, name in enumerate(names):
+        mask = stored[name + _MASK].astype(bool) if name + _MASK in stored.dtype.names else None
+        arrays.append(_array(name, stored[name], mask))
+        columns.append(
+            {
+                "position": position, "name": name, "unit": units.get(name), "dtype": stored.dtype[name].str,
+                "masked": mask is not None, "tstart": None,
+            }
+        )  # fmt: skip
+    return Ocat(pa.table(arrays, names=names), columns)
+
+
+def _array(name: str, values: Any, mask: Any) -> pa.Array:
+    if values.dtype.kind == "S":
+        try:
+            return pa.array([text.decode() for text in values.tolist()], pa.string(), mask=mask)
+        except UnicodeDecodeError as error:
+            raise BadFile(f"column {name} is not text: {error.object!r}") from None
+    if values.dtype.kind not in "iuf" or values.ndim != 1:
+        raise BadFile(f"its column {name} is {values.dtype.str}, neither a number nor text")
+    native = np.ascontiguousarray(values).astype(np.float64 if values.dtype.kind == "f" else np.int64)
+    return pa.array(native, mask=mask)
+
+
+def _units(lines: list[Any]) -> Mapping[str, str]:
+    """Units of columns, by name, from what astropy wrote beside the table."""
+    text = "\n".join(line.decode() if isinstance(line, bytes) else str(line) for line in lines)
+    # Tags say how astropy makes objects of what is plain to read.
+    loader = type("_Plain", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("", _plain)  # type: ignore[attr-defined]
+    try:
+        described = yaml.load(text, loader) or {}
+        return {
+            str(column["name"]): str(column["unit"]["unit"] if isinstance(column["unit"], dict) else column["unit"])
+            for column in described.get("datatype", ())
+            if column.get("unit")
+        }
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return {}  # they only describe
+
+
+def _plain(loader: Any, _: str, node: Any) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_scalar(node)
+
+
+def starts(rows: pa.Table) -> pa.Array:
+    """Starts in CXC seconds; null where there is none."""
+    return pa.array([_start(text) for text in rows.column("start_date").to_pylist()], pa.float64())
+
+
+def _start(text: str | None) -> float | None:
+    try:
+        return cxcsec(text.replace(" ", "T", 1)) if text and text[:1].isdigit() and len(text) >= 10 else None
+    except ValueError:
+        return None
