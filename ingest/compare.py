@@ -128,7 +128,7 @@ def compare(
     of_others = [product for product in PRODUCTS if product.folder and COMPARED.isdisjoint(tables_of(product))]
     for source in one_or_several(sources):
         files = list(_files(source))
-        others = any((source / product.folder).is_dir() for product in of_others)
+        others = any((source / product.folder).exists() for product in of_others)
         if not files and not others:
             raise FileNotFoundError(f"{source}: there is no source file of any product")
         for table, found, revision in files:

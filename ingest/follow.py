@@ -212,6 +212,10 @@ class Part(ABC):
         """The rows of a partition, or the file that has changed since it was judged. Called in a worker."""
         raise NotImplementedError
 
+    def differing(self, found: Sequence[Found]) -> Iterable[tuple[str, str]] | None:
+        """Table and path of partitions that are not of these files; None if `plan` and `build` tell."""
+        return None
+
     def recorded(self) -> Iterable[Mapping[str, Any]]:
         """The files that the tables themselves record, in case the catalog has lost its own record."""
         return ()
@@ -492,6 +496,4 @@ def derive(name: str, lake: str | os.PathLike[str], *, jobs: int | None = None, 
     return run.report.derived[name]
 
 
-__all__ = [
-    "Part", "PartitionJob", "Run", "Taken", "Written", "derive", "derived", "ingest", "started",
-]  # fmt: skip
+__all__ = ["Part", "PartitionJob", "Run", "Taken", "Written", "derive", "derived", "ingest", "started"]

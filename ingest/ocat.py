@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from mica_lake.catalog.key import EPOCH, Key
-from mica_lake.catalog.partition import checksum
+from mica_lake.catalog.partition import checksum, read_partition, values_checksum
 from mica_lake.catalog.version import pin
 from mica_lake.formats import ocat as format
 from mica_lake.formats.ocat import Ocat
@@ -36,10 +36,10 @@ class Catalog(Part):
         top = Path(source).absolute()
         if top.is_file():
             return top
-        places = (top / product.folder / FILE, top / FILE)
+        places = (top / product.folder, top / FILE)
         found = next((place for place in places if place.exists()), None)
         if found is None:
-            raise FileNotFoundError(f"{top} has neither {product.folder}/{FILE} nor {FILE}")
+            raise FileNotFoundError(f"{top} has neither {product.folder} nor {FILE}")
         return found
 
     def discover(self) -> list[Found]:
@@ -79,6 +79,15 @@ class Catalog(Part):
         (row,) = self.files.rows.values()
         facts = derived_from([row["checksum"]])
         return {(table.name, _KEY): pin(self.root, table, _KEY, rows, [], facts) for table, rows in _tables(self._ocat)}
+
+    def differing(self, found: Sequence[Found]) -> Iterator[tuple[str, str]]:
+        """The tables whose rows are not those of the file."""
+        self.note((), [self.judge(one) for one in found])
+        for table, rows in _tables(self._ocat) if self._ocat else ():
+            so_far = self.so_far(table.name, _KEY)
+            here = read_partition(self.root / so_far["path"]) if so_far else table.schema.empty_table()
+            if values_checksum(here) != values_checksum(rows):
+                yield table.name, _KEY.path(table)
 
 
 def _tables(ocat: Ocat) -> Iterator[tuple[Any, pa.Table]]:

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mica_lake.catalog.key import EPOCH, Key
-from mica_lake.catalog.partition import checksum, read_partition
+from mica_lake.catalog.partition import checksum, read_partition, values_checksum
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
 from mica_lake.formats import starcheck as report
-from mica_lake.formats.database import read_database
+from mica_lake.formats.database import LARGEST_DATABASE, read_database
 from mica_lake.formats.on_disk import escaped, leads_nowhere, read
 from mica_lake.formats.starcheck import Observation, folder_of, load_date, load_name
 from mica_lake.ingest import follow
@@ -30,6 +30,7 @@ from mica_lake.ingest.follow import Part, Written
 from mica_lake.ingest.found import Found, Rejected, Taken, archive_folder, found_in, looked_at, rejected, walk
 from mica_lake.ingest.source_files import derived_from
 from mica_lake.products import Product
+from mica_lake.tables import TABLES
 from mica_lake.tables.starcheck import (
     OBSERVATION,
     STARCHECK,
@@ -201,17 +202,15 @@ class Starcheck(Part):
         """Reports in folders YYYY/MMMDDYY/ofls[a-z], databases, and tables of what ran."""
         for top in self.tops:
             if not top.is_dir():
-                yield found_in(top.parent, top.name)
+                yield _report_in(top.parent) if top.name == REPORT else found_in(top.parent, top.name)
                 continue
             refused: list[Rejected] = []
             for directory, names in walk(top, refused):
                 for name in names:
                     if name == REPORT:
-                        *above, year, week, folder = Path(directory).parts
-                        if not _FOLDER.fullmatch("/".join((year, week, folder))):
+                        if not _FOLDER.fullmatch("/".join(Path(directory).parts[-3:])):
                             continue
-                        # Its folders say which load it is, and belong to its name.
-                        found = looked_at(Found(escaped(Path(*above)), escaped(f"{year}/{week}/{folder}/{name}")))
+                        found = _report_in(Path(directory))
                     elif name in (DATABASE, WHAT_RAN):
                         found = found_in(directory, name)
                     else:
@@ -229,8 +228,9 @@ class Starcheck(Part):
                 ran = read_what_ran(content)
                 return Taken(found, checksum(content), {"rows": len(ran)}), ran
             if found.path.name == DATABASE:
-                loads = read_loads(found.path)
-                digest = derived_from(sorted(load.facts for load in loads))
+                loads, digest = read_loads(found.path), checksum(read(found.path, LARGEST_DATABASE))
+            elif found.path.name != REPORT or not _FOLDER.fullmatch(found.filename.removesuffix(f"/{REPORT}")):
+                raise BadFile(f"it is neither YYYY/MMMDDYY/oflsX/{REPORT} nor {DATABASE} nor {WHAT_RAN}")
             else:
                 content = read(found.path, report.LARGEST)
                 observations = report.parse(content)
@@ -323,6 +323,30 @@ class Starcheck(Part):
                 )
         return written
 
+    def differing(self, found: Sequence[Found]) -> Iterator[tuple[str, str]]:
+        """Where the rows of a load, or of what ran, are not those of its file."""
+        self.begin(found, ())
+        self.note((), [self.judge(one) for one in found])
+        for mp_dir, load in sorted(self._loads.items()):
+            day = load_date(mp_dir)
+            key = Key.of_year(day.year if day else EPOCH.year)
+            known = self._known.get(mp_dir)
+            if known is None:
+                yield STARCHECK_LOAD.name, key.path(STARCHECK_LOAD)
+            if known is None or known.newness > load.newness:
+                continue  # there is nothing to compare, or a newer source of it counts
+            for name, rows in _arrow(load).items():
+                so_far = self.so_far(name, key)
+                here = read_partition(self.root / so_far["path"]) if so_far else rows.slice(0, 0)
+                own = here.filter(pc.equal(here.column("mp_dir"), mp_dir))
+                if values_checksum(own) != values_checksum(rows):
+                    yield name, key.path(TABLES[name])
+        winner = self._newest_that_ran()
+        if winner in self._ran:
+            here = self._rows_so_far(OBSERVATION)
+            if values_checksum(here) != values_checksum(self._ran[winner]):
+                yield OBSERVATION.name, Key(EPOCH).path(OBSERVATION)
+
     def _of_year(self, key: Key, loads: Mapping[str, Load], fresh: Mapping[str, Load]) -> Written:
         facts = derived_from(sorted(load.facts for load in loads.values()))
         new = [_arrow(load) for load in fresh.values()]
@@ -345,6 +369,12 @@ class Starcheck(Part):
             elif so_far:
                 written[table.name, key] = None
         return written
+
+
+def _report_in(folder: Path) -> Found:
+    """The report in a folder; its folders say which load it is, and belong to its name."""
+    *above, year, week, last = folder.parts
+    return looked_at(Found(escaped(Path(*above)), escaped(f"{year}/{week}/{last}/{REPORT}")))
 
 
 def _mp_dir(filename: str) -> str:

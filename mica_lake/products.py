@@ -21,7 +21,7 @@ class Product:
     title : str
         Its name in full, for people.
     folder : str
-        Where its files are, below ``$SKA``; empty for a derived product.
+        Where its files are, below ``$SKA``, or the one file that it has; empty for a derived product.
     files : str
         What its files are called, for messages.
     follows : str
@@ -71,7 +71,7 @@ PRODUCTS = [
         "data/mica/archive/starcheck",
         "starcheck.db3, YYYY/MMMDDYY/oflsX/starcheck.txt and observations.csv",
     ),
-    Product("ocat", "Observing catalog", "data/mica/archive", "ocat_target_table.h5"),
+    Product("ocat", "Observing catalog", "data/mica/archive/ocat_target_table.h5", "ocat_target_table.h5"),
 ]
 
 

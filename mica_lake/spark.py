@@ -263,11 +263,13 @@ def _is_macro_of_rows(call: exp.Expr) -> bool:
 
 
 def _is_constant(node: exp.Expr) -> bool:
-    return isinstance(node, _SCALAR) and not isinstance(node, exp.ReadParquet | exp.If) and node.find(*_OF_ROWS) is None
+    apart = exp.ReadParquet | exp.If | exp.Window
+    return isinstance(node, _SCALAR) and not isinstance(node, apart) and node.find(*_OF_ROWS) is None
 
 
 def _settled(node: exp.Expr) -> bool:
-    return isinstance(node, exp.ReadParquet) or _is_constant(node)
+    # A window is of rows, although what stands before its OVER may name no column.
+    return isinstance(node, exp.ReadParquet | exp.Window) or _is_constant(node)
 
 
 def _literal(value: Any, type_: str) -> exp.Expr:

@@ -16,7 +16,7 @@ LAYERS = (
     ("catalog",),
     ("forked", "opened", "lake", "spark"),
     ("aca_image", "quaternion", "common", "utils", "bad_obsids"),
-    ("archive", "stats", "vv", "ingest"),
+    ("archive", "stats", "vv", "starcheck", "ingest"),
     ("per_file", "as_mica", "simulate"),
     ("explore",),
     ("cli",),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mica_lake.ingest.ocat import FILE
 from mica_lake.products import product_named
 from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import generator
@@ -76,7 +75,7 @@ def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int =
     with h5py.File(content, "w") as file:
         file.create_dataset("data", data=rows)
         file.create_dataset("data.__table_column_meta__", data=np.array(["datatype:", *described], "S"))
-    return [write(Path(ska) / product_named("ocat").folder / FILE, content.getvalue())]
+    return [write(Path(ska) / product_named("ocat").folder, content.getvalue())]
 
 
 def _instrument(detector: str) -> str:

@@ -7,11 +7,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from commands import in_process
 
+from mica_lake.catalog.commit import commit
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.partition import read_partition
+from mica_lake.catalog.version import pin
 from mica_lake.ingest.ocat import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate import ocat
 from mica_lake.simulate.observations import observations
+from mica_lake.tables.ocat import OCAT, OCAT_COLUMN
+from mica_lake.tables.table import Table
 
 
 @pytest.fixture
@@ -122,3 +130,16 @@ def test_starts_that_are_no_dates_are_null(ska: Path, lake: Path) -> None:
     found = Lake(lake).sql("SELECT tstart IS NULL FROM ocat ORDER BY position LIMIT 4").fetchall()
     assert found == [(True,), (True,), (True,), (False,)]
     shutil.rmtree(lake)
+
+
+@pytest.mark.parametrize("table", [OCAT, OCAT_COLUMN], ids=lambda table: table.name)
+def test_rows_that_are_not_those_of_the_file_are_found(ska: Path, lake: Path, table: Table) -> None:
+    ingest(ska, lake, jobs=1)
+    assert in_process(("verify", "--from", ska, "--lake", lake), {}).returncode == 0
+    listed = next(row for row in read_table(lake, "partition").to_pylist() if row["table_name"] == table.name)
+    rows = read_partition(lake / listed["path"])
+    row = pin(lake, table, Key(EPOCH), rows.slice(1), [], listed["derived_from"])
+    commit(lake, {(table.name, Key(EPOCH)): row}, read_table(lake, "source_file"))
+    done = in_process(("verify", "--from", ska, "--lake", lake), {})
+    assert done.returncode == 4
+    assert "its rows are not those of its files" in " ".join(done.stdout.split())

@@ -6,12 +6,19 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import date
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import in_process
 
+from mica_lake.catalog.commit import commit
+from mica_lake.catalog.generation import read_table
+from mica_lake.catalog.key import EPOCH, Key
+from mica_lake.catalog.partition import read_partition
+from mica_lake.catalog.version import pin
 from mica_lake.formats.starcheck import CATALOG as ENTRY
 from mica_lake.formats.starcheck import HEADER, MANEUVER, WARNING, Observation, read_starcheck
 from mica_lake.ingest.report import Report
@@ -19,6 +26,7 @@ from mica_lake.ingest.starcheck import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate import starcheck
 from mica_lake.simulate.observations import observations
+from mica_lake.tables import TABLES as ALL_TABLES
 from mica_lake.times import cxcsec
 
 TOP = "data/mica/archive/starcheck"
@@ -292,6 +300,22 @@ def test_the_newest_table_of_what_ran_counts(lake: Path, tmp_path: Path) -> None
         (3, "/2024/JAN0124/oflsa/", None)
     ]
     assert ingest(tmp_path, lake, jobs=1).partitions == 0
+
+
+@pytest.mark.parametrize("table", [*TABLES, "observation"])
+def test_rows_that_are_not_those_of_the_files_are_found_and_mended(
+    ska: Path, filled: Path, tmp_path: Path, table: str
+) -> None:
+    lake = shutil.copytree(filled, tmp_path / "lake")
+    assert in_process(("verify", "--from", ska, "--lake", lake), {}).returncode == 0
+    path = next(row for row in read_table(lake, "partition").to_pylist() if row["table_name"] == table)
+    key = Key(date(path["year"], 1, 1) if path["table_name"] != "observation" else EPOCH)
+    rows = read_partition(lake / path["path"])
+    row = pin(lake, ALL_TABLES[table], key, rows.slice(1), [], path["derived_from"])
+    commit(lake, {(table, key): row}, read_table(lake, "source_file"))
+    done = in_process(("verify", "--from", ska, "--lake", lake), {})
+    assert done.returncode == 4
+    assert "its rows are not those of its files" in " ".join(done.stdout.split())
 
 
 # --- the reference ----------------------------------------------------------------------------------------------------
