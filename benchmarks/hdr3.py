@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,10 @@ from mica_lake.catalog.pointer import current_generation
 from mica_lake.catalog.root import create
 from mica_lake.catalog.version import pin
 from mica_lake.ingest.aca_l0 import ingest
+from mica_lake.tables.binned import HDR3_5MIN, HDR3_DAILY, WIDTHS
 from mica_lake.tables.catalog import SOURCE_FILE
 from mica_lake.tables.hdr3 import HDR3
-from mica_lake.tables.hdr3_msids import BY_NAME
+from mica_lake.tables.hdr3_msids import BY_NAME, PSEUDO_MSIDS
 from mica_lake.times import cxcsec, day_start
 from side_by_side import Rows, best, main, simulate_8x8
 
@@ -98,6 +100,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
         example = pq.read_table(
             next((root / "hdr3").rglob("doy=2/data.parquet")), partitioning=None, schema=HDR3.schema
         )
+        of_years(console, folder / "hdr3_statistics", 27)
         many_days(console, folder / "hdr3_year", date(2024, 1, 1), 365, example, jobs, msid * 20 / days)
         many_days(console, folder / "hdr3_mission", date(1999, 7, 23), 27 * 365, example, jobs, msid * 20 / days)
     return rows
@@ -108,6 +111,33 @@ def pin_day(root: Path, day: date, example: pa.Table) -> dict[str, Any]:
     times = example.column("TIME").to_numpy()
     moved = pa.array(times - times[0] + day_start(day))
     return pin(root, HDR3, Key(day), example.set_column(0, "TIME", moved), [], "")
+
+
+def of_years(console: Console, root: Path, years: int) -> None:
+    """Measure statistics of an MSID over a lake that has nothing else, of values that do not repeat."""
+    if current_generation(root) is None:
+        create(root)
+        names = sorted(msid.name for msid in PSEUDO_MSIDS)
+        written: dict[tuple[str, Key], dict[str, Any] | None] = {}
+        for year in range(2000, 2000 + years):
+            rng = np.random.default_rng(year)
+            midnights = np.array([day_start(date(number, 1, 1)) for number in (year, year + 1)])
+            for table, width in ((HDR3_5MIN, WIDTHS["5min"]), (HDR3_DAILY, WIDTHS["daily"])):
+                first, last = np.ceil(midnights / width - 0.5)
+                times = (np.arange(first, last) + 0.5) * width
+                count = len(times) * len(names)
+                columns = {"msid": np.repeat(names, len(times)), "TIME": np.tile(times, len(names))}
+                columns["n"] = np.full(count, 80, np.int32)
+                for name in table.schema.names:
+                    columns.setdefault(name, np.round(rng.normal(-10, 1, count), 2 if name in ("min", "max") else 9))
+                rows = pa.table({name: columns[name] for name in table.schema.names}, table.schema)
+                written[table.name, Key(date(year, 1, 1))] = pin(root, table, Key(date(year, 1, 1)), rows, [], "", {})
+        commit(root, written, SOURCE_FILE.empty_table())
+    for stat in WIDTHS:
+        asked = partial(aca_hdr3.MSID, "ccd_temp", "2000:001", f"{2000 + years}:001", data_root=root, stat=stat)
+        console.print(
+            f"MSID of {years} years, stat={stat!r}: {len(asked().vals):,} bins, {best(asked, 9) * 1e3:,.1f} ms"
+        )
 
 
 def many_days(
@@ -125,7 +155,7 @@ def many_days(
         "import sys, time; from mica_lake.archive import aca_hdr3; root, start, stop = sys.argv[1:];"
         "aca_hdr3.MSID('ccd_temp', start, start, data_root=root); seconds = [];\n"
         "for _ in range(3):\n"
-        "    began = time.perf_counter(); msid = aca_hdr3.MSID('ccd_temp', start, stop, data_root=root)\n"
+        "    msid = None; began = time.perf_counter(); msid = aca_hdr3.MSID('ccd_temp', start, stop, data_root=root)\n"
         "    seconds.append(time.perf_counter() - began)\n"
         "status = open('/proc/self/status').read();"
         "print(len(msid.vals), min(seconds), int(status.split('VmHWM:')[1].split()[0]) / 1024)"

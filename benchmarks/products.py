@@ -1,5 +1,5 @@
 """
-Dark current, observation parameters, aspect solutions: the lake compared with reading files, on simulated files.
+Dark current, observation parameters, aspect solutions, load reviews, observing catalog: the lake beside their files.
 
 usage: python benchmarks/products.py [--days 5] [--jobs N] [--dir DIR] [--mission]
 
@@ -7,22 +7,28 @@ Each row compares two times of the same run; the best of several repetitions cou
 400 observations per day, at most 50 and 2,000; aspect products of the first six observations.
 """
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from rich.console import Console
 
 from mica_lake import per_file
-from mica_lake.archive import asp_l1, obspar
+from mica_lake.archive import asp_l1, cda, obspar
 from mica_lake.archive.aca_dark import dark_cal
 from mica_lake.archive.arrays import values_and_mask
+from mica_lake.formats.starcheck import folder_of, read_starcheck
 from mica_lake.ingest import follow
 from mica_lake.lake import Lake
 from mica_lake.simulate import asp_l1 as simulate_asp_l1
 from mica_lake.simulate import dark_cal as simulate_dark_cal
 from mica_lake.simulate import obspar as simulate_obspar
+from mica_lake.simulate import ocat as simulate_ocat
+from mica_lake.simulate import starcheck as simulate_starcheck
 from mica_lake.simulate.observations import observations
+from mica_lake.starcheck import get_starcat
 from mica_lake.times import cxcsec
 from side_by_side import Rows, best, main
 
@@ -43,7 +49,9 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
         )
         simulate_obspar.write_archive(ska, found)
         simulate_asp_l1.write_archive(ska, found[:6], jobs=jobs)
-    for name in ("dark_cal", "obspar", "asp_l1"):
+        simulate_starcheck.write_archive(ska, found)
+        simulate_ocat.write_archive(ska, found)
+    for name in ("dark_cal", "obspar", "asp_l1", "starcheck", "ocat"):
         report = follow.ingest(name, ska, root, jobs=jobs)
         if report.taken:
             size = report.bytes_out / report.bytes_in
@@ -137,6 +145,39 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
         "get_atts of an obsid",
         best(lambda: asp_l1.get_atts(obsid, data_root=root), 30),
         best(lambda: per_file.aspect_solution(solution), 5),
+    )
+    reviews = ska / "data/mica/archive/starcheck"
+
+    def from_report() -> list[dict[str, Any]]:
+        with (reviews / "observations.csv").open() as lines:
+            load = next(row["source"] for row in reversed(list(csv.DictReader(lines))) if row["obsid"] == str(one))
+        folder = folder_of(load)
+        assert folder is not None
+        review = read_starcheck(reviews / folder.strip("/") / "starcheck.txt")
+        return next(planned.catalog for planned in review if planned.obsid == one)
+
+    catalog = get_starcat(one, data_root=root)
+    assert catalog is not None
+    assert catalog["id"].tolist() == [entry["id"] for entry in from_report()]
+    rows.add(
+        f"get_starcat of one of {len(found):,} obsids, and reading its report",
+        best(lambda: get_starcat(one, data_root=root), 20),
+        best(from_report, 10),
+        goal=5,
+    )
+    file = ska / "data/mica/archive/ocat_target_table.h5"
+
+    def from_hdf5() -> Any:
+        table = Table.read(file, path="data")
+        return table[(table["exp_time"] > 20) & (table["instr"] == b"ACIS-S")]
+
+    chosen = cda.get_ocat_local(where="(exp_time > 20) & (instr == 'ACIS-S')", data_root=root)
+    assert len(chosen) == len(from_hdf5())
+    rows.add(
+        f"get_ocat_local of {len(found):,} targets by a condition, and reading the table with astropy",
+        best(lambda: cda.get_ocat_local(where="(exp_time > 20) & (instr == 'ACIS-S')", data_root=root), 20),
+        best(from_hdf5, 10),
+        goal=3,
     )
     return rows
 

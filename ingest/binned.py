@@ -207,12 +207,13 @@ def _hdr3(job: YearJob, start: float, stop: float, day: int) -> Iterator[Series]
 def _slot(job: YearJob, start: float, stop: float, day: int) -> Iterator[Series]:
     columns = ["TIME", "QUALITY", "IMGSIZE", *SLOT_COLUMNS, *_IMAGES]
     rows = _rows(job, start, stop, day, columns, ACA_L0.schema)
-    rows = rows.filter(pc.field("QUALITY") == 0)
+    good, sizes = rows.column("QUALITY").to_numpy() == 0, rows.column("IMGSIZE").to_numpy()
     for size in (4, 6, 8):
-        of_size = rows.filter(pc.field("IMGSIZE") == size).combine_chunks()
-        times = of_size.column("TIME").to_numpy()
-        if not len(times):
+        chosen = good & (sizes == size)
+        if not chosen.any():
             continue
+        of_size = (rows if chosen.all() else rows.filter(pa.array(chosen))).combine_chunks()
+        times = of_size.column("TIME").to_numpy()
         found = {name: of_size.column(name).cast(pa.float64()).to_numpy() for name in SLOT_COLUMNS}
         pixels = pc.list_flatten(of_size.column("IMGRAW")).to_numpy().reshape(-1, size, size).astype(float)
         found["IMGSUM"], found["IMGMAX"] = pixels.sum(axis=(1, 2)), pixels.max(axis=(1, 2))
