@@ -207,9 +207,9 @@ def _hdr3(job: YearJob, start: float, stop: float, day: int) -> Iterator[Series]
 def _slot(job: YearJob, start: float, stop: float, day: int) -> Iterator[Series]:
     columns = ["TIME", "QUALITY", "IMGSIZE", *SLOT_COLUMNS, *_IMAGES]
     rows = _rows(job, start, stop, day, columns, ACA_L0.schema)
-    good, sizes = rows.column("QUALITY").to_numpy() == 0, rows.column("IMGSIZE").to_numpy()
+    right, sizes = rows.column("QUALITY").to_numpy() == 0, rows.column("IMGSIZE").to_numpy()
     for size in (4, 6, 8):
-        chosen = good & (sizes == size)
+        chosen = right & (sizes == size)
         if not chosen.any():
             continue
         of_size = (rows if chosen.all() else rows.filter(pa.array(chosen))).combine_chunks()
