@@ -71,6 +71,7 @@ PRODUCTS = [
         "data/mica/archive/starcheck",
         "starcheck.db3, YYYY/MMMDDYY/oflsX/starcheck.txt and observations.csv",
     ),
+    Product("aca0_list", "ACA level 0 of the archive", "data/mica/archive/aca0/cda_aca0.h5", "cda_aca0.h5"),
     Product("ocat", "Observing catalog", "data/mica/archive/ocat_target_table.h5", "ocat_target_table.h5"),
 ]
 

@@ -35,6 +35,13 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
     if committed is not None:
         when = datetime.fromtimestamp(committed[1] / 1e9, UTC)
         console.print(f"last change {when:%Y:%j:%H:%M:%S} UTC ({_ago(when)})", highlight=False)
+    if any(name == "aca0_list" for name, *_ in tables):
+        # Apart, since most lakes have no list.
+        (missing, first, last), *_ = lake.sql("SELECT count(*), min(day), max(day) FROM aca_l0_missing").fetchall()
+        range_ = f", from {first:%Y:%j} to {last:%Y:%j}: FROM aca_l0_missing" if missing else ""
+        console.print(
+            f"{missing:,} files of the archive's list are not in the lake{range_}", highlight=False, soft_wrap=True
+        )
     if aside:
         listed = Table(title=f"{len(aside):,} files need a look", title_justify="left")
         for name in ("file", "status", "reason"):

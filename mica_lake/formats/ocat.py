@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import yaml  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from mica_lake.errors import BadFile
 from mica_lake.times import cxcsec
@@ -37,12 +38,28 @@ class Ocat:
 
 def read(content: bytes) -> Ocat:
     """Read the content of a file; a BadFile says what is wrong with it."""
+    stored, described = read_node(content, _NEEDED)
+    names = [name for name in stored.dtype.names or () if not name.endswith(_MASK)]
+    units = _units(described)
+    arrays, columns = [], []
+    for position, name in enumerate(names):
+        mask = stored[name + _MASK].astype(bool) if name + _MASK in (stored.dtype.names or ()) else None
+        arrays.append(array_of(name, stored[name], mask))
+        columns.append(
+            {
+                "position": position, "name": name, "unit": units.get(name), "dtype": stored.dtype[name].str,
+                "masked": mask is not None, "tstart": None,
+            }
+        )  # fmt: skip
+    return Ocat(pa.table(arrays, names=names), columns)
+
+
+def read_node(content: bytes, needed: Mapping[str, str]) -> tuple[NDArray[Any], list[Any]]:
+    """Table /data of an HDF5 file, which has some columns of some kinds, and what astropy wrote beside it."""
     try:
         import h5py
     except ImportError:
-        raise ImportError(
-            "the observing catalog is an HDF5 table, which h5py reads: pip install 'mica-lake[stats]'"
-        ) from None
+        raise ImportError("the archive's tables are HDF5, which h5py reads: pip install 'mica-lake[stats]'") from None
     try:
         with h5py.File(h5py.h5f.open_file_image(content)) as file:
             node = file.get(_NODE)
@@ -54,27 +71,16 @@ def read(content: bytes) -> Ocat:
         raise
     except Exception as error:  # h5py raises many kinds for damaged files
         raise BadFile(f"it is not a whole HDF5 file ({type(error).__name__}: {error})") from None
-    names = [name for name in stored.dtype.names if not name.endswith(_MASK)]
-    for name, kinds in _NEEDED.items():
-        if name not in names:
+    for name, kinds in needed.items():
+        if name not in stored.dtype.names:
             raise BadFile(f"its table /{_NODE} has no column {name}")
         if stored.dtype[name].kind not in kinds:
             raise BadFile(f"its column {name} is {stored.dtype[name].str}, which is not what it should be")
-    units = _units(described)
-    arrays, columns = [], []
-    for position, name in enumerate(names):
-        mask = stored[name + _MASK].astype(bool) if name + _MASK in stored.dtype.names else None
-        arrays.append(_array(name, stored[name], mask))
-        columns.append(
-            {
-                "position": position, "name": name, "unit": units.get(name), "dtype": stored.dtype[name].str,
-                "masked": mask is not None, "tstart": None,
-            }
-        )  # fmt: skip
-    return Ocat(pa.table(arrays, names=names), columns)
+    return stored, described
 
 
-def _array(name: str, values: Any, mask: Any) -> pa.Array:
+def array_of(name: str, values: Any, mask: Any = None) -> pa.Array:
+    """A column as the lake has it."""
     if values.dtype.kind == "S":
         try:
             return pa.array([text.decode() for text in values.tolist()], pa.string(), mask=mask)

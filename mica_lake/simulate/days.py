@@ -61,7 +61,7 @@ def write_days(
     >>> from mica_lake.times import cxcsec
     >>> days = Days(getfixture("tmp_path"), cxcsec("2024:001"), cxcsec("2024:001:00:05"))
     >>> [len(files) for _, files in write_days(days, begin=lambda product: lambda done: None)]
-    [8, 25, 1, 12, 2, 2, 2, 1]
+    [8, 25, 1, 12, 2, 2, 2, 1, 1]
     """
     # Products that share a simulator are written together.
     with_files = {(product.package, product.described_in): product for product in PRODUCTS if product.folder}
