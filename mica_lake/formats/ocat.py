@@ -1,12 +1,12 @@
 """The observing catalog as the archive keeps it: the HDF5 table that astropy wrote."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from mica_lake.errors import BadFile
@@ -16,6 +16,10 @@ from mica_lake.times import cxcsec
 LARGEST = 1 << 30
 _NODE, _META = "data", "data.__table_column_meta__"
 _MASK = ".mask"
+# A line of the YAML that astropy writes beside a table, of a column with a unit.
+_UNIT = re.compile(
+    r"^- \{name: (?P<name>[^,{}]+), unit: (?:!astropy\.units\.Unit \{unit: )?(?P<unit>[^,{}]+)", re.MULTILINE
+)
 _NEEDED = {"obsid": "iu", "ra": "f", "dec": "f", "start_date": "S"}
 
 
@@ -92,29 +96,10 @@ def array_of(name: str, values: Any, mask: Any = None) -> pa.Array:
     return pa.array(native, mask=mask)
 
 
-def _units(lines: list[Any]) -> Mapping[str, str]:
-    """Units of columns, by name, from what astropy wrote beside the table."""
-    text = "\n".join(line.decode() if isinstance(line, bytes) else str(line) for line in lines)
-    # Tags say how astropy makes objects of what is plain to read.
-    loader = type("_Plain", (yaml.SafeLoader,), {})
-    loader.add_multi_constructor("", _plain)  # type: ignore[attr-defined]
-    try:
-        described = yaml.load(text, loader) or {}
-        return {
-            str(column["name"]): str(column["unit"]["unit"] if isinstance(column["unit"], dict) else column["unit"])
-            for column in described.get("datatype", ())
-            if column.get("unit")
-        }
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-        return {}  # they only describe
-
-
-def _plain(loader: Any, _: str, node: Any) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node)
+def _units(lines: list[Any]) -> dict[str, str]:
+    """Units of columns, by name, from what astropy wrote beside the table; they only describe, and may be missing."""
+    text = "\n".join(line.decode("utf-8", "replace") if isinstance(line, bytes) else str(line) for line in lines)
+    return {found["name"]: found["unit"].strip("'\"") for found in _UNIT.finditer(text)}
 
 
 def starts(rows: pa.Table) -> pa.Array:
