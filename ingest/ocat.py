@@ -21,7 +21,7 @@ class Catalog(WholeFile):
         """The targets, and the columns."""
         found = ocat.read(content)
         rows = found.rows
-        own = {"position": pa.array(range(len(rows)), pa.int32()), "tstart": ocat.starts(rows)}
+        own = {"position": pa.array(range(len(rows)), pa.int32()), "tstart": ocat.starts(rows.column("start_date"))}
         own |= {name: rows.column(name).combine_chunks() for name in OCAT.schema.names if name not in own}
         rest = [name for name in rows.column_names if name not in own]
         targets = pa.table({**own, **{name: rows.column(name) for name in rest}})

@@ -40,6 +40,7 @@ from mica_lake.tables.starcheck import (
     STARCHECK_PRED_TEMP,
     STARCHECK_WARNING,
 )
+from mica_lake.tables.table import Table
 from mica_lake.times import cxcsec, day_start
 
 REPORT, DATABASE, WHAT_RAN = "starcheck.txt", "starcheck.db3", "observations.csv"
@@ -54,6 +55,7 @@ _PARTS = {
     STARCHECK_WARNING: ("warnings", report.WARNING),
     STARCHECK_PRED_TEMP: ("pred_temp", ("pred_ccd_temp",)),
 }
+_OF_LOADS = (STARCHECK_LOAD, *_PARTS)
 _CSV_COLUMNS = ("obsid", "manvr_start", "obs_start", "obs_stop", "starcat_date", "source")
 Rows = list[tuple[Any, ...]]
 
@@ -249,6 +251,13 @@ class Starcheck(Part):
             row["mp_dir"]: Load(row["mp_dir"], row["mtime"], row["source"], row["checksum"])
             for row in self._rows_so_far(STARCHECK_LOAD).to_pylist()
         }
+        # What a year has lost of a table, only the sources of its loads can give back.
+        self._incomplete = {
+            year
+            for year in {row["year"] for (name, _), row in self.partitions.items() if name != OBSERVATION.name}
+            if len({self.so_far(table.name, Key.of_year(year)).get("derived_from") for table in _OF_LOADS}) != 1
+            or self.so_far(STARCHECK_LOAD.name, Key.of_year(year)).get("derived_from") is None
+        }
         self._loads: dict[str, Load] = {}
         self._ran: dict[str, pa.Table] = {}
 
@@ -259,8 +268,8 @@ class Starcheck(Part):
 
     def present(self) -> list[str]:
         """The files whose loads are in the lake, from them or newer ones."""
-        if any(row["derived_from"] is None for row in self.partitions.values()):
-            return []
+        if self._incomplete:
+            return [name for name in self.files.rows if name.endswith(f"/{WHAT_RAN}")]
         return [
             name for name, row in self.files.rows.items() if self._has(Found(row["directory"], row["filename"]), row)
         ]
@@ -307,8 +316,7 @@ class Starcheck(Part):
         }
         years: dict[int, dict[str, Load]] = {}
         for mp_dir, load in (self._known | fresh).items():
-            day = load_date(mp_dir)
-            years.setdefault(day.year if day else EPOCH.year, {})[mp_dir] = load
+            years.setdefault(_year(mp_dir), {})[mp_dir] = load
         written: Written = {}
         for year, loads in sorted(years.items()):
             written |= self._of_year(
@@ -328,8 +336,7 @@ class Starcheck(Part):
         self.begin(found, ())
         self.note((), [self.judge(one) for one in found])
         for mp_dir, load in sorted(self._loads.items()):
-            day = load_date(mp_dir)
-            key = Key.of_year(day.year if day else EPOCH.year)
+            key = Key.of_year(_year(mp_dir))
             known = self._known.get(mp_dir)
             if known is None:
                 yield STARCHECK_LOAD.name, key.path(STARCHECK_LOAD)
@@ -349,32 +356,42 @@ class Starcheck(Part):
 
     def _of_year(self, key: Key, loads: Mapping[str, Load], fresh: Mapping[str, Load]) -> Written:
         facts = derived_from(sorted(load.facts for load in loads.values()))
+        so_far = {table: self.so_far(table.name, key) for table in _OF_LOADS}
+        if {row.get("derived_from") for row in so_far.values()} == {facts} and key.day.year not in self._incomplete:
+            return {}
         new = [_arrow(load) for load in fresh.values()]
+        kept = {table: self._kept(row, table, fresh) for table, row in so_far.items() if row}
+        others = any(len(rows) for rows in kept.values())
+        whole = so_far[STARCHECK_LOAD].get("derived_from")
         written: Written = {}
-        for table in (STARCHECK_LOAD, *_PARTS):
-            so_far = self.so_far(table.name, key)
-            if so_far and so_far["derived_from"] == facts:
-                continue
-            parts = [one[table.name] for one in new]
-            if so_far:
-                rows = read_partition(self.root / so_far["path"], schema=table.schema)
-                parts.append(
-                    rows.filter(pc.invert(pc.is_in(rows.column("mp_dir"), pa.array(list(fresh), pa.string()))))
-                )
-            rows = pa.concat_tables([table.schema.empty_table(), *parts])
+        for table, row in so_far.items():
+            parts = [table.schema.empty_table(), *(one[table.name] for one in new), *([kept[table]] if row else [])]
+            rows = pa.concat_tables(parts)
             # By load; within it as in its source.
             rows = rows.take(pc.sort_indices(rows.column("mp_dir")))
-            if len(rows):
-                written[table.name, key] = pin(self.root, table, key, rows, [], facts)
-            elif so_far:
-                written[table.name, key] = None
+            # What it has lost of loads whose sources are not here is still to be taken from them.
+            lost = others and row.get("derived_from") != whole
+            made_from = derived_from([facts, table.name]) if lost else facts
+            # Also without rows, so that a partition that is lost is missed.
+            written[table.name, key] = pin(self.root, table, key, rows, [], made_from)
         return written
+
+    def _kept(self, row: Mapping[str, Any], table: Table, fresh: Mapping[str, Load]) -> pa.Table:
+        """The rows so far of loads that are not made anew."""
+        rows = read_partition(self.root / row["path"], schema=table.schema)
+        return rows.filter(pc.invert(pc.is_in(rows.column("mp_dir"), pa.array(list(fresh), pa.string()))))
 
 
 def _report_in(folder: Path) -> Found:
     """The report in a folder; its folders say which load it is, and belong to its name."""
     *above, year, week, last = folder.parts
     return looked_at(Found(escaped(Path(*above)), escaped(f"{year}/{week}/{last}/{REPORT}")))
+
+
+def _year(mp_dir: str) -> int:
+    """The year that a load is kept in."""
+    day = load_date(mp_dir)
+    return day.year if day else EPOCH.year
 
 
 def _mp_dir(filename: str) -> str:

@@ -11,7 +11,7 @@ from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.partition import checksum, read_partition, values_checksum
 from mica_lake.catalog.version import pin
 from mica_lake.formats.on_disk import read
-from mica_lake.ingest.follow import Part, Written
+from mica_lake.ingest.follow import Part, Written, tables_of
 from mica_lake.ingest.found import Found, Rejected, Taken, found_in, rejected
 from mica_lake.ingest.source_files import derived_from
 from mica_lake.products import Product
@@ -64,8 +64,8 @@ class WholeFile(Part):
 
     def present(self) -> list[str]:
         """The file, if its rows are in the lake."""
-        current = self.so_far(self.table, _KEY).get("derived_from")
-        return [name for name, row in self.files.rows.items() if derived_from([row["checksum"]]) == current]
+        made_from = {self.so_far(table, _KEY).get("derived_from") for table in tables_of(self.run.product)}
+        return [name for name, row in self.files.rows.items() if made_from == {derived_from([row["checksum"]])}]
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
         """Record the file; its rows are all that the table has, wherever the file was before."""

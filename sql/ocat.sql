@@ -20,7 +20,7 @@ CREATE OR REPLACE TEMP MACRO angle_between(ra1, dec1, ra2, dec2) AS
     degrees(
         2 * asin(
             least(
-                1.0,
+                1::DOUBLE,
                 sqrt(
                     sin(radians((dec1) - (dec2)) / 2) ** 2
                     + cos(radians(dec1)) * cos(radians(dec2)) * sin(radians((ra1) - (ra2)) / 2) ** 2

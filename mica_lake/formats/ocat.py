@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mica_lake.errors import BadFile
@@ -46,13 +47,14 @@ def read(content: bytes) -> Ocat:
     names = [name for name in stored.dtype.names or () if not name.endswith(_MASK)]
     units = _units(described)
     arrays, columns = [], []
+    started = starts(array_of("start_date", stored["start_date"]))
     for position, name in enumerate(names):
         mask = stored[name + _MASK].astype(bool) if name + _MASK in (stored.dtype.names or ()) else None
         arrays.append(array_of(name, stored[name], mask))
         columns.append(
             {
                 "position": position, "name": name, "unit": units.get(name), "dtype": stored.dtype[name].str,
-                "masked": mask is not None, "tstart": None,
+                "masked": mask is not None, "tstart": pc.min(started.filter(arrays[-1].is_valid())).as_py(),
             }
         )  # fmt: skip
     return Ocat(pa.table(arrays, names=names), columns)
@@ -102,9 +104,9 @@ def _units(lines: list[Any]) -> dict[str, str]:
     return {found["name"]: found["unit"].strip("'\"") for found in _UNIT.finditer(text)}
 
 
-def starts(rows: pa.Table) -> pa.Array:
+def starts(dates: pa.Array) -> pa.Array:
     """Starts in CXC seconds; null where there is none."""
-    return pa.array([_start(text) for text in rows.column("start_date").to_pylist()], pa.float64())
+    return pa.array([_start(text) for text in dates.to_pylist()], pa.float64())
 
 
 def _start(text: str | None) -> float | None:

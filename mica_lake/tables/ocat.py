@@ -32,7 +32,7 @@ OCAT_COLUMN = Table(
         Column("unit", pa.string(), "", "its unit, as astropy writes it; null if it has none", _SOURCE),
         Column("dtype", pa.string(), "", "its type, as NumPy writes it", _SOURCE),
         Column("masked", pa.bool_(), "", "whether a blank of it is null", f"{_SOURCE}, column NAME.mask"),
-        Column("tstart", pa.float64(), "s", "null: columns have no time", _SOURCE),
+        Column("tstart", pa.float64(), "s", "first start of a target where it is not blank, CXC seconds", _SOURCE),
     ),
     row_group_rows=32768,
     time="tstart",

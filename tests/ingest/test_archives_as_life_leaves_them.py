@@ -203,6 +203,8 @@ def assert_same(followed: Path, fresh: Path, kept: Kept) -> None:
     one, other = tables_of(followed), tables_of(fresh)
     for name in sorted(one.keys() | other.keys()):
         ours, theirs = one.get(name), other.get(name)
+        if "aca_l0" in kept and name.endswith(("_5min", "_daily")):
+            continue  # they are of the readouts that are kept, too
         if name in kept:
             assert ours is not None
             extra = pl.sql_expr(kept[name])

@@ -18,6 +18,7 @@ from mica_lake.catalog.commit import commit
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.partition import read_partition
+from mica_lake.catalog.reindex import rebuild
 from mica_lake.catalog.version import pin
 from mica_lake.formats.starcheck import CATALOG as ENTRY
 from mica_lake.formats.starcheck import HEADER, MANEUVER, WARNING, Observation, read_starcheck
@@ -316,6 +317,24 @@ def test_rows_that_are_not_those_of_the_files_are_found_and_mended(
     done = in_process(("verify", "--from", ska, "--lake", lake), {})
     assert done.returncode == 4
     assert "its rows are not those of its files" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_that_is_lost_comes_back_with_the_sources_of_its_loads(
+    ska: Path, reports: list[Path], filled: Path, tmp_path: Path, table: str
+) -> None:
+    lake = shutil.copytree(filled, tmp_path / "lake")
+    shutil.rmtree(lake / table / "year=2023")
+    shutil.rmtree(lake / "_catalog" / "pinned" / table / "2023")
+    rebuild(lake)
+    before = rows(lake)
+    # Of one of its loads: the others stay as they are, and still lack what was lost.
+    ingest(copied(tmp_path / "starcheck", reports[:1], ska), lake, jobs=1)
+    for name, found in rows(lake).items():
+        assert set(before[name]) <= set(found)
+    ingest(ska, lake, jobs=1)
+    assert rows(lake) == rows(filled)
+    assert ingest(ska, lake, jobs=1).partitions == 0
 
 
 # --- the reference ----------------------------------------------------------------------------------------------------

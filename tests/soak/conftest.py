@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mica_lake.simulate import aca_l0, asp_l1, dark_cal, obspar, stats, vv
+from mica_lake.simulate import aca0_list, aca_l0, asp_l1, dark_cal, obspar, ocat, starcheck, stats, vv
 from mica_lake.simulate.observations import observations
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
@@ -64,6 +64,9 @@ def _simulate(ska: Path, *, newer: bool) -> None:
     asp_l1.write_archive(ska, observed)
     stats.write_archive(ska, observed if newer else observed[:1])
     vv.write_archive(ska, observed)
+    starcheck.write_archive(ska, observed)
+    ocat.write_archive(ska, observed)
+    aca0_list.write_archive(ska, [path.name for path in ska.rglob("acaf*.fits.gz")][newer:])
     for dark_id in ("2015100", "2015101")[: 1 + newer]:
         dark_cal.write_calibration(ska, dark_id, seed=int(newer))
     # Which file is older is told by its time; all are of one time, so that two runs know the same of them.
