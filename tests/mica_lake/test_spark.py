@@ -143,7 +143,8 @@ def test_each_view_has_equal_rows(spark: "SparkSession", mica: "SparkLake", lake
     different = []
     for view in views:
         expected = lake.arrow(f'FROM "{view}"')
-        assert len(expected), view
+        # No catalog that is simulated has a monitor window.
+        assert bool(len(expected)) == (view != "monitor_window"), view
         try:
             assert_equal_rows(spark.table(view), expected)
         except AssertionError as error:
