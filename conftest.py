@@ -18,7 +18,7 @@ import pytest
 from mica_lake.ingest import follow
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.products import PRODUCTS
-from mica_lake.simulate import aca_l0, dark_cal
+from mica_lake.simulate import aca0_list, aca_l0, dark_cal
 from mica_lake.simulate.days import Days
 from mica_lake.simulate.object_store import ObjectStore, object_store
 from mica_lake.times import cxcsec
@@ -85,7 +85,9 @@ def demo_ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A $SKA root with the observations of those hours, their products and statistics, and two dark calibrations."""
     ska = tmp_path_factory.mktemp("demo_ska")
     hours = Days(ska, cxcsec("2024:001"), cxcsec("2024:001:02:00"))
-    others = (product for product in PRODUCTS if product.folder and product.name not in ("aca_l0", "dark_cal"))
+    others = (
+        product for product in PRODUCTS if product.folder and product.name not in ("aca_l0", "aca0_list", "dark_cal")
+    )
     for package, name in dict.fromkeys((product.package, product.described_in) for product in others):
         import_module(f"{package}.simulate.{name}").write_days(hours, lambda done: None)
     for dark_id in ("2022069", "2023341"):
@@ -98,8 +100,12 @@ def demo_lake(demo_files: Path, demo_ska: Path, tmp_path_factory: pytest.TempPat
     """A lake of `demo_files` and `demo_ska`, not to be changed."""
     lake = tmp_path_factory.mktemp("demo_lake") / "lake"
     ingest([demo_files], lake, jobs=1)
-    for product in [p.name for p in PRODUCTS if p.folder and p.name != "aca_l0"]:
+    for product in [p.name for p in PRODUCTS if p.folder and p.name not in ("aca_l0", "aca0_list")]:
         follow.ingest(product, demo_ska, lake, jobs=1)
+    # Apart, since tests put the files of ACA level 0 where it would be.
+    listed = tmp_path_factory.mktemp("demo_list")
+    aca0_list.write_archive(listed, [path.name for path in demo_files.iterdir()])
+    follow.ingest("aca0_list", listed, lake, jobs=1)
     yield str(lake)
 
 

@@ -420,7 +420,7 @@ class Lake:
         --------
         >>> lake = Lake(getfixture("demo_lake"))
         >>> lake.status().select("table_name", "partitions").rows()[1:4]
-        [('aca_l0', 8), ('acq_stats', 1), ('asp_l1_file', 2)]
+        [('aca_cent', 2), ('aca_l0', 8), ('acq_stats', 1)]
         """
         import polars as pl
 

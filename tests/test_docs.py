@@ -72,8 +72,7 @@ def ska(tmp_path: Path, demo_ska: Path, demo_files: Path) -> Path:
     """The demo's archive, with its ACA level 0 files."""
     ska = tmp_path / "ska"
     shutil.copytree(demo_ska, ska, symlinks=True)
-    for path in demo_files.iterdir():
-        (ska / "data/mica/archive/aca0" / path.name).symlink_to(path)
+    (ska / "data/mica/archive/aca0").symlink_to(demo_files)
     return ska
 
 

@@ -38,7 +38,7 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
     if any(name == "aca0_list" for name, *_ in tables):
         # Apart, since most lakes have no list.
         (missing, first, last), *_ = lake.sql("SELECT count(*), min(day), max(day) FROM aca_l0_missing").fetchall()
-        range_ = f", from {first:%Y:%j} to {last:%Y:%j}: FROM aca_l0_missing" if missing else ""
+        range_ = f", from {first:%Y:%j} to {last:%Y:%j}" if missing else ""
         console.print(
             f"{missing:,} files of the archive's list are not in the lake{range_}", highlight=False, soft_wrap=True
         )
