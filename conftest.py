@@ -96,16 +96,23 @@ def demo_ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_lake(demo_files: Path, demo_ska: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A lake of `demo_files` and `demo_ska`, not to be changed."""
+def demo_list(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A $SKA root with a list of `demo_files`: apart, since tests put these where it would be."""
+    ska = tmp_path_factory.mktemp("demo_list")
+    aca0_list.write_archive(ska, [path.name for path in demo_files.iterdir()])
+    return ska
+
+
+@pytest.fixture(scope="session")
+def demo_lake(
+    demo_files: Path, demo_ska: Path, demo_list: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A lake of `demo_files`, `demo_ska` and `demo_list`, not to be changed."""
     lake = tmp_path_factory.mktemp("demo_lake") / "lake"
     ingest([demo_files], lake, jobs=1)
     for product in [p.name for p in PRODUCTS if p.folder and p.name not in ("aca_l0", "aca0_list")]:
         follow.ingest(product, demo_ska, lake, jobs=1)
-    # Apart, since tests put the files of ACA level 0 where it would be.
-    listed = tmp_path_factory.mktemp("demo_list")
-    aca0_list.write_archive(listed, [path.name for path in demo_files.iterdir()])
-    follow.ingest("aca0_list", listed, lake, jobs=1)
+    follow.ingest("aca0_list", demo_list, lake, jobs=1)
     yield str(lake)
 
 

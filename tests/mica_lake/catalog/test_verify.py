@@ -149,10 +149,10 @@ def found(verified: Verified) -> list[tuple[str, str]]:
 
 
 def test_in_a_good_lake_nothing_is_wrong(
-    demo_lake: str, demo_files: Path, demo_ska: Path, look: Callable[..., Verified]
+    demo_lake: str, demo_files: Path, demo_ska: Path, demo_list: Path, look: Callable[..., Verified]
 ) -> None:
     lake = Path(demo_lake)
-    verified = look(lake, demo_files, demo_ska)
+    verified = look(lake, demo_files, demo_ska, demo_list)
     assert found(verified) == []
     assert verified.exit_code == 0
     rows = read_table(lake, "partition").to_pylist()
