@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mica_lake.catalog.partition import checksum, read_partition
 from mica_lake.errors import BadFile, LakeError
 from mica_lake.formats import dark_cal as dark_cal_files
+from mica_lake.formats import hdf5
 from mica_lake.formats.gunzip import MAX_BYTES, decompress
 from mica_lake.formats.obspar import LARGEST as LARGEST_OBSPAR
 from mica_lake.formats.on_disk import read
@@ -42,8 +43,8 @@ _SHARED = 5 * SAME_READOUT
 
 _LARGEST = {
     ACA_L0.name: MAX_BYTES, DARK_CAL.name: dark_cal_files.LARGEST, OBSPAR.name: LARGEST_OBSPAR,
-    ASP_L1_FILE.name: asp_l1_files.LARGEST, ACQ_STATS.name: stat_table.LARGEST, GUIDE_STATS.name: stat_table.LARGEST,
-    VV_REPORT.name: vv.LARGEST, VV_RMS.name: stat_table.LARGEST,
+    ASP_L1_FILE.name: asp_l1_files.LARGEST, ACQ_STATS.name: hdf5.LARGEST, GUIDE_STATS.name: hdf5.LARGEST,
+    VV_REPORT.name: vv.LARGEST, VV_RMS.name: hdf5.LARGEST,
 }  # fmt: skip
 
 #: The tables whose source files are read here by other means than in ingest.
@@ -351,7 +352,7 @@ def _hdf5(content: bytes, table: str) -> NDArray[Any]:
     import h5py
 
     with h5py.File(BytesIO(content), "r") as file:
-        rows: NDArray[Any] = stat_table.node_of(file, table)[()]
+        rows: NDArray[Any] = hdf5.node_of(file, stat_table.NODES[table])[()]
     return rows
 
 

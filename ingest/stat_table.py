@@ -23,7 +23,7 @@ from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.partition import checksum
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
-from mica_lake.formats.on_disk import escaped
+from mica_lake.formats.hdf5 import LARGEST, h5py_module, table_in
 from mica_lake.formats.on_disk import read as read_file
 from mica_lake.ingest.follow import Part, Run, Written
 from mica_lake.ingest.found import Found, Rejected, Taken, found_in, rejected
@@ -39,20 +39,10 @@ from mica_lake.times import day_start
 
 # Node of the table in its file.
 NODES = {ACQ_STATS.name: "data", GUIDE_STATS.name: "data", VV_RMS.name: "vv"}
-# All guide stars of 27 years are a tenth of this.
-LARGEST = 1 << 32
 _LAST_YEAR = 2199
 # CXC seconds beyond any calendar; a time that is not known is NaN.
 _NO_TIME = 1e10
 Rows = NDArray[np.void]
-
-
-def _h5py() -> ModuleType:
-    try:
-        import h5py
-    except ImportError:
-        raise ImportError("the statistics are HDF5 tables, which h5py reads: pip install 'mica-lake[stats]'") from None
-    return h5py  # type: ignore[no-any-return]
 
 
 def source_file(source: str | os.PathLike[str], product: str) -> Path:
@@ -71,46 +61,14 @@ def source_file(source: str | os.PathLike[str], product: str) -> Path:
 
 def read(content: bytes, table: Table) -> Rows:
     """Rows of an HDF5 table."""
-    h5py = _h5py()
-    try:
-        with h5py.File(h5py.h5f.open_file_image(content), "r") as file:
-            node = node_of(file, table.name)
-            _check_columns(h5py, node, table)
-            rows = _declared(node[()], table)
-    except BadFile:
-        raise
-    except Exception as error:  # h5py raises many kinds for damaged files
-        raise BadFile(f"it is not a whole HDF5 file ({type(error).__name__}: {error})") from None
+    with table_in(content, NODES[table.name]) as node:
+        _check_columns(h5py_module(), node, table)
+        rows = _declared(node[()], table)
     times = rows[table.time]
     odd = np.flatnonzero(np.abs(times) >= _NO_TIME)
     if len(odd):
         raise BadFile(f"{table.time} of row {odd[0]} is {times[odd[0]]}, which is not a time")
     return rows
-
-
-def node_of(file: Any, table: str) -> Any:
-    """A table's node in its file; a table whose rows are in other files is refused."""
-    h5py, name = _h5py(), NODES[table]
-    # HDF5 reads as zeros whatever another file should have, and does not.
-    link = file.get(name, getlink=True)
-    if link is not None and not isinstance(link, h5py.HardLink):
-        raise BadFile(f"its table /{name} is a link to elsewhere ({type(link).__name__})")
-    node = file.get(name)
-    if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
-        raise BadFile(f"it has no table /{name}")
-    if node.is_virtual:
-        raise BadFile(f"its table /{name} is virtual: its rows are in other files")
-    if node.external:
-        raise BadFile(f"the rows of its table /{name} are in another file, {escaped(node.external[0][0])}")
-    if node.size * node.dtype.itemsize > LARGEST:
-        raise BadFile(f"its {node.size} rows expand to more than {LARGEST} bytes")
-    if node.chunks is not None:
-        chunks, there = -(-node.size // node.chunks[0]), node.id.get_num_chunks()
-        if there != chunks:
-            raise BadFile(f"of the {chunks} chunks of its table /{name}, {there} were written")
-    elif node.size and not node.id.get_storage_size():
-        raise BadFile(f"the rows of its table /{name} were never written")
-    return node
 
 
 def _check_columns(h5py: ModuleType, node: Any, table: Table) -> None:

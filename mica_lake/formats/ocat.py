@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mica_lake.errors import BadFile
+from mica_lake.formats.hdf5 import table_in
 from mica_lake.times import cxcsec
 
 #: Most bytes of a file: today's has a twentieth.
@@ -62,21 +63,9 @@ def read(content: bytes) -> Ocat:
 
 def read_node(content: bytes, needed: Mapping[str, str]) -> tuple[NDArray[Any], list[Any]]:
     """Table /data of an HDF5 file, which has some columns of some kinds, and what astropy wrote beside it."""
-    try:
-        import h5py
-    except ImportError:
-        raise ImportError("the archive's tables are HDF5, which h5py reads: pip install 'mica-lake[stats]'") from None
-    try:
-        with h5py.File(h5py.h5f.open_file_image(content)) as file:
-            node = file.get(_NODE)
-            if not isinstance(node, h5py.Dataset) or node.dtype.names is None or node.ndim != 1:
-                raise BadFile(f"it has no table /{_NODE}")
-            stored = node[()]
-            described = file[_META][()].tolist() if _META in file else []
-    except BadFile:
-        raise
-    except Exception as error:  # h5py raises many kinds for damaged files
-        raise BadFile(f"it is not a whole HDF5 file ({type(error).__name__}: {error})") from None
+    with table_in(content, _NODE) as node:
+        stored = node[()]
+        described = node.file[_META][()].tolist() if _META in node.file else []
     for name, kinds in needed.items():
         if name not in stored.dtype.names:
             raise BadFile(f"its table /{_NODE} has no column {name}")

@@ -1,6 +1,5 @@
 """Simulate the archive's list of ACA level 0 files: those of the telemetry, and some that were never fetched."""
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from mica_lake.products import product_named
 from mica_lake.simulate.days import Days
-from mica_lake.simulate.files import write
+from mica_lake.simulate.files import hdf5, write
 
 __all__ = ["write_archive", "write_days"]
 
@@ -39,17 +38,10 @@ def write_archive(ska: Path, names: Sequence[str]) -> list[Path]:
     >>> [path.name for path in write_archive(getfixture("tmp_path"), ["acaf820454471N001_3_img0.fits.gz"])]
     ['cda_aca0.h5']
     """
-    try:
-        import h5py
-    except ImportError:
-        raise ImportError("h5py is absent: pip install 'mica-lake[stats]'") from None
     rows = np.zeros(len(names), [("filename", "S40"), ("filesize", "i8")])
     rows["filename"] = [name.encode() for name in names]
     rows["filesize"] = 1_000_000
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        file.create_dataset("data", data=rows, maxshape=(None,), chunks=(512,))
-    return [write(Path(ska) / product_named("aca0_list").folder, content.getvalue())]
+    return [write(Path(ska) / product_named("aca0_list").folder, hdf5(rows, "data"))]
 
 
 def write_days(days: Days, progress: Callable[[int], None]) -> list[Path]:

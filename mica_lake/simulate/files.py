@@ -42,8 +42,8 @@ def write_database(path: Path, table: str, columns: str, rows: Sequence[Mapping[
     beside.replace(path)
 
 
-def hdf5(rows: NDArray[np.void], node: str) -> bytes:
-    """An HDF5 file of one table."""
+def hdf5(rows: NDArray[np.void], node: str, described: tuple[str, NDArray[np.bytes_]] | None = None) -> bytes:
+    """An HDF5 file of one table, and perhaps of a node that describes it."""
     try:
         import h5py
     except ImportError:
@@ -51,6 +51,8 @@ def hdf5(rows: NDArray[np.void], node: str) -> bytes:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         file.create_dataset(node, data=rows, chunks=(512,), maxshape=(None,), compression="gzip", compression_opts=5)
+        if described is not None:
+            file.create_dataset(described[0], data=described[1])
     return content.getvalue()
 
 

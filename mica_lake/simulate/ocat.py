@@ -1,7 +1,7 @@
 """Simulate the observing catalog: a target for each observation."""
 
-import io
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from mica_lake.products import product_named
 from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import generator
-from mica_lake.simulate.files import write
+from mica_lake.simulate.files import hdf5, write
 from mica_lake.simulate.observations import Observation
 from mica_lake.times import utc
 
@@ -45,10 +45,6 @@ def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int =
     >>> [path.name for path in write_archive(getfixture("tmp_path"), observations(7e8, 7e8 + 20000))]
     ['ocat_target_table.h5']
     """
-    try:
-        import h5py
-    except ImportError:
-        raise ImportError("h5py is absent: pip install 'mica-lake[stats]'") from None
     drawn = [generator(seed, one.obsid, 31) for one in observations]
     rates = np.array([rng.uniform(0, 50) for rng in drawn])
     known = np.array([rng.random() < 0.6 for rng in drawn], bool)
@@ -71,11 +67,8 @@ def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int =
         rows[name] = values
     described = [f"- {{name: {name}, datatype: {_kind(values.dtype)}}}" for name, values in columns.items()]
     described[list(columns).index("exp_time")] = "- {name: exp_time, unit: ks, datatype: float64}"
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        file.create_dataset("data", data=rows)
-        file.create_dataset("data.__table_column_meta__", data=np.array(["datatype:", *described], "S"))
-    return [write(Path(ska) / product_named("ocat").folder, content.getvalue())]
+    beside = "data.__table_column_meta__", np.array(["datatype:", *described], "S")
+    return [write(Path(ska) / product_named("ocat").folder, hdf5(rows, "data", beside))]
 
 
 def _instrument(detector: str) -> str:
@@ -88,8 +81,6 @@ def _kind(dtype: np.dtype[np.generic]) -> str:
 
 def _date(secs: float) -> str:
     """A date as the catalog writes it: year, month and day, to a second."""
-    from datetime import datetime
-
     return datetime.strptime(utc(secs)[:17], "%Y:%j:%H:%M:%S").strftime("%Y-%m-%d %H:%M:%S")
 
 

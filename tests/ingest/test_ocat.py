@@ -105,6 +105,14 @@ def test_a_bad_file_is_set_aside_and_what_the_lake_has_stays(
     assert Lake(lake).sql("FROM ocat").fetchall() == before
 
 
+def test_a_table_that_is_in_another_file_is_refused(ska: Path, lake: Path, tmp_path: Path) -> None:
+    elsewhere = file_of(ska).rename(tmp_path / "elsewhere.h5")
+    with h5py.File(file_of(ska), "w") as file:
+        file["data"] = h5py.ExternalLink(str(elsewhere), "/data")
+    (said,) = ingest(ska, lake, jobs=1).set_aside.values()
+    assert said == "its table /data is a link to elsewhere (ExternalLink)"
+
+
 def test_a_text_that_is_not_utf8_is_named(ska: Path, lake: Path) -> None:
     def change(rows: np.ndarray) -> np.ndarray:
         rows["target_name"][3] = b"M\xfcller"
