@@ -75,15 +75,27 @@ class Load:
         The file.
     checksum : str
         SHA-256 of the report, or of its rows in the database.
-    rows : dict
-        Rows of each table, by its name, without the columns of the load; empty of what the lake has already.
+    tables : dict
+        Its rows in each table, by the table's name; empty of what the lake has already.
     """
 
     mp_dir: str
     mtime: float
     source: str
     checksum: str
-    rows: Mapping[str, Rows] = field(default_factory=dict, compare=False)
+    tables: Mapping[str, pa.Table] = field(default_factory=dict, compare=False)
+
+    @staticmethod
+    def of(mp_dir: str, mtime: float, source: str, digest: str, rows: Mapping[str, Rows]) -> "Load":
+        """A load, with the rows of the database's tables; a BadFile if a value does not fit in a column."""
+        day = load_date(mp_dir)
+        tstart = day_start(day) if day else None
+        own = (mp_dir, tstart, load_name(mp_dir), mtime, source, digest)
+        tables = {STARCHECK_LOAD.name: _columns(STARCHECK_LOAD, [own], mp_dir)}
+        for table in _PARTS:
+            made = _columns(table, [(mp_dir, tstart, *row) for row in rows[table.name]], mp_dir)
+            tables[table.name] = made.sort_by("obs_idx") if "obs_idx" in made.column_names else made
+        return Load(mp_dir, mtime, source, digest, tables)
 
     @property
     def newness(self) -> tuple[float, str]:
@@ -129,8 +141,7 @@ def read_loads(path: Path) -> list[Load]:
             rows[sc_id][table.name].append(tuple(row))
     found: dict[str, Load] = {}
     for sc_id, (mp_dir, mtime) in loads.items():
-        load = Load(mp_dir, mtime, path.name, checksum(repr(rows[sc_id]).encode()), rows[sc_id])
-        _arrow(load)  # an error before any of it is taken
+        load = Load.of(mp_dir, mtime, path.name, checksum(repr(rows[sc_id]).encode()), rows[sc_id])
         found[mp_dir] = max(found.get(mp_dir, load), load, key=lambda one: one.newness)
     return list(found.values())
 
@@ -142,28 +153,13 @@ def _queried(path: Path, query: str) -> Rows:
     return rows
 
 
-def _arrow(load: Load) -> dict[str, pa.Table]:
-    """The rows of a load as the tables have them."""
-    day = load_date(load.mp_dir)
-    tstart = day_start(day) if day else None
-    own = (load.mp_dir, tstart, load_name(load.mp_dir), load.mtime, load.source, load.checksum)
-    tables = {
-        STARCHECK_LOAD.name: pa.Table.from_pylist(
-            [dict(zip(STARCHECK_LOAD.schema.names, own, strict=True))], STARCHECK_LOAD.schema
-        )
-    }
-    for table in _PARTS:
-        rows = [(load.mp_dir, tstart, *row) for row in load.rows[table.name]]
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(table.schema)
-        try:
-            arrays = [pa.array(column, field.type) for column, field in zip(columns, table.schema, strict=True)]
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise BadFile(f"a row of {table.name} of {load.mp_dir} cannot be taken: {error}") from None
-        made = pa.Table.from_arrays(arrays, schema=table.schema)
-        if "obs_idx" in made.column_names:
-            made = made.sort_by("obs_idx")
-        tables[table.name] = made
-    return tables
+def _columns(table: Table, rows: Rows, mp_dir: str) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(table.schema)
+    try:
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, table.schema, strict=True)]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise BadFile(f"a row of {table.name} of {mp_dir} cannot be taken: {error}") from None
+    return pa.Table.from_arrays(arrays, schema=table.schema)
 
 
 def read_what_ran(content: bytes) -> pa.Table:
@@ -239,8 +235,8 @@ class Starcheck(Part):
                 if not observations:
                     raise BadFile("it has no observation: no piece of it begins with OBSID: and a number")
                 mp_dir, digest = _mp_dir(found.filename), checksum(content)
-                loads = [Load(mp_dir, _unix_time(found.mtime_ns), found.name, digest, rows_of_report(observations))]
-            return Taken(found, digest, {"rows": sum(len(load.rows[STARCHECK.name]) for load in loads)}), loads
+                loads = [Load.of(mp_dir, _unix_time(found.mtime_ns), found.name, digest, rows_of_report(observations))]
+            return Taken(found, digest, {"rows": sum(len(load.tables[STARCHECK.name]) for load in loads)}), loads
         except Exception as error:  # whatever one file raises, the others go in
             return rejected(found, error)
 
@@ -261,7 +257,7 @@ class Starcheck(Part):
         self._loads: dict[str, Load] = {}
         self._ran: dict[str, pa.Table] = {}
 
-    def _rows_so_far(self, table: Any) -> pa.Table:
+    def _rows_so_far(self, table: Table) -> pa.Table:
         paths = [row["path"] for (name, _), row in sorted(self.partitions.items()) if name == table.name]
         parts = [read_partition(self.root / path, schema=table.schema) for path in paths]
         return pa.concat_tables([table.schema.empty_table(), *parts])
@@ -342,7 +338,7 @@ class Starcheck(Part):
                 yield STARCHECK_LOAD.name, key.path(STARCHECK_LOAD)
             if known is None or known.newness > load.newness:
                 continue  # there is nothing to compare, or a newer source of it counts
-            for name, rows in _arrow(load).items():
+            for name, rows in load.tables.items():
                 so_far = self.so_far(name, key)
                 here = read_partition(self.root / so_far["path"]) if so_far else rows.slice(0, 0)
                 own = here.filter(pc.equal(here.column("mp_dir"), mp_dir))
@@ -359,13 +355,13 @@ class Starcheck(Part):
         so_far = {table: self.so_far(table.name, key) for table in _OF_LOADS}
         if {row.get("derived_from") for row in so_far.values()} == {facts} and key.day.year not in self._incomplete:
             return {}
-        new = [_arrow(load) for load in fresh.values()]
         kept = {table: self._kept(row, table, fresh) for table, row in so_far.items() if row}
         others = any(len(rows) for rows in kept.values())
         whole = so_far[STARCHECK_LOAD].get("derived_from")
         written: Written = {}
         for table, row in so_far.items():
-            parts = [table.schema.empty_table(), *(one[table.name] for one in new), *([kept[table]] if row else [])]
+            parts = [table.schema.empty_table(), *(load.tables[table.name] for load in fresh.values())]
+            parts += [kept[table]] if row else []
             rows = pa.concat_tables(parts)
             # By load; within it as in its source.
             rows = rows.take(pc.sort_indices(rows.column("mp_dir")))

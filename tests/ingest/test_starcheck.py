@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -239,6 +240,17 @@ def test_a_bad_report_is_set_aside_and_the_others_go_in(
     assert (len(report.taken), report.exit_code) == (len(reports) - 1, 3)
     assert bad(report)[0].startswith(reason)
     assert bad(ingest(top, lake, jobs=1)) == bad(report)
+
+
+def test_a_report_with_a_number_that_has_no_room_is_set_aside(
+    ska: Path, reports: list[Path], lake: Path, tmp_path: Path
+) -> None:
+    top = copied(tmp_path / "top", reports, ska)
+    path = next(top.rglob("starcheck.txt"))
+    path.write_text(re.sub(r"\(VCDU count = \d+\)", "(VCDU count = 99999999999)", path.read_text(), count=1))
+    report = ingest(top, lake, jobs=1)
+    assert (len(report.taken), report.exit_code) == (len(reports) - 1, 3)
+    assert bad(report)[0].startswith("a row of starcheck_manvr of /20")
 
 
 @pytest.mark.parametrize("table", ["id", "obs", "manvr", "catalog", "warnings", "pred_temp"])
