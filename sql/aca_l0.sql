@@ -33,11 +33,10 @@ DROP TABLE aca_l0_by_day;
 
 -- The files that can have rows of one slot from start to stop, and those of all slots.
 CREATE OR REPLACE TEMP MACRO aca_l0_files
-    (start, stop, slot) AS CASE
-        WHEN slot::VARCHAR IN ('0', '1', '2', '3', '4', '5', '6', '7')
-            THEN files_between('aca_l0', getvariable('mica_lake_aca_l0_' || slot), start, stop)
-        ELSE error('slot ' || coalesce(slot::VARCHAR, 'null') || ' is not one of 0 to 7')
-    END,
+    (start, stop, slot) AS if_a_slot(
+        slot,
+        files_between('aca_l0', getvariable('mica_lake_aca_l0_' || slot), start, stop)
+    ),
     (start, stop) AS flatten(
         list_transform(
             files_between('aca_l0', getvariable('mica_lake_aca_l0_all'), start, stop),

@@ -48,19 +48,25 @@ CREATE OR REPLACE TEMP MACRO files_of(name) AS
         [no_rows_file(name)]
     );
 
--- Those of one slot.
-CREATE OR REPLACE TEMP MACRO files_of_slot(name, files, slot) AS
+-- `it`, or an error if there is no such slot.
+CREATE OR REPLACE TEMP MACRO if_a_slot(slot, it) AS
     CASE
-        WHEN slot::VARCHAR IN ('0', '1', '2', '3', '4', '5', '6', '7')
-            THEN coalesce(
-                nullif(
-                    list_filter(files, LAMBDA file: regexp_matches(file, '_' || slot || '_[0-9a-f]+\.parquet$')),
-                    []
-                ),
-                [no_rows_file(name)]
-            )
+        WHEN slot::VARCHAR IN ('0', '1', '2', '3', '4', '5', '6', '7') THEN it
         ELSE error('slot ' || coalesce(slot::VARCHAR, 'null') || ' is not one of 0 to 7')
     END;
+
+-- Those of one slot.
+CREATE OR REPLACE TEMP MACRO files_of_slot(name, files, slot) AS
+    if_a_slot(
+        slot,
+        coalesce(
+            nullif(
+                list_filter(files, LAMBDA file: regexp_matches(file, '_' || slot || '_[0-9a-f]+\.parquet$')),
+                []
+            ),
+            [no_rows_file(name)]
+        )
+    );
 
 -- `it`, or an error if stop is before start.
 CREATE OR REPLACE TEMP MACRO if_in_order(start, stop, it) AS

@@ -32,7 +32,7 @@ CREATE OR REPLACE TEMP MACRO angle_between(ra1, dec1, ra2, dec2) AS
 -- The targets less than radius arcminutes from a direction in degrees, nearest first; separation is in arcminutes.
 --     SELECT obsid, target_name, separation FROM ocat_cone(187.28, 2.05, 30)
 CREATE OR REPLACE TEMP MACRO ocat_cone(ra_center, dec_center, radius) AS TABLE
-    SELECT ocat.*, 60 * angle_between(ra, dec, ra_center, dec_center) AS separation
-    FROM ocat
-    WHERE 60 * angle_between(ra, dec, ra_center, dec_center) < radius
+    SELECT *
+    FROM (SELECT ocat.*, 60 * angle_between(ra, dec, ra_center, dec_center) AS separation FROM ocat) AS target
+    WHERE separation < radius
     ORDER BY separation, position;
