@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mica_lake.catalog.check import text_ranks
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.partition import read_days, read_partition
 from mica_lake.catalog.version import pin
@@ -53,17 +54,15 @@ def statistics(times: Floats, values: Floats, width: float, percentiles: Sequenc
     bins = np.floor(times / width)
     first = np.flatnonzero(np.diff(bins, prepend=-np.inf))
     n = np.diff(first, append=len(bins))
-    if not len(bins):
-        first = n = np.zeros(0, np.int64)
-    mean = np.add.reduceat(values, first) / n if len(first) else np.zeros(0)
+    mean = np.add.reduceat(values, first) / n
     apart = (values - np.repeat(mean, n)) ** 2
     columns = {
         "TIME": (bins[first] + 0.5) * width,
         "n": n.astype(np.int32),
         "mean": mean,
-        "min": np.minimum.reduceat(values, first) if len(first) else mean,
-        "max": np.maximum.reduceat(values, first) if len(first) else mean,
-        "std": np.sqrt(np.add.reduceat(apart, first) / n) if len(first) else mean,
+        "min": np.minimum.reduceat(values, first),
+        "max": np.maximum.reduceat(values, first),
+        "std": np.sqrt(np.add.reduceat(apart, first) / n),
         "midval": values[first + n // 2],
     }
     # Rounding may put the mean of equal values beside them.
@@ -139,11 +138,7 @@ def _in_order(rows: pa.Table) -> pa.Table:
     keys = [rows.column("TIME").to_numpy()]
     if "imgsize" in rows.column_names:
         keys.append(rows.column("imgsize").to_numpy())
-    encoded = rows.column("msid").combine_chunks().dictionary_encode()
-    names = np.array(encoded.dictionary.to_pylist(), object)
-    rank = np.empty(len(names), np.int64)
-    rank[np.argsort(names)] = np.arange(len(names))
-    return rows.take(np.lexsort([*keys, rank[encoded.indices.to_numpy()]]))
+    return rows.take(np.lexsort([*keys, text_ranks(rows.column("msid").combine_chunks())]))
 
 
 def _of_day(job: YearJob, day: int) -> list[pa.Table]:

@@ -95,31 +95,29 @@ def _read(
     lake = open_lake(data_root)
     room = lake.rows_at_most(HDR3.name, tstart, tstop)
     # Memory that is not written to is not used.
-    times = np.empty(room)
-    values = {
-        msid.name: (np.empty(room, np.float64 if msid.type == pa.float64() else np.int64), np.zeros(room, bool))
-        for msid in wanted
-    }
+    columns = {"TIME": (np.empty(room), np.zeros(room, bool))}
+    for msid in wanted:
+        dtype = np.float64 if msid.type == pa.float64() else np.int64
+        columns[msid.name] = np.empty(room, dtype), np.zeros(room, bool)
     flags = np.uint8(sum(1 << slot for slot in {msid.slot for msid in wanted}))
     n = 0
     for start, stop in _pieces(tstart, tstop):
         if not lake.rows_at_most(HDR3.name, start, stop):
             continue
-        rows = lake.between(HDR3.name, ["TIME", "SLOTS", *values], start, stop)
+        rows = lake.between(HDR3.name, ["SLOTS", *columns], start, stop)
         slots, _ = values_and_mask(rows.column("SLOTS"), np.uint8)
         # Usually all rows are wanted, and a condition in the query would copy them for nothing.
-        chosen = None if (slots & flags).all() else (slots & flags) != 0
-        end = n + (len(slots) if chosen is None else int(np.count_nonzero(chosen)))
-        for name, found, mask in [("TIME", times, None), *((name, *pair) for name, pair in values.items())]:
-            if chosen is None:
-                fill(rows.column(name), found[n:end], np.zeros(0, bool) if mask is None else mask[n:end])
-                continue
-            some, hidden = values_and_mask(rows.column(name), found.dtype)
-            found[n:end] = some[chosen]
-            if mask is not None and hidden is not None:
-                mask[n:end] = hidden[chosen]
+        chosen = (slots & flags) != 0
+        end = n + int(np.count_nonzero(chosen))
+        for name, (values, mask) in columns.items():
+            here = slice(n, n + len(chosen))
+            fill(rows.column(name), values[here], mask[here])
+            if end < here.stop:
+                values[n:end], mask[n:end] = values[here][chosen], mask[here][chosen]
+                mask[end : here.stop] = False
         n = end
-    return times[:n], {name: np.ma.MaskedArray(found[:n], mask[:n]) for name, (found, mask) in values.items()}
+    times, _ = columns.pop("TIME")
+    return times[:n], {name: np.ma.MaskedArray(values[:n], mask[:n]) for name, (values, mask) in columns.items()}
 
 
 class MSID(WithStatistics):

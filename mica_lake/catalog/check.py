@@ -79,17 +79,22 @@ def _place(times: pa.ChunkedArray, table: Table, key: Key) -> str:
     return ""
 
 
+def text_ranks(values: pa.Array) -> NDArray[np.int64]:
+    """Ranks of a few different texts that occur often, which compare faster than texts."""
+    encoded = values.dictionary_encode()
+    order = np.argsort(np.array(encoded.dictionary.to_pylist(), object))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    ranks: NDArray[np.int64] = rank[encoded.indices.to_numpy()]
+    return ranks
+
+
 def _steps(rows: pa.Table, name: str) -> tuple[_Flags, _Flags]:
     """Whether a column's value is less than that of the row before, and whether it is the same."""
     values = rows.column(name).combine_chunks()
     compared = values.to_numpy(zero_copy_only=False)
     if pa.types.is_string(values.type):
-        # Ranks of the few different texts, which compare faster than texts.
-        encoded = values.dictionary_encode()
-        order = np.argsort(np.array(encoded.dictionary.to_pylist(), object))
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        compared = rank[encoded.indices.to_numpy()]
+        compared = text_ranks(values)
     return compared[1:] < compared[:-1], compared[1:] == compared[:-1]
 
 

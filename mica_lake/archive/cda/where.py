@@ -40,18 +40,20 @@ def condition(text: str, columns: Mapping[str, pa.DataType]) -> pc.Expression:
 
     def of(node: ast.AST) -> Any:
         match node:
-            case ast.Constant(value=bool() | int() | float() | str() as value):
+            case ast.Constant(value=bool() | str() as value):
                 return pc.scalar(value)
+            case ast.Constant(value=int() | float() as value):
+                return pc.scalar(float(value))
             case ast.Name(id=name):
                 if name not in columns:
                     raise ValueError(f"where {text!r}: there is no column {name!r}{near(name, columns)}")
-                # Whole numbers would be divided, or overflow, as such.
+                # Whole numbers would be divided, or overflow, as such: all numbers are floats here.
                 return pc.field(name).cast(pa.float64()) if pa.types.is_integer(columns[name]) else pc.field(name)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
-                return _OPERATIONS[type(op)](_number(of(left), left, op), _number(of(right), right, op))
+                return _OPERATIONS[type(op)](of(left), of(right))
             case ast.BinOp(left=left, op=ast.Mod(), right=right):
                 a, b = of(left), of(right)
-                return pc.subtract(a, pc.multiply(pc.floor(pc.divide(a.cast(pa.float64()), b.cast(pa.float64()))), b))
+                return pc.subtract(a, pc.multiply(pc.floor(pc.divide(a, b)), b))
             case ast.UnaryOp(op=ast.Invert(), operand=operand):
                 return pc.invert(of(operand))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -63,9 +65,3 @@ def condition(text: str, columns: Mapping[str, pa.DataType]) -> pc.Expression:
         raise ValueError(f"where {text!r}: {ast.unparse(node)!r} is not known; combine comparisons with & | ~")
 
     return of(parsed)
-
-
-def _number(value: Any, node: ast.AST, op: ast.operator) -> Any:
-    """Whole numbers as floats, so that a quotient or power is what it is to NumPy."""
-    whole = isinstance(node, ast.Constant) and type(node.value) is int
-    return value.cast(pa.float64()) if whole and isinstance(op, ast.Div | ast.Pow) else value
