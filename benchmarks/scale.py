@@ -30,7 +30,8 @@ from mica_lake.catalog.commit import commit, with_changes
 from mica_lake.catalog.generation import read_table, write_generation
 from mica_lake.catalog.key import EPOCH, Key
 from mica_lake.catalog.root import create
-from mica_lake.ingest import hdr3
+from mica_lake.catalog.version import pin
+from mica_lake.ingest import binned, hdr3
 from mica_lake.ingest.aca_l0 import AcaL0, ingest
 from mica_lake.simulate.aca_l0 import write_archive
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -52,7 +53,7 @@ def partitions(root: Path, days: int) -> pa.Table:
     night, rng = Key(utc_day(NIGHT)).day_number, np.random.default_rng(1)
     rows = []
     for number in range(days):
-        if abs(number - night) < 30:
+        if abs(number - night) < 400:  # the night's year of statistics is derived from the night alone
             continue
         day = EPOCH + timedelta(days=number)
         times = day_start(EPOCH + timedelta(days=number % 9855))  # valid CXC seconds end before ten missions do
@@ -65,6 +66,10 @@ def partitions(root: Path, days: int) -> pa.Table:
     derived = {job.day: job.derived_from for job in hdr3.stale(root, pa.Table.from_pylist(rows, schema=PARTITION))[0]}
     for row in rows:
         row["derived_from"] = derived[EPOCH + timedelta(days=row["day_number"])] if row["slot"] is None else None
+    for job in binned.stale(root, pa.Table.from_pylist(rows, schema=PARTITION))[0]:
+        for table in binned.TABLES_OF[job.source]:
+            empty = table.schema.empty_table()
+            rows.append(pin(root, table, job.key, empty, [], job.derived_from, job.days))
     rows.sort(key=lambda row: (row["table_name"], row["slot"] or 0, row["day_number"]))
     return pa.Table.from_pylist(rows, schema=PARTITION)
 

@@ -45,7 +45,7 @@ Floats = NDArray[np.float64]
 # What statistics are made of: of which MSID, its image size if it has one, the times and values of its good readouts.
 Series = tuple[str, int | None, Floats, Floats]
 
-_OF = {HDR3.name: (HDR3_5MIN, HDR3_DAILY), ACA_L0.name: (SLOT_5MIN, SLOT_DAILY)}
+TABLES_OF = {HDR3.name: (HDR3_5MIN, HDR3_DAILY), ACA_L0.name: (SLOT_5MIN, SLOT_DAILY)}
 _IMAGES = ("IMGRAW", "IMGROW0", "IMGCOL0")
 
 
@@ -117,7 +117,7 @@ def derive_year(job: YearJob) -> list[dict[str, Any]]:
         for piece, rows_of_day in zip(pieces, _of_day(job, day), strict=True):
             piece.append(rows_of_day)
     rows = []
-    for table, path, piece in zip(_OF[job.source], job.existing, pieces, strict=True):
+    for table, path, piece in zip(TABLES_OF[job.source], job.existing, pieces, strict=True):
         if path and kept:
             so_far = read_partition(job.root / path, schema=table.schema)
             piece.append(so_far.filter(pa.array(np.isin(_days_of(job.key, so_far), sorted(kept)))))
@@ -148,7 +148,7 @@ def _of_day(job: YearJob, day: int) -> list[pa.Table]:
     start, stop = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())
     series = list(_READERS[job.source](job, start, stop, day))
     made = []
-    for table, (stat, width) in zip(_OF[job.source], WIDTHS.items(), strict=True):
+    for table, (stat, width) in zip(TABLES_OF[job.source], WIDTHS.items(), strict=True):
         pieces = [table.schema.empty_table()]
         for msid, imgsize, times, values in series:
             within = slice(*np.searchsorted(times, spans[stat]))
@@ -228,13 +228,13 @@ _READERS = {HDR3.name: _hdr3, ACA_L0.name: _slot}
 
 def stale(root: LakePath, partition: pa.Table) -> tuple[list[YearJob], list[tuple[str, Key]]]:
     """The stale years, and the partitions that nothing is left to derive from."""
-    names = [*_OF, *(table.name for table in TABLES)]
+    names = [*TABLES_OF, *(table.name for table in TABLES)]
     listed = partition.filter(pc.is_in(partition.column("table_name"), pa.array(names)))
     sources: dict[tuple[str, int | None], dict[int, dict[str, Any]]] = {}
     derived: dict[tuple[str, Key], dict[str, Any]] = {}
     columns = ["table_name", "day_number", "slot", "path", "derived_from", "definition"]
     for row in listed.select(columns).to_pylist():
-        if row["table_name"] in _OF:
+        if row["table_name"] in TABLES_OF:
             sources.setdefault((row["table_name"], row["slot"]), {})[row["day_number"]] = row
         else:
             derived[row["table_name"], Key(EPOCH + timedelta(days=row["day_number"]), row["slot"])] = row
@@ -242,12 +242,12 @@ def stale(root: LakePath, partition: pa.Table) -> tuple[list[YearJob], list[tupl
     for (source, slot), rows in sorted(sources.items(), key=lambda item: (item[0][0], item[0][1] or 0)):
         for year, days in sorted(_years(rows).items()):
             key = Key(date(year, 1, 1), slot)
-            tables = [(table.name, key) for table in _OF[source]]
+            tables = [(table.name, key) for table in TABLES_OF[source]]
             wanted.update(tables)
             so_far = [derived.get(table) for table in tables]
             current = [
                 row if row and row["definition"] == table.definition else None
-                for row, table in zip(so_far, _OF[source], strict=True)
+                for row, table in zip(so_far, TABLES_OF[source], strict=True)
             ]
             around = range(min(days) - 1, max(days) + 2)
             paths = {day: rows[day]["path"] for day in around if day in rows}
@@ -273,7 +273,7 @@ def stale_paths(root: LakePath, partition: pa.Table) -> list[str]:
     jobs, gone = stale(root, partition)
     return [
         *(key.path(ALL_TABLES[name]) for name, key in gone),
-        *(job.key.path(table) for job in jobs for table in _OF[job.source]),
+        *(job.key.path(table) for job in jobs for table in TABLES_OF[job.source]),
     ]
 
 
@@ -282,7 +282,7 @@ def derive(root: LakePath, partition: pa.Table, pools: Pools, report: Report) ->
     jobs, gone = stale(root, partition)
     written: Written = dict.fromkeys(gone)
     for job, rows in zip(jobs, pools(len(jobs)).map(derive_year, jobs), strict=True):
-        for table, row in zip(_OF[job.source], rows, strict=True):
+        for table, row in zip(TABLES_OF[job.source], rows, strict=True):
             written[table.name, job.key] = row
             report.rows += row["rows"]
     return written
