@@ -1,7 +1,7 @@
 """Acquisition, predicted and observed.
 
-Stars in ten groups by the probability that a model gives them, which was fitted to the other half of the observations; and
-the fraction of each group that was acquired, with its interval of 90 %. A model that is right has them on the line.
+Stars in ten groups by the probability that a model gives them, which was fitted to the other half of the observations;
+and the fraction of each group that was acquired, with its interval of 90 %. A model that is right has them on the line.
 """
 
 import marimo

@@ -1,8 +1,8 @@
 """Warm pixels, measured and modelled.
 
 The fraction of pixels above 100 e-/s in each dark current calibration, at its CCD temperature, and by the model of
-`mica_lake.archive.aca_dark.dark_model`; then five years more at the last temperature. The band is the spread of the past
-residuals: their mean and standard deviation.
+`mica_lake.archive.aca_dark.dark_model`; then five years more at the last temperature. The band is the spread of the
+past residuals: their mean and standard deviation.
 """
 
 import marimo
