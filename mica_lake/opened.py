@@ -39,7 +39,7 @@ class Opened:
             raise LakeError(f"{root} has just been created again: ask again")
         generation, checked = found.generation, check(root, found)
         self._root, self._generation = root, f"{root}/{CATALOG}/{generation}"
-        self._files: dict[tuple[str, int | None], tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]] = {}
+        self._files: dict[tuple[str, int | None], dict[str, NDArray[Any]]] = {}
         self._parts: set[str] | None = None
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET enable_progress_bar = false")
@@ -86,15 +86,17 @@ class Opened:
         """Paths and numbers of rows of the partitions that can have rows from start to stop."""
         if (table, slot) not in self._files:
             listed = self.connection.execute(
-                "SELECT day_number, path, rows FROM read_parquet($partition, hive_partitioning = false) "
+                "SELECT day_number, path, rows, tstart, tstop FROM read_parquet($partition, hive_partitioning = false) "
                 "WHERE table_name = $table AND ($slot IS NULL OR slot = $slot) ORDER BY day_number, slot",
                 {"partition": f"{self._generation}/{PARTITION_FILE}", "table": table, "slot": slot},
             ).fetchnumpy()
-            days, rows = (np.asarray(listed[name], np.int64) for name in ("day_number", "rows"))
-            self._files[table, slot] = days, listed["path"], rows
-        days, paths, rows = self._files[table, slot]
+            self._files[table, slot] = {name: np.ma.filled(values, np.nan) for name, values in listed.items()}
+        found = self._files[table, slot]
+        days, paths, rows = (found[name] for name in ("day_number", "path", "rows"))
         if "doy" not in TABLES[table].keys:
-            return paths, rows
+            # Of a partition that does not say what times it has, nothing is known.
+            chosen = ~((found["tstart"] > stop) | (found["tstop"] < start))
+            return paths[chosen], rows[chosen]
         # Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998: see files_between.
         earliest, latest = (min(max(time, 0.0), _LAST_TIME) for time in (start, stop))
         first, last = np.searchsorted(days, [(earliest - 80) // 86400, (latest - 63.184) // 86400 + 1]).tolist()

@@ -3,15 +3,17 @@
 import operator
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from mica_lake.formats.starcheck import CATALOG, HEADER, MANEUVER, WARNING, folder_of
+from mica_lake.catalog.pointer import State, state
+from mica_lake.formats.starcheck import CATALOG, HEADER, MANEUVER, WARNING, folder_of, load_date
 from mica_lake.lake import Lake, open_lake
-from mica_lake.times import cxcsec, now, open_interval, utc
+from mica_lake.times import cxcsec, day_start, now, open_interval, utc
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -152,13 +154,28 @@ def get_starcheck_catalog(obsid: int, mp_dir: str | None = None, data_root: Root
     return None if mp_dir is None else _of_load(open_lake(data_root), _obsid(obsid), mp_dir, status)
 
 
+@lru_cache(maxsize=4)
+def _ids(root: str, _: State) -> dict[str, int]:
+    """The number of each load, as long as the lake stays as it is."""
+    return dict(open_lake(root).sql("SELECT mp_dir, sc_id FROM starcheck_id").fetchall())
+
+
 def _of_load(lake: Lake, obsid: int, mp_dir: str, status: str | None) -> dict[str, Any] | None:
-    params: dict[str, Any] = {"mp_dir": mp_dir, "obsid": obsid}
-    ids = lake.arrow("SELECT sc_id FROM starcheck_id WHERE mp_dir = $mp_dir", {"mp_dir": mp_dir}).to_pylist()
-    if not ids:
+    sc_id = _ids(str(lake.root), state(lake.root)).get(mp_dir)
+    if sc_id is None:
         return None
+
+    def rows_of(table: str) -> pa.Table:
+        params, day = {"mp_dir": mp_dir, "obsid": obsid}, load_date(mp_dir)
+        if day is None:
+            return lake.arrow(f"FROM {table} WHERE mp_dir = $mp_dir AND obsid = $obsid", params)
+        midnight = day_start(day)
+        return lake.between(
+            table, ["*"], midnight, midnight, where="mp_dir = $mp_dir AND obsid = $obsid", params=params
+        )
+
     parts = {
-        name: _with_id(lake.arrow(f"FROM {table} WHERE mp_dir = $mp_dir AND obsid = $obsid", params), ids[0], columns)
+        name: _with_id(rows_of(table), sc_id, columns)
         for name, table, columns in (
             ("obs", "starcheck", HEADER),
             ("manvr", "starcheck_manvr", MANEUVER),
@@ -170,16 +187,13 @@ def _of_load(lake: Lake, obsid: int, mp_dir: str, status: str | None) -> dict[st
     found: dict[str, Any] = {"mp_dir": mp_dir, "status": status}
     found["obs"] = {name: values[0] for name, values in obs.items()} if obs["sc_id"] else None
     found |= {name: _table(columns) if columns["sc_id"] else [] for name, columns in parts.items()}
-    temperature = lake.arrow("FROM starcheck_pred_temp WHERE mp_dir = $mp_dir AND obsid = $obsid", params).to_pylist()
+    temperature = rows_of("starcheck_pred_temp").to_pylist()
     return found | ({"pred_temp": temperature[0]["pred_ccd_temp"]} if temperature else {})
 
 
-def _with_id(rows: pa.Table, load: Mapping[str, int], names: Sequence[str]) -> dict[str, list[Any]]:
+def _with_id(rows: pa.Table, sc_id: int, names: Sequence[str]) -> dict[str, list[Any]]:
     """Columns as mica's database has them, with the number of the load."""
-    return {
-        name: [load["sc_id"]] * len(rows) if name == "sc_id" else rows.column(name).to_pylist()
-        for name in (*_KEY, *names)
-    }
+    return {name: [sc_id] * len(rows) if name == "sc_id" else rows.column(name).to_pylist() for name in (*_KEY, *names)}
 
 
 def _table(columns: Mapping[str, list[Any]]) -> "Table":
