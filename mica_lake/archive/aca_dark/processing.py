@@ -98,7 +98,7 @@ def process(
     *,
     telemetry: str | os.PathLike[str] | None = None,
     zodi: str | os.PathLike[str] | None = None,
-    data_root: str | None = None,
+    data_root: str | os.PathLike[str] | None = None,
     progress: Callable[[int], None] = lambda replica: None,
 ) -> Calibration:
     """

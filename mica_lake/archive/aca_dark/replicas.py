@@ -1,5 +1,6 @@
 """When the replicas of a dark current calibration were taken, and how warm the CCD was."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -77,7 +78,9 @@ def _stretches(times: NDArray[np.float64], on: NDArray[np.bool_]) -> list[tuple[
     return [(float(times[a]), float(times[b])) for a, b in list(pairwise(ends))[::2]]
 
 
-def temperature(start: float, stop: float, data_root: str | None, telemetry: Telemetry | None) -> tuple[float, str]:
+def temperature(
+    start: float, stop: float, data_root: str | os.PathLike[str] | None, telemetry: Telemetry | None
+) -> tuple[float, str]:
     """The temperature of the CCD (°C) during a replica, and where it is from."""
     if start < _KNOWN:
         return _GUESS, "GUESS"
@@ -101,7 +104,7 @@ def temperature(start: float, stop: float, data_root: str | None, telemetry: Tel
     return float(coefficients[-1]), "AACCCDPT"
 
 
-def _hdr3(start: float, stop: float, data_root: str | None, needed: bool) -> NDArray[np.float64]:
+def _hdr3(start: float, stop: float, data_root: str | os.PathLike[str] | None, needed: bool) -> NDArray[np.float64]:
     """The good values of ccd_temp; none if there is no lake and it is not needed."""
     try:
         values: NDArray[np.float64] = Msid("ccd_temp", start, stop, data_root=data_root).vals
