@@ -45,8 +45,7 @@ def _offset(index: Any, first: int, count: int, axis: str) -> Any:
         if index.step is not None and index.step < 1:
             raise IndexError(f"step {index.step} in .aca: it must be positive; turn the result around instead")
         # An end before the image would count from its far side; numpy clips one beyond it.
-        ends = (it if it is None else max(operator.index(it) - first, 0) for it in (index.start, index.stop))
-        start, stop = ends
+        start, stop = (it if it is None else max(operator.index(it) - first, 0) for it in (index.start, index.stop))
         return slice(start, stop, index.step)
     for one in np.ravel(index).tolist():
         if not first <= one < first + count:
@@ -55,11 +54,19 @@ def _offset(index: Any, first: int, count: int, axis: str) -> Any:
     return np.asarray(index, dtype=np.intp) - first if _is_list(index) else operator.index(index) - first
 
 
-def _first(index: Any, count: int) -> Any:
-    """The offset of the first pixel that an index gives along an axis; of each pixel for a list."""
-    if isinstance(index, slice):
-        return index.indices(count)[0]
-    return np.asarray(index) % count if _is_list(index) else int(index) % count
+def _firsts(pair: tuple[Any, Any], shape: tuple[int, ...]) -> list[Any]:
+    """The offsets of the first pixel that a (row, col) pair gives; two lists pick single pixels, and give all."""
+    of_each = all(map(_is_list, pair))
+    firsts: list[Any] = []
+    for index, count in zip(pair, shape, strict=True):
+        if isinstance(index, slice):
+            firsts.append(index.indices(count)[0])
+        elif _is_list(index):
+            offsets = np.asarray(index, dtype=np.intp) % max(count, 1)
+            firsts.append(offsets if of_each else int(offsets.flat[0]) if offsets.size else 0)
+        else:
+            firsts.append(int(index) % count)
+    return firsts
 
 
 class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
@@ -298,46 +305,39 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
             raise ValueError("this image does not flicker: call its flicker_init first; a copy needs one of its own")
         return self.__dict__[name]
 
-    def _resolved(self, item: Any) -> tuple[Any, tuple[Any, Any] | None]:
-        """An index as numpy takes it, and the place of what it gives, if that is another than the image's."""
-        absolute = self._absolute
-        if isinstance(item, ACAImage) and item.dtype != bool:
-            item, absolute = item._region(), True
-        pair = _row_col(item) if self.ndim == 2 else None
-        if absolute:
-            if self.ndim != 2:
-                raise IndexError(f".aca needs a 2-d image, this one has shape {self.shape}")
-            if isinstance(item, np.ndarray) and item.dtype == bool:
-                return item, None
-            if pair is None:
-                raise IndexError(
-                    f"{reprlib.repr(item)} in .aca: give one or two of integers, slices and lists, as .aca[row, c0:c1]"
-                )
-            axes = ((self.row0, "row"), (self.col0, "col"))
-            pair = tuple(
-                _offset(it, first, n, axis) for it, n, (first, axis) in zip(pair, self.shape, axes, strict=True)
-            )
+    def _relative(self, item: Any) -> Any:
+        """An index of CCD coordinates, or another image, as an index from the corner of the image; a mask as it is."""
+        if isinstance(item, np.ndarray) and item.dtype == bool:
+            return item
+        if self.ndim != 2:
+            raise IndexError(f".aca needs a 2-d image, this one has shape {self.shape}")
+        pair = _row_col(item._region() if isinstance(item, ACAImage) else item)
         if pair is None:
-            return item, None
-        row, col = (_first(it, n) for it, n in zip(pair, self.shape, strict=True))
-        if not (np.ndim(row) and np.ndim(col)):  # a list picks rows or columns, of which the first counts
-            row, col = (np.ravel(it)[0] if np.ndim(it) else it for it in (row, col))
-        return pair, (self.row0 + row, self.col0 + col)
+            raise IndexError(
+                f"{reprlib.repr(item)} in .aca: give one or two of integers, slices and lists, as .aca[row, c0:c1]"
+            )
+        rows, cols = self.shape
+        return _offset(pair[0], self.row0, rows, "row"), _offset(pair[1], self.col0, cols, "col")
 
     def __getitem__(self, item: Any) -> Any:
         """Pixels counted from the corner of the image or, of ``image.aca``, in CCD coordinates."""
-        index, place = self._resolved(item)
-        out = super().__getitem__(index)
+        if self._absolute or isinstance(item, ACAImage):
+            item = self._relative(item)
+        out = super().__getitem__(item)
         if isinstance(out, ACAImage):
             out.__dict__["_absolute"] = False
-            if place is not None:
-                out.meta["IMGROW0"], out.meta["IMGCOL0"] = place
+            pair = _row_col(item) if self.ndim == 2 else None
+            if pair is not None:
+                row, col = _firsts(pair, self.shape)
+                out.meta["IMGROW0"], out.meta["IMGCOL0"] = self.row0 + row, self.col0 + col
         return out
 
     def __setitem__(self, item: Any, value: Any) -> None:
         """Set the pixels that ``__getitem__`` gives."""
+        if self._absolute or isinstance(item, ACAImage):
+            item = self._relative(item)
         # Of the plain array, as that of a subclass would ask __getitem__ for the pixels to set.
-        np.asarray(self)[self._resolved(item)[0]] = value
+        np.asarray(self)[item] = value
 
     def _region(self) -> tuple[slice, slice]:
         """The rows and columns of the CCD that the image covers."""

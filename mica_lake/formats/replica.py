@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mica_lake.errors import BadFile
 from mica_lake.formats import fits_table
+from mica_lake.formats.gunzip import decompress
 from mica_lake.formats.on_disk import escaped, read
 
 SIDE = 1024
@@ -22,6 +23,8 @@ SHORT, LONG, TOLERANCE = 5.0, 10.0, 1.5
 
 _NAME = re.compile(r"(\d{4})_(\d{3})_VC2_Replica(\d{1,3})_SFDU_(\d{1,6})-L0\.fits", re.ASCII)
 _LARGEST = 1 << 26
+# A replica has a row for each half row and integration, and parts of it can overlap.
+_MOST_ROWS = 2 * 4 * SIDE
 _COLUMNS = ("INTEG", "REPLICA", "COLNEG", "ROW", "PIXDATA")
 _KEYWORDS = ("EXTNAME", "TSTART", "TSTOP")
 
@@ -98,12 +101,14 @@ def read_replica(file: ReplicaFile) -> HalfRows:
 
 
 def _half_rows(content: bytes, replica: int) -> HalfRows:
-    table = fits_table.read(content, _KEYWORDS)
+    table = fits_table.read(decompress(content, _LARGEST), _KEYWORDS)
     name = str(table.header.get("EXTNAME", "")).strip()
     if name != EXTENSION:
         raise BadFile(f"its first extension is {name!r}, not {EXTENSION!r}: it is not a raw replica")
     rows = table.rows
     assert rows is not None
+    if len(rows) > _MOST_ROWS:
+        raise BadFile(f"it has {len(rows):,} rows; a replica has {4 * SIDE:,}")
     columns: dict[str, NDArray[Any]] = {}
     for column in _COLUMNS:
         if column not in table.layout.forms:

@@ -240,6 +240,9 @@ class TestRelative:
             ([2, 0], (0, 20)),
             (np.s_[1:, [3, 5]], (-1, 23)),
             (np.s_[2, [-1, 0]], (0, 25)),
+            (np.array([3, 1], dtype=np.int8), (1, 20)),
+            (np.array([], dtype=int), (-2, 20)),
+            ([], (-2, 20)),
         ],
     )
     def test_other_indexes(self, image, item, expected):

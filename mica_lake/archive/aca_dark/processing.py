@@ -8,7 +8,7 @@ difference of the two, leaves the dark current.
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -99,7 +99,6 @@ def process(
     telemetry: str | os.PathLike[str] | None = None,
     zodi: str | os.PathLike[str] | None = None,
     data_root: str | os.PathLike[str] | None = None,
-    progress: Callable[[int], None] = lambda replica: None,
 ) -> Calibration:
     """
     Process the raw replicas of a calibration.
@@ -118,8 +117,6 @@ def process(
         properties do not say where the camera pointed.
     data_root : path, optional
         The lake; `mica_lake.lake.default_root` by default. It is needed if there is no `telemetry`.
-    progress : callable, optional
-        Called with the number of each replica that was read.
 
     Returns
     -------
@@ -156,12 +153,13 @@ def process(
         frames = _Frames(scratch)
         for replica, parts in groupby(files, lambda file: file.replica):
             frames.add(replica, list(parts))
-            progress(replica)
-        if telemetry is None:
-            values, event = None, event_of(_of_headers(frames, files), day)
-        else:
-            values = read_telemetry(telemetry)
+        values = read_telemetry(telemetry) if telemetry is not None else None
+        if values is not None and len(values.dumping):
             event = event_in(values, day)
+            expected = list(event.replicas)
+        else:
+            event = event_of(_of_headers(frames, files), day)
+            expected = list(range(1, max(USUAL, *frames.missing) + 1))
         _check_known(files, event)
         described = []
         for replica, (start, stop) in event.replicas.items():
@@ -178,7 +176,6 @@ def process(
                 }
             )
         properties = _properties(event, described, zodi)
-        expected = event.replicas if telemetry is not None else range(1, max(USUAL, *frames.missing) + 1)
         absent = [replica for replica in expected if replica not in frames.missing]
         return Calibration(frames.dark_current(), properties, absent, frames.missing)
 

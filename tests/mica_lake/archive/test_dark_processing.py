@@ -304,6 +304,12 @@ def test_too_few_of_aacccdpt_are_an_error(raw: Replicas, tmp_path: Path) -> None
     assert process(raw.files, telemetry=telemetry).properties["replicas"][0]["ccd_temp_source"] == "AACCCDPT"
 
 
+def test_telemetry_without_ciumacac_gives_temperatures_alone(raw: Replicas, tmp_path: Path) -> None:
+    near = [{"time": row["time"], "AACCCDPT": row["AACCCDPT"]} for row in rows_of(raw.telemetry) if row["AACCCDPT"]]
+    properties = process(raw.files, telemetry=csv_file(tmp_path / "telemetry.csv", near)).properties
+    assert properties == process(raw.files, telemetry=raw.telemetry).properties
+
+
 def test_before_2000_the_temperature_is_a_guess(tmp_path: Path) -> None:
     old = write_replicas(tmp_path, "1999365", count=2)
     properties = process(old.files, telemetry=old.telemetry).properties
@@ -338,6 +344,10 @@ BAD: dict[str, tuple[Callable[[fits.BinTableHDU], Any], str]] = {
     "no such column": (
         lambda table: fits.BinTableHDU.from_columns([c for c in table.columns if c.name != "ROW"], header=table.header),
         "no column ROW",
+    ),
+    "too many rows": (
+        lambda table: fits.BinTableHDU(np.tile(table.data, 3), header=table.header),
+        "it has 12,288 rows; a replica has 4,096",
     ),
     "an absurd INTEG": (with_column("INTEG", 1e6), r"INTEG is 1e\+06 in row 2 of 4,096; it should be about 5 or 10 s"),
     "INTEG of 0": (with_column("INTEG", 0), "INTEG is 0 in row 2"),
@@ -432,7 +442,8 @@ def test_headers_without_times_need_telemetry(raw: Replicas, given: dict[str, An
         ("time,CIUMACAC\n7e8,ON\n7e8,MAYBE\n", "line 3: CIUMACAC 'MAYBE' is not ON or OFF"),
         ("time,AACCCDPT\n7e8,cold\n", "line 2: AACCCDPT 'cold' is not a temperature"),
         ("time,AACCCDPT\n7e8,nan\n", "line 2: AACCCDPT 'nan' is not a temperature"),
-        ("time,AACCCDPT\n7e8,-10\n", "no calibration of 2022:069: .*there are none"),
+        ("time,CIUMACAC\n7e8,OFF\n", "no calibration of 2022:069: .*there are none"),
+        ("time,AACCCDPT\n7e8,-10\n", "the telemetry has 0 of AACCCDPT within 20000 s"),
     ],
 )
 def test_telemetry_that_cannot_be_used_is_named(raw: Replicas, tmp_path: Path, content: str, message: str) -> None:
