@@ -18,9 +18,10 @@ import pytest
 from mica_lake.ingest import follow
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.products import PRODUCTS
-from mica_lake.simulate import aca0_list, aca_l0, dark_cal
+from mica_lake.simulate import aca0_list, aca_l0, dark_cal, stats
 from mica_lake.simulate.days import Days
 from mica_lake.simulate.object_store import ObjectStore, object_store
+from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
 # The first imports what a plain install does not have; what needs Spark is tested in one session, with its examples, by
@@ -114,6 +115,16 @@ def demo_lake(
         follow.ingest(product, demo_ska, lake, jobs=1)
     follow.ingest("aca0_list", demo_list, lake, jobs=1)
     yield str(lake)
+
+
+@pytest.fixture(scope="session")
+def many_stars(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A lake of the statistics of 1,594 observations of twenty years, not to be changed."""
+    folder = tmp_path_factory.mktemp("many_stars")
+    stats.write_archive(folder / "ska", observations(cxcsec("2004:001"), cxcsec("2024:001"))[::20])
+    for product in ("acq_stats", "guide_stats"):
+        follow.ingest(product, folder / "ska", folder / "lake", jobs=1)
+    return str(folder / "lake")
 
 
 @pytest.fixture(scope="session")

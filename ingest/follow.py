@@ -62,15 +62,13 @@ from mica_lake.formats.on_disk import one_or_several
 from mica_lake.ingest.found import Found, Rejected, Taken, archive_folder, rejected
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report, progress_bar
-from mica_lake.ingest.source_files import SourceFiles, derived_from, partitions
+from mica_lake.ingest.source_files import SourceFiles, Written, derived_from, partitions
 from mica_lake.products import PRODUCTS, Product, product_named
 from mica_lake.store.place import LakePath
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
 from mica_lake.times import utc_day
 
-#: New versions of partitions, as `mica_lake.catalog.commit.commit` takes them.
-Written = dict[tuple[str, Key], dict[str, Any] | None]
 Pools = Callable[[int], Executor]
 
 
@@ -308,7 +306,7 @@ class Part(ABC):
             self.note(() if first else refused, judged)
             if not dry_run:
                 written = self.make()
-                self.files.commit(written | derived(self.run, written))
+                self.files.commit(written, derived(self.run, written))
 
     def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
         """The verdict on each new or changed file, in order."""

@@ -20,6 +20,9 @@ from mica_lake.store.place import LakePath
 from mica_lake.tables import TABLES
 from mica_lake.tables.catalog import SOURCE_FILE
 
+#: New versions of partitions, as `mica_lake.catalog.commit.commit` takes them.
+Written = dict[tuple[str, Key], dict[str, Any] | None]
+
 
 def derived_from(facts: object) -> str:
     """SHA-256 of what a partition is made from: lists, strings, numbers."""
@@ -161,8 +164,8 @@ class SourceFiles:
             else:
                 self.set_aside(result.found, result.reason)
 
-    def commit(self, written: dict[tuple[str, Key], dict[str, Any] | None]) -> None:
-        """Commit new partitions with what is now known of the files; nothing if nothing has changed."""
+    def commit(self, written: Written, derived: Written | None = None) -> None:
+        """Commit new partitions and those derived from them, with what is now known of the files."""
         # What was set aside in another place and is found in this one was moved.
         found = self.seen | self.report.set_aside.keys()
         elsewhere = [row for row in self._elsewhere if _name(row) not in found]
@@ -171,8 +174,9 @@ class SourceFiles:
         self.report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
         order = [("status", "ascending"), ("directory", "ascending"), ("filename", "ascending")]
         changed = rows.sort_by(order) != self._before.sort_by(order)
-        if written or changed:
-            commit(self._root, written, pa.concat_tables([self._others, rows]))
+        made = written | (derived or {})
+        if made or changed:
+            commit(self._root, made, pa.concat_tables([self._others, rows]))
 
 
 def _name(row: dict[str, Any]) -> str:

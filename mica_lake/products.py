@@ -58,6 +58,8 @@ PRODUCTS = [
     Product("asp_l1", "Aspect level 1", "data/mica/archive/asp1", "OO/OOOOO_vRR/pcad*.fits[.gz]"),
     Product("acq_stats", "Acquisition statistics", "data/acq_stats", "acq_stats.h5", shared="stats"),
     Product("guide_stats", "Guide statistics", "data/guide_stats", "guide_stats.h5", shared="stats"),
+    Product("acq_model", "Models of acquisition", follows="acq_stats", shared="stats"),
+    Product("guide_model", "Models of tracking", follows="guide_stats", shared="stats"),
     Product(
         "vv",
         "Verification and validation",

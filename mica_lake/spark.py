@@ -273,8 +273,12 @@ def _settled(node: exp.Expr) -> bool:
 
 
 def _literal(value: Any, type_: str) -> exp.Expr:
-    if value is None or isinstance(value, bool | str):
+    if value is None:
+        return exp.cast(exp.null(), _type(type_))
+    if isinstance(value, bool | str):
         return exp.convert(value)
+    if isinstance(value, list):
+        return exp.array(*(_literal(each, type_.removesuffix("[]")) for each in value))
     return exp.cast(exp.Literal.string(str(value)), _type(type_))
 
 
@@ -293,12 +297,16 @@ def _spark_sql(query: exp.Expr) -> str:
             # pyspark puts data frames in the place of names in braces.
             number.set("this", number.this.replace("{", "{{").replace("}", "}}"))
         elif "." in number.this:
-            number.replace(_literal(number.this, "DOUBLE"))
+            number.replace(_literal(float(number.this), "DOUBLE"))
     for floor in list(query.find_all(exp.Floor)):
         # Spark's floor gives a whole number, which has neither NaN nor infinity; its rint gives a real one.
         nearest = exp.Anonymous(this="rint", expressions=[floor.this])
         above = exp.cast(exp.paren(exp.GT(this=nearest.copy(), expression=exp.paren(floor.this.copy()))), "DOUBLE")
         floor.replace(exp.paren(exp.Sub(this=nearest, expression=above)))
+    for call in [call for call in query.find_all(exp.Anonymous) if call.name.lower() == "list_sum"]:
+        total = sqlglot.parse_one("aggregate(numbers, CAST(0 AS DOUBLE), (total, each) -> total + each)", read="spark")
+        total.find(exp.Column).replace(call.expressions[0].copy())  # type: ignore[union-attr]
+        call.replace(total)
     for bracket in list(query.find_all(exp.Bracket)):
         (index,) = bracket.expressions
         if not index.is_string:

@@ -88,3 +88,135 @@ CREATE OR REPLACE TEMP MACRO warm_pixels(threshold, ref := -19.0) AS TABLE
     ) AS level ON level.time = calibration.time
     GROUP BY ALL
     ORDER BY calibration.time;
+
+-- The dark current model, fitted to calibrations at -14 °C: mica_lake.archive.aca_dark.dark_model. Its 74 bins, numbered from 0,
+-- lie between 2 * 10^(n / 20) e-/s, n from 0 to 74.
+
+-- The model's parameters: exponents g1, g2, g3, between which it changes at x_b and 1000 e-/s, and ampl, the pixels of a bin at
+-- 50 e-/s, before smoothing. They change linearly with time from 2012 on, given in years, and at another rate before.
+CREATE OR REPLACE TEMP MACRO dark_model_pars(years) AS {
+    'g1': 0.075 + CASE WHEN years < 0 THEN -0.00692 ELSE -0.0207 END * years,
+    'g2': 3.32 + CASE WHEN years < 0 THEN 0.0203 ELSE 0 END * years,
+    'g3': 2.40 + 0.061 * years,
+    'x_b': 192 + 0.1 * years,
+    'ampl': 18400 + CASE WHEN years < 0 THEN 1450 ELSE 742 END * years
+};
+CREATE OR REPLACE TEMP MACRO dark_model_years(secs) AS
+    list_transform(
+        [year(utc_day(secs))],
+        LAMBDA y: list_transform(
+            [list_transform([y, y + 1], LAMBDA each: list_transform([date_diff('day', DATE '1998-01-01', make_date(each, 1, 1))], LAMBDA day: day_start(day))[1])],
+            LAMBDA starts: y - 2012 + (secs - starts[1]) / (starts[2] - starts[1])
+        )[1]
+    )[1];
+
+-- Pixels in each bin, before smoothing.
+CREATE OR REPLACE TEMP MACRO dark_model_unsmoothed(pars) AS
+    list_transform(
+        range(74),
+        LAMBDA n: list_transform(
+            [pow(10, (2 * n + 1) / 40) / 25],  -- the centre of the bin, in units of 50 e-/s
+            LAMBDA x: pars['ampl'] * CASE
+                WHEN x < pars['x_b'] / 50 THEN pow(x, -pars['g1'])
+                WHEN x < 20 THEN pow(pars['x_b'] / 50, pars['g2'] - pars['g1']) * pow(x, -pars['g2'])
+                ELSE pow(pars['x_b'] / 50, pars['g2'] - pars['g1']) * pow(20, pars['g3'] - pars['g2']) * pow(x, -pars['g3'])
+            END
+        )[1]
+    );
+
+-- Pixels in each bin: the mean of the 15 around it, by a Gaussian that is not symmetric.
+CREATE OR REPLACE TEMP MACRO dark_model_smoothed(pixels) AS
+    list_transform(
+        range(74),
+        LAMBDA n: list_sum(list_transform(
+            range(greatest(n - 7, 0), least(n + 8, 74)),
+            LAMBDA m: pixels[m + 1] * exp(-pow((-0.75 + 0.1 * (n + 7 - m)) / 0.3, 2) / 2)
+        ))
+        / list_sum(list_transform(range(15), LAMBDA j: exp(-pow((-0.75 + 0.1 * j) / 0.3, 2) / 2)))
+    );
+
+-- Pixels in each bin at a time, in CXC seconds.
+CREATE OR REPLACE TEMP MACRO dark_model_pixels(secs) AS
+    list_transform(
+        list_transform([dark_model_years(secs)], LAMBDA years: dark_model_pars(years)),
+        LAMBDA pars: list_transform([dark_model_unsmoothed(pars)], LAMBDA pixels: dark_model_smoothed(pixels))[1]
+    )[1];
+
+-- The pixels above a threshold, given those of the bins, their edges' scale, and in which bin it is. In that bin the logarithm
+-- of the threshold counts, to a power that the next bin gives.
+CREATE OR REPLACE TEMP MACRO dark_model_warmer(threshold, pixels, scale, n) AS
+    list_transform(
+        [[ln(threshold), ln(2 * pow(10, (n - 1) / 20) * scale), ln(2 * pow(10, n / 20) * scale), pixels[n + 1]]],
+        LAMBDA v: list_transform(
+            [ln(v[4] / pixels[n]) / (v[3] - v[2])],
+            LAMBDA m: list_sum(list_transform(range(n, 74), LAMBDA k: pixels[k + 1])) + v[4] * (pow(v[3], m) - pow(v[1], m)) / (pow(v[3], m) - pow(v[2], m))
+        )[1]
+    )[1];
+
+-- The same as warm_fraction, of CXC seconds.
+CREATE OR REPLACE TEMP MACRO dark_model_warm_fraction(threshold, secs, t_ccd) AS
+    list_transform(
+        [{'threshold': threshold::DOUBLE, 'secs': secs, 'scale': dark_temp_scale(-14.0, t_ccd)}],
+        LAMBDA given: list_transform(
+            [{
+                'pixels': dark_model_pixels(given['secs']),
+                'n': list_sum(list_transform(
+                    range(75), LAMBDA n: (2 * pow(10, n / 20) * given['scale'] < given['threshold'])::INTEGER
+                ))::INTEGER
+            }],
+            LAMBDA model: CASE
+                WHEN model['pixels'][1] <= 0 THEN NULL  -- in 1999, before the model begins
+                WHEN given['threshold'] = 2 * given['scale'] THEN list_sum(model['pixels']) / 1048576
+                WHEN model['n'] BETWEEN 1 AND 73 AND 2 * pow(10, (model['n'] - 1) / 20) * given['scale'] > 1
+                    THEN dark_model_warmer(given['threshold'], model['pixels'], given['scale'], model['n']) / 1048576
+            END
+        )[1]
+    )[1];
+
+-- Fraction of the pixels that are warmer than a threshold in e-/s at a time (in any form) and a CCD temperature in °C, by the
+-- model; null outside its
+-- bins and years. warm_pixels(threshold) has what was measured.
+--     SELECT warm_fraction(100, '2030:001', -5)
+CREATE OR REPLACE TEMP MACRO warm_fraction(threshold, time, t_ccd) AS
+    dark_model_warm_fraction(threshold, cxcsec(time), t_ccd);
+
+-- The model's histogram at a time (in any form) and a CCD temperature in °C: a row per bin, its edges in e-/s and the number of
+-- pixels in it.
+--     FROM dark_model_histogram('2030:001', -5)
+CREATE OR REPLACE TEMP MACRO dark_model_histogram(time, t_ccd) AS TABLE
+    SELECT
+        2 * pow(10, n / 20) * dark_temp_scale(-14.0, t_ccd) AS low,
+        2 * pow(10, (n + 1) / 20) * dark_temp_scale(-14.0, t_ccd) AS high,
+        dark_model_pixels(cxcsec(time))[n + 1] AS pixels
+    FROM (SELECT unnest(range(74)) AS n)
+    ORDER BY n;
+
+-- For each calibration the fraction of pixels above 100 e-/s at its temperature: as measured and by the model, and their difference.
+--     SELECT date, residual FROM warm_fraction_by_dark_cal
+CREATE OR REPLACE TEMP VIEW warm_fraction_by_dark_cal AS
+    SELECT
+        dark_id,
+        time,
+        date,
+        ccd_temp,
+        measured,
+        modelled,
+        measured - modelled AS residual
+    FROM (
+        SELECT
+            dark_id,
+            time,
+            date,
+            ccd_temp,
+            warmer / 1048576 AS measured,
+            dark_model_warm_fraction(100.0, time, ccd_temp) AS modelled
+        FROM dark_cal
+        LEFT JOIN (
+            -- There is a level within a factor of 1.1 below each value.
+            SELECT dark_id, min(warmer) AS warmer
+            FROM dark_cal_distribution
+            WHERE value BETWEEN 90 AND 100
+            GROUP BY dark_id
+        ) AS level USING (dark_id)
+    )
+    ORDER BY time;

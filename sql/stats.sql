@@ -39,3 +39,38 @@ CREATE OR REPLACE TEMP VIEW acq_success_by_ccd_temp AS
     WHERE NOT known_bad AND NOT isnan(acq_stats.ccd_temp)
     GROUP BY ALL
     ORDER BY ccd_temp;
+
+-- Models of acquisition and of tracking: binomial regressions, a row for each set of quantities that one depends on. Empty if the
+-- lake has too few stars. mica_lake.stats.predict computes with them.
+--     SELECT model, terms, coefficients, n FROM acq_model
+CREATE OR REPLACE TEMP VIEW acq_model AS
+    SELECT * FROM read_parquet(files_of('acq_model'), hive_partitioning = false);
+
+CREATE OR REPLACE TEMP VIEW guide_model AS
+    SELECT * FROM read_parquet(files_of('guide_model'), hive_partitioning = false);
+
+CREATE OR REPLACE TEMP MACRO acq_model_files(start, stop) AS
+    if_in_order(start, stop, files_of('acq_model'));
+
+CREATE OR REPLACE TEMP MACRO guide_model_files(start, stop) AS
+    if_in_order(start, stop, files_of('guide_model'));
+
+-- Probability that a star is acquired, by its magnitude and the fraction of pixels above 100 e-/s; null outside what the model was
+-- fitted to.
+--     SELECT acq_probability(10.3, warm_fraction(100, '2027:001', -8))
+CREATE OR REPLACE TEMP MACRO acq_probability(magnitude, warm) AS (
+    SELECT
+        1 / (
+            1 + exp(-(
+                coefficients[1]
+                + coefficients[2] * (magnitude - 10)
+                + coefficients[3] * pow(magnitude - 10, 2)
+                + coefficients[4] * (warm - 0.1) / 0.1
+                + coefficients[5] * (warm - 0.1) / 0.1 * (magnitude - 10)
+            ))
+        )
+    FROM acq_model
+    WHERE model = 'warm_fraction'
+        AND magnitude BETWEEN low[1] AND high[1]
+        AND warm BETWEEN low[2] AND high[2]
+);

@@ -33,6 +33,8 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # These start many processes.
 LONG = ("reliability.md", "scale.md", "vv.md")
+# The statistics of a day have no models.
+OF_MANY_STARS = ("prediction.md",)
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -115,9 +117,11 @@ def run(block: Block, names: dict[str, Any]) -> str:
     [pytest.param(it, marks=pytest.mark.soak if it.name in LONG else (), id=it.name) for it in DOCUMENTS],
 )
 def test_the_blocks_of_a_document_run_and_print_what_it_shows(
-    document: Path, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    document: Path, lake: Path, many_stars: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if document.name in OF_MANY_STARS:
+        monkeypatch.setenv("MICA_LAKE", many_stars)
     names: dict[str, Any] = {}
     for block in blocks(document):
         printed = run(block, names)

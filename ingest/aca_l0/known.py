@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from mica_lake.catalog.commit import commit
 from mica_lake.catalog.generation import read_table
-from mica_lake.catalog.key import Key
 from mica_lake.catalog.partition import checksum
 from mica_lake.errors import BadFile
 from mica_lake.formats.gunzip import MAX_BYTES, decompress
@@ -16,6 +15,7 @@ from mica_lake.formats.on_disk import read, storable
 from mica_lake.ingest.aca_l0.files import names_of, rejected_by
 from mica_lake.ingest.found import CANNOT_BE_READ, Found, Rejected, looked_at
 from mica_lake.ingest.report import Report
+from mica_lake.ingest.source_files import Written
 from mica_lake.store.place import LakePath
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.catalog import SOURCE_FILE
@@ -178,14 +178,13 @@ class KnownFiles:
         rows = pa.Table.from_pylist([*stays, *self._changed.values()], schema=SOURCE_FILE)
         return pa.concat_tables([self.table.filter(pc.invert(concerned)), rows])
 
-    def commit(self, written: dict[tuple[str, Key], dict[str, Any] | None]) -> None:
-        """Commit new partitions with what is now known of the files; nothing if nothing has changed."""
+    def commit(self, written: Written, derived: Written) -> None:
+        """Commit new partitions and those derived from them, with what is now known of the files."""
         table = self.now()
-        ours = [row for (name, _), row in written.items() if name == ACA_L0.name]
-        self.report.partitions += len(ours)
-        self.report.bytes_out += sum(row["bytes"] for row in ours if row is not None)
-        if written or self._changed:
-            commit(self.root, written, table)
+        self.report.partitions += len(written)
+        self.report.bytes_out += sum(row["bytes"] for row in written.values() if row is not None)
+        if written or derived or self._changed:
+            commit(self.root, written | derived, table)
         self._begin(table)
 
     def apply(self) -> None:

@@ -197,7 +197,7 @@ def _crc(values: pa.Array, crc: int) -> int:
 
 def _split(rows: pa.Table, column: Column, path: str) -> bool:
     """Whether to split the bytes of a column's floats into streams."""
-    if pa.types.is_list(column.type):
+    if pa.types.is_list(column.type) and pa.types.is_floating(column.type.value_type):
         return _smaller_when_split(rows, path)
     if not pa.types.is_floating(column.type):
         return False

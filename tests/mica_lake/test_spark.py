@@ -18,8 +18,9 @@ from polars.testing import assert_frame_equal
 
 from mica_lake.catalog.commit import as_owner
 from mica_lake.catalog.generation import next_name, read_table, write_generation
-from mica_lake.ingest import aca_l0, acq_stats, vv
+from mica_lake.ingest import aca0_list, aca_l0, acq_stats, vv
 from mica_lake.lake import Lake
+from mica_lake.simulate import aca0_list as simulated_list
 from mica_lake.tables import TABLES
 from mica_lake.tables.catalog import PARTITION
 
@@ -43,6 +44,7 @@ ASKED: dict[str, list[tuple[Any, ...]]] = {
     "asp_sol_revisions": [("2024:001", "2024:001:01:00")],
     "coverage": [("aca_l0",), ("obspar",), ("none",)],
     "dark_image": [("2022069",), ("2022068",)],
+    "dark_model_histogram": [("2020:001", -11.0), (None, -11.0)],
     "ocat_cone": [(180.0, 0.0, 10800.0), (180.0, 0.0, 60.0)],
     "hdr3_data": [("2024:001", "2024:001:02:00")],
     "mean_ccd_temp": [("2024:001", "2024:001:02:00"), ("2020:001", "2020:002")],
@@ -92,6 +94,8 @@ def root(demo_lake: str, demo_ska: Path, tmp_path_factory: pytest.TempPathFactor
     vv.ingest(folder / "ska", folder / "lake", jobs=1)
     acq_stats.ingest(folder / "ska", folder / "lake", jobs=1)
     aca_l0.ingest([bad], folder / "lake", jobs=1)
+    simulated_list.write_archive(folder / "ska", ["acaf820461600N001_3_img0.fits.gz"])
+    aca0_list.ingest(folder / "ska", folder / "lake", jobs=1)
     # Not every V&V report says when its observation began.
     lake = folder / "lake"
     rows = read_table(lake, "partition").to_pylist()

@@ -230,7 +230,7 @@ def test_a_second_ingest_writes_nothing(remote: ObjectPath, days: Path, store: O
 
 @pytest.mark.soak
 def test_all_products_through_the_command_line(
-    demo_files: Path, demo_ska: Path, demo_lake: str, store: ObjectStore
+    demo_files: Path, demo_ska: Path, demo_list: Path, demo_lake: str, store: ObjectStore
 ) -> None:
     lake = new_lake()
     command = [str(Path(sys.executable).with_name("mica-lake"))]
@@ -242,11 +242,13 @@ def test_all_products_through_the_command_line(
         return done.stdout
 
     run("ingest", "aca_l0", "--from", str(demo_files), "--jobs", "2")
-    for product in [p.name for p in PRODUCTS if p.folder and p.name != "aca_l0"]:
+    for product in [p.name for p in PRODUCTS if p.folder and p.name not in ("aca_l0", "aca0_list")]:
         follow.ingest(product, demo_ska, str(lake), jobs=1)
+    follow.ingest("aca0_list", demo_list, str(lake), jobs=1)
     assert objects(lake) == objects(Path(demo_lake))
     assert f"{lake}\n" in run("status")
-    assert "Nothing is wrong" in run("verify", "--from", str(demo_files), "--from", str(demo_ska))
+    sources = [f"--from={source}" for source in (demo_files, demo_ska, demo_list)]
+    assert "Nothing is wrong" in run("verify", *sources)
     assert "0 troubles" in run("reindex")
     assert run("sql", "--format", "csv", "SELECT count(*) AS n FROM slot_data('2024:001', '2024:002', 3)") == (
         f"n\n{len(aca_l0.get_slot_data('2024:001', '2024:002', 3, data_root=demo_lake))}\n"
