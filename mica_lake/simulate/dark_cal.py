@@ -20,7 +20,16 @@ from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import generator
 from mica_lake.simulate.files import write
 
-__all__ = ["YEAR", "mean_celsius", "warm_share", "write_archive", "write_calibration", "write_days"]
+__all__ = [
+    "YEAR",
+    "dark_current",
+    "mean_celsius",
+    "moment",
+    "warm_share",
+    "write_archive",
+    "write_calibration",
+    "write_days",
+]
 
 YEAR = 365.25 * 86400.0
 """A year (s)."""
@@ -51,7 +60,7 @@ def warm_share(year: float | NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(_SHARE + _GROWTH * (year - 2000))
 
 
-def _moment(dark_id: str) -> tuple[date, float]:
+def moment(dark_id: str) -> tuple[date, float]:
     """The day of a calibration, as a date and in years."""
     match = re.fullmatch(r"([12]\d{3})(\d{3})", dark_id)
     day = date(int(match[1]), 1, 1) + timedelta(int(match[2]) - 1) if match else None
@@ -60,8 +69,8 @@ def _moment(dark_id: str) -> tuple[date, float]:
     return day, day.year + (day.timetuple().tm_yday - 1) / 365.25
 
 
-def _image(seed: int, rng: np.random.Generator, year: float, celsius: float) -> NDArray[np.float32]:
-    """The dark current of all pixels (e-/s)."""
+def dark_current(seed: int, rng: np.random.Generator, year: float, celsius: float) -> NDArray[np.float32]:
+    """The dark current of all pixels (e-/s), as it is measured: in steps of 0.1, and less than 0 for some cold ones."""
     shape = (_SIDE, _SIDE)
     # Each pixel's rank from hottest to coldest never changes; the share of warm ones does.
     rank = np.maximum(generator(seed, 0, 12).random(shape, dtype=np.float32), np.float32(1e-6))
@@ -112,7 +121,7 @@ def write_calibration(ska: Path, dark_id: str, *, seed: int = 0) -> Path:
     >>> sorted(json.loads((directory / "properties.json").read_text()))
     ['ccd_temp', 'date', 'datestart', 'datestop', 'filename', 'n_ccd_img', 'replicas', 't_ccd']
     """
-    day, year = _moment(dark_id)
+    day, year = moment(dark_id)
     rng = generator(seed, int(dark_id), 13)
     celsius = round(float(mean_celsius(year) + rng.normal(0, 0.3)), 3)
     begin = times.day_start(day) + round(rng.uniform(3600, 75000), 3)
@@ -160,7 +169,7 @@ def write_calibration(ska: Path, dark_id: str, *, seed: int = 0) -> Path:
             "filename": f"dark_{dark_id}.fits",
             "replicas": {f"r{i}": {"t_ccd": float(warmth[i])} for i in range(5)},
         }
-    image = fits.PrimaryHDU(_image(seed, rng, year, celsius))
+    image = fits.PrimaryHDU(dark_current(seed, rng, year, celsius))
     image.header["ORIGIN"] = ("SIMULATED", "not flight data")
     image.header["CREATOR"] = ("mica_lake.simulate", "program")
     content = io.BytesIO()

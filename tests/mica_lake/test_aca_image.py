@@ -24,7 +24,7 @@ ROW0, COL0 = -2, 20
 @pytest.fixture
 def image() -> ACAImage:
     """Four rows, -2 to 1, by six columns, 20 to 25; the pixels count 0 to 23."""
-    return ACAImage(np.arange(24.0).reshape(4, 6), ROW0, COL0, {"TIME": 1.5})
+    return ACAImage(np.arange(24.0).reshape(4, 6), row0=ROW0, col0=COL0, meta={"TIME": 1.5})
 
 
 def place(image: ACAImage) -> tuple[int, int]:
@@ -42,7 +42,7 @@ class TestConstructor:
         data[:] = 5
         assert np.asarray(image).tolist() == [[1, 1, 1], [1, 1, 1]]
         assert place(image) == (0, 0)
-        assert image.meta == {}
+        assert image.meta == {"IMGROW0": 0, "IMGCOL0": 0}
 
     def test_shape(self):
         """A shape makes zeros."""
@@ -63,26 +63,29 @@ class TestConstructor:
         image.TIME = 2.0
         assert meta == {"TIME": 1.0}
         meta["BGDAVG"] = 7
-        assert image.meta == {"TIME": 2.0, "IMGROW0": 3}
+        assert image.meta == {"TIME": 2.0, "IMGROW0": 3, "IMGCOL0": 0}
 
     def test_place_from_meta(self):
         """IMGROW0 and IMGCOL0 are the place, unless row0 or col0 says otherwise."""
         meta = {"IMGROW0": np.int16(-512), "IMGCOL0": 4}
         assert place(ACAImage([[0]], meta=meta)) == (-512, 4)
         assert place(ACAImage([[0]], col0=0, meta=meta)) == (-512, 0)
+        assert place(ACAImage([[0]], row0=1.7, col0=-1.7)) == (1, -1)
 
     def test_image(self, image):
         """An ACAImage gives its meta too, unless other meta is given."""
         again = ACAImage(image)
         assert again.meta == image.meta
         assert again.meta is not image.meta
-        assert ACAImage(image, meta={"TIME": 9}).meta == {"TIME": 9}
+        assert ACAImage(image, meta={"TIME": 9}).meta == {"TIME": 9, "IMGROW0": 0, "IMGCOL0": 0}
 
     @pytest.mark.parametrize(
         ("args", "kwargs", "error", "words"),
         [
-            ((), {}, TypeError, "neither"),
-            (([[0]],), {"shape": (1, 1)}, TypeError, "both"),
+            ((), {}, TypeError, "give pixels"),
+            (([[0]],), {"shape": (1, 1)}, TypeError, "'shape'"),
+            (((2, 3),), {}, ValueError, r"\(2,\)"),
+            (([[1], [1, 2]],), {}, ValueError, "inhomogeneous"),
             ((np.zeros(64),), {}, ValueError, r"\(64,\).*reshape"),
             ((), {"shape": (2, 8, 8)}, ValueError, r"\(2, 8, 8\)"),
             ((np.ma.masked_less([[1, 2], [3, 4]], 3),), {}, ValueError, "2 masked pixels.*filled"),
@@ -120,7 +123,7 @@ class TestMeta:
         """An unknown name lists the known."""
         with pytest.raises(AttributeError, match="'BGDAVG': it has TIME, IMGROW0, IMGCOL0"):
             _ = image.BGDAVG
-        with pytest.raises(AttributeError, match="no keys"):
+        with pytest.raises(AttributeError, match="it has IMGROW0, IMGCOL0"):
             _ = ACAImage([[0]]).BGDAVG
 
     def test_lower_case_is_not_meta(self, image):
@@ -158,7 +161,7 @@ class TestMeta:
 
     def test_left_operand_wins(self, image):
         """Of two images the left one gives meta."""
-        other = ACAImage(np.ones((4, 6)), 0, 0, {"TIME": 3})
+        other = ACAImage(np.ones((4, 6)), row0=0, col0=0, meta={"TIME": 3})
         assert (image - other).meta == image.meta
         assert (other - image).meta == other.meta
 
@@ -227,57 +230,73 @@ class TestRelative:
         image = ACAImage(shape=(100, 100), meta={"IMGROW0": np.int8(100), "IMGCOL0": np.uint8(250)})
         assert place(image[50:, 50:]) == (150, 300)
 
-    def test_part_of_a_row(self, image):
-        """A row alone cannot tell where its parts lie."""
-        part = image[1][2:4]
-        assert type(part) is np.ndarray
-        assert part.tolist() == [8, 9]
-
     @pytest.mark.parametrize(
-        "item",
+        ("item", "expected"),
         [
-            np.arange(24).reshape(4, 6) > 5,
-            True,
-            [2, 0],
-            ([0, 1], [2, 3]),
-            np.s_[None, :2],
-            np.s_[::2],
-            np.s_[:, ::-1],
+            (np.arange(24).reshape(4, 6) > 5, (-2, 20)),
+            (np.s_[None, :2], (-2, 20)),
+            (np.s_[1::2], (-1, 20)),
+            (np.s_[:, ::-1], (-2, 25)),
+            ([2, 0], (0, 20)),
+            (np.s_[1:, [3, 5]], (-1, 23)),
+            (np.s_[2, [-1, 0]], (0, 25)),
+            (np.array([3, 1], dtype=np.int8), (1, 20)),
+            (np.array([], dtype=int), (-2, 20)),
+            ([], (-2, 20)),
         ],
     )
-    def test_other_indexes_give_plain_arrays(self, image, item):
-        """Pixels which are no longer side by side in CCD order have no place."""
+    def test_other_indexes(self, image, item, expected):
+        """Masks keep the place; steps and lists have that of their first pixel."""
         part = image[item]
-        assert type(part) is np.ndarray
+        assert type(part) is ACAImage
+        assert place(part) == expected
         np.testing.assert_array_equal(part, np.asarray(image)[item])
 
+    def test_two_lists(self, image):
+        """Single pixels have a place each."""
+        part = image[[0, -1], [2, 3]]
+        assert part.tolist() == [2, 21]
+        assert [axis.tolist() for axis in place(part)] == [[-2, 1], [22, 23]]
+
     @pytest.mark.parametrize(
-        "reduce",
+        ("shape", "corner", "rows", "cols"),
         [
-            lambda im: im.sum(axis=0),
-            lambda im: im.mean(axis=1),
-            lambda im: np.max(im, axis=0, keepdims=True),
-            lambda im: im + np.zeros((3, 4, 6)),
+            ((2, 2), (-1, 22), (1, 3), (2, 4)),
+            ((9, 9), (-9, 24), (0, 2), (4, 6)),
+            ((3, 3), (1, -100), (3, 4), (0, 0)),
+            ((2, 2), (90, 90), (4, 4), (6, 6)),
         ],
     )
-    def test_other_shapes_are_plain_arrays(self, image, reduce):
-        """Reductions and stacks have no place either."""
-        made = reduce(image)
-        assert type(made) is np.ndarray
-        np.testing.assert_array_equal(made, reduce(np.asarray(image)))
+    @pytest.mark.parametrize("absolute", [False, True])
+    def test_region_of_an_image(self, image, shape, corner, rows, cols, absolute):
+        """Another image as an index is where it lies on the CCD, whatever its pixels are."""
+        other = ACAImage(np.full(shape, 77), row0=corner[0], col0=corner[1])
+        ask = image.aca if absolute else image
+        part = ask[other]
+        assert part.tolist() == np.asarray(image)[slice(*rows), slice(*cols)].tolist()
+        assert place(part) == (ROW0 + rows[0], COL0 + cols[0])
+        ask[other] = -1
+        assert (image == -1).sum() == part.size
 
-    def test_scalars(self, image):
-        """One pixel, or one number of the whole, is a scalar."""
+    def test_sums_are_images(self, image):
+        """A sum of all is of no dimension, and has meta."""
+        for made in (image.sum(), image.sum(axis=0), np.max(image, axis=0, keepdims=True), image + np.zeros((3, 4, 6))):
+            assert type(made) is ACAImage
+            assert made.meta == image.meta
+        assert image.sum().shape == ()
+        assert image.sum() == 276
+
+    def test_one_pixel_is_a_number(self, image):
         assert type(image[1, 2]) is np.float64
         assert image[1, 2] == 8
-        assert type(image.sum()) is np.float64
-        assert image.sum() == 276
-        assert type(image.astype(np.int32).max()) is np.int32
 
     def test_mask_assignment(self, image):
         """A mask of the image sets its pixels."""
+        assert image[image > 5].tolist() == image.aca[image > 5].tolist() == list(range(6, 24))
         image[image > 5] = 0
         assert image.sum() == 15
+        image.aca[np.asarray(image) > 2] = 7
+        assert image.sum() == 24
 
     def test_asarray_is_a_view(self, image):
         """The plain array costs no copy."""
@@ -307,7 +326,7 @@ class TestAbsolute:
     def test_against_numpy(self, data, rows, cols, row0, col0):
         """Absolute indexes mean the pixels with those coordinates, whether read or set."""
         plain = np.arange(rows * cols).reshape(rows, cols)
-        image = ACAImage(plain, row0, col0)
+        image = ACAImage(plain, row0=row0, col0=col0)
         row = data.draw(st.integers(row0, row0 + rows - 1) | slices)
         col = data.draw(st.integers(col0, col0 + cols - 1) | slices)
         chosen = np.ix_(on_axis(row0, rows, row), on_axis(col0, cols, col))
@@ -350,6 +369,31 @@ class TestAbsolute:
         """A slice beyond the image has no pixels."""
         assert image.aca[item].size == 0
 
+    def test_lists_and_steps(self, image):
+        """Lists are of coordinates, and a step counts from the first of them."""
+        part = image.aca[[-2, 1], [20, 25]]
+        assert part.tolist() == [0, 23]
+        assert [axis.tolist() for axis in place(part)] == [[-2, 1], [20, 25]]
+        assert image.aca[[1, -2]].tolist() == [image[3].tolist(), image[0].tolist()]
+        assert place(image.aca[[1, -2]]) == (1, 20)
+        assert image.aca[-1::2, 21::3].tolist() == [[7, 10], [19, 22]]
+        assert place(image.aca[-1::2, 21::3]) == (-1, 21)
+
+    def test_what_is_absolute(self, image):
+        """What indexing gives is not absolute; copies and sums of absolute images are."""
+        assert image.aca[0:1, 20:22][0, 1] == 13
+        for made in (image.aca.copy(), image.aca + 0, image.aca * image, pickle.loads(pickle.dumps(image.aca))):
+            assert made[-2, 20] == 0
+            assert made.meta == image.meta
+        assert (image * image.aca)[-2, 5] == 17**2
+
+    def test_shares(self, image):
+        """Pixels and meta are those of the image."""
+        image.aca.TIME = 7
+        image.aca[0, 20] = -5
+        assert image.TIME == 7
+        assert image[2, 0] == -5
+
     def test_scalar(self, image):
         """Two integers are one pixel, whatever their type, and negative ones are coordinates."""
         assert type(image.aca[-1, 22]) is np.float64
@@ -375,14 +419,14 @@ class TestAbsolute:
             (np.s_[-3], "row -3 "),
             (np.s_[:, 26], "col 26 is outside the image: valid cols are 20 to 25"),
             (np.s_[0, -1], "col -1 "),
-            (np.s_[::2], "step 2 "),
             (np.s_[:, ::-1], "step -1 "),
-            (np.s_[0, 20, 3], r"\(0, 20, 3\) .*integers or slices"),
-            (np.s_[..., ...], "integers or slices"),
-            (1.0, "1.0 .*integers or slices"),
-            (None, "None .*integers or slices"),
-            (True, "True .*integers or slices"),
-            ([0, 1], "integers or slices"),
+            (np.s_[0, 20, 3], r"\(0, 20, 3\) .*integers, slices and lists"),
+            (np.s_[..., ...], "integers, slices and lists"),
+            (1.0, "1.0 .*integers, slices and lists"),
+            (None, "None .*integers, slices and lists"),
+            (True, "True .*integers, slices and lists"),
+            ([0, 2], "row 2 "),
+            (np.s_[[0, 1], [20, 19]], "col 19 "),
         ],
     )
     def test_refused(self, image, item, words):
@@ -405,8 +449,9 @@ class TestAbsolute:
             image[0].aca[0]
 
 
-OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv]
-IN_PLACE = [operator.iadd, operator.isub, operator.imul, operator.itruediv]
+NAMES = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow"]
+OPERATORS = [getattr(operator, name) for name in NAMES]
+IN_PLACE = [getattr(operator, f"i{name}") for name in NAMES]
 
 
 class TestArithmetic:
@@ -427,7 +472,7 @@ class TestArithmetic:
     @pytest.mark.parametrize("shape", [(2, 3), (4, 6), (10, 20)])
     def test_new(self, image, function, corner, shape):
         """The overlap changes in a copy of the left image, whichever side has .aca."""
-        other = ACAImage(np.full(shape, 3.0), *corner, {"TIME": 9})
+        other = ACAImage(np.full(shape, 3.0), row0=corner[0], col0=corner[1], meta={"TIME": 9})
         before = image.tolist()
         for result in (function(image.aca, other), function(image, other.aca), function(image.aca, other.aca)):
             assert type(result) is ACAImage
@@ -439,12 +484,12 @@ class TestArithmetic:
     @pytest.mark.parametrize(("function", "in_place"), list(zip(OPERATORS, IN_PLACE, strict=True)))
     def test_in_place(self, image, function, in_place):
         """In place the left image itself changes."""
-        other = ACAImage(np.full((9, 3), 3.0), -1, 24)
+        other = ACAImage(np.full((9, 3), 3.0), row0=-1, col0=24)
         once = self.expected(function, image, other)
         assert in_place(image, other.aca) is image
         assert image.tolist() == once.tolist()
         in_place(image.aca, other)
-        assert image.tolist() == self.expected(function, ACAImage(once, ROW0, COL0), other).tolist()
+        assert image.tolist() == self.expected(function, ACAImage(once, row0=ROW0, col0=COL0), other).tolist()
 
     def test_statement(self, image):
         """``image.aca += other`` is a statement users write."""
@@ -463,30 +508,14 @@ class TestArithmetic:
         with pytest.raises(TypeError, match="float64"):
             counts.aca += image
 
-    @pytest.mark.parametrize(
-        "function",
-        [
-            lambda im: im.aca + 5,
-            lambda im: 5 + im.aca,
-            lambda im: im.aca - np.zeros((4, 6)),
-            lambda im: np.zeros((4, 6)) - im.aca,
-        ],
-    )
-    def test_needs_two_images(self, image, function):
-        """What has no place on the CCD is refused."""
-        with pytest.raises(TypeError, match=r"no CCD coordinates.*two ACAImages"):
-            function(image)
-
-    def test_other_operators(self, image):
-        """Operators which make no sense on an overlap are refused."""
-        with pytest.raises(TypeError):
-            _ = image.aca > image
-        with pytest.raises(TypeError):
-            np.add(image.aca, image, out=image.copy())
-        with pytest.raises(TypeError):
-            np.add(image.aca, image, where=image > 3)
-        with pytest.raises(TypeError):
-            np.add.outer(image.aca, image)
+    def test_what_has_no_place(self, image):
+        """Numbers and arrays are added to all pixels, with .aca or without."""
+        for made in (image.aca + 5, 5 + image.aca, image.aca + np.full((4, 6), 5), np.full((4, 6), 5) + image.aca):
+            assert made.tolist() == (np.asarray(image) + 5).tolist()
+        image.aca -= 1
+        assert image[0, 0] == -1
+        with pytest.raises(ValueError, match=r"\(4,6\) \(2,2\)"):
+            _ = image + ACAImage(np.ones((2, 2)))
 
     def test_aca_cannot_be_set(self, image):
         """Setting aca itself would lose pixels silently."""
@@ -500,9 +529,8 @@ class TestRepr:
 
     def test_rounded(self):
         """Pixels show as integers under the place."""
-        image = ACAImage([[-0.2, 1.6], [10.4, -3]], -183, -169)
+        image = ACAImage([[-0.2, 1.6], [10.4, -3]], row0=-183, col0=-169)
         assert repr(image) == "<ACAImage row0=-183 col0=-169\narray([[ 0,  2],\n       [10, -3]])>"
-        assert repr(image.aca) == f"{image!r}.aca"
 
     def test_not_finite(self):
         """Pixels which are no integers show as they are."""
@@ -591,10 +619,213 @@ def test_what_has_no_centroid_is_an_error_that_shows_why(arguments: Any, message
         centroid_fm(*arguments)
 
 
-@pytest.mark.parametrize("operator", [operator.floordiv, operator.mod, operator.pow])
-def test_more_arithmetic_changes_the_overlap_alone(operator: Any) -> None:
-    a, b = ACAImage(np.full((3, 3), 7.0)), ACAImage(np.full((2, 2), 2.0), row0=1, col0=1)
-    found = operator(a.aca, b)
-    expected = np.full((3, 3), 7.0)
-    expected[1:, 1:] = operator(7.0, 2.0)
-    np.testing.assert_array_equal(found, expected)
+# --- flicker ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dark() -> ACAImage:
+    """A dark current image whose pixels are from 0 to 10,000 e-/s."""
+    return ACAImage(np.linspace(0, 10000, 10000).reshape(100, 100), row0=-50, col0=100)
+
+
+def test_a_pixel_that_flickers_stays_near_what_it_was_at_first(dark: ACAImage) -> None:
+    first = dark.copy()
+    dark.flicker_init(flicker_mean_time=1000, seed=3)
+    assert (dark == first).all()
+    for _ in range(20):
+        dark.flicker_update(1000)
+        change = np.abs(np.log10(dark[first > 50] / first[first > 50]))
+        assert change.max() <= 0.35 + 1e-12
+        assert (dark[first <= 50] == first[first <= 50]).all()
+    assert (change > 0).mean() > 0.99
+    assert dark.row0 == -50
+
+
+def test_times_between_changes_are_exponential(dark: ACAImage) -> None:
+    dark.flicker_init(flicker_mean_time=500, seed=4)
+    changes = 0
+    for _ in range(400):
+        before = dark.copy()
+        dark.flicker_update(10)
+        changes += int((dark != before).sum())
+    # The first change of a pixel comes sooner; from then on one in 500 s.
+    assert changes / 9950 == pytest.approx(4000 / 500, rel=0.1)
+
+
+def test_the_scale_is_of_the_change_not_of_its_logarithm(dark: ACAImage) -> None:
+    first, doubled = dark.copy(), dark.copy()
+    for image, scale in ((dark, 1.0), (doubled, 2.0)):
+        image.flicker_init(flicker_mean_time=1, flicker_scale=scale, seed=5)
+        image.flicker_update(1e6)
+    up, down = (dark > first) & (first > 50), dark < first
+    np.testing.assert_allclose(doubled[up] / first[up] - 1, 2 * (dark[up] / first[up] - 1), rtol=1e-9)
+    np.testing.assert_allclose(first[down] / doubled[down] - 1, 2 * (first[down] / dark[down] - 1), rtol=1e-9)
+
+
+def test_masked_pixels_do_not_flicker(dark: ACAImage) -> None:
+    first = dark.copy()
+    dark.flicker_init(flicker_mean_time=1, seed=6)
+    assert dark.flicker_mask.dtype == bool
+    dark.flicker_mask.aca[-50:0, 100:150] = False
+    dark.flicker_update(1e6)
+    changed = dark != first
+    assert not changed[:50, :50].any()
+    assert changed[50:].all()
+
+
+def test_the_same_seed_gives_the_same_flicker(dark: ACAImage) -> None:
+    images = [dark.copy() for _ in range(3)]
+    for image, seed in zip(images, (7, 7, 8), strict=True):
+        image.flicker_init(flicker_mean_time=1000, seed=seed)
+        image.flicker_update(800)
+        image.flicker_update(800)
+    assert images[0].tobytes() == images[1].tobytes() != images[2].tobytes()
+
+
+def test_an_image_flickers_in_its_own_type(dark: ACAImage) -> None:
+    small = dark.astype(np.float32)
+    small.flicker_init(flicker_mean_time=1, seed=9)
+    small.flicker_update(1e6)
+    assert small.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda im: im.flicker_update(1), "call its flicker_init first"),
+        (lambda im: im.flicker_mask, "call its flicker_init first"),
+        (lambda im: im.flicker_init(flicker_mean_time=0), "flicker_mean_time 0"),
+        (lambda im: im.flicker_init(flicker_scale=-1), "flicker_scale -1"),
+        (lambda im: (im.flicker_init(), im.flicker_update(-5)), "dt -5"),
+        (lambda im: (im.flicker_init(), im.copy().flicker_update(5)), "a copy needs one of its own"),
+    ],
+)
+def test_what_cannot_flicker_is_an_error_that_shows_why(dark: ACAImage, ask: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ask(dark)
+
+
+# --- as the reference answers -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> dict[str, Any]:
+    with np.load(shared / "golden" / "aca_image.npz") as file:
+        return dict(file)
+
+
+def index_of(spec: list[Any], base: ACAImage) -> Any:
+    """An index as a golden case describes it."""
+    kind, *values = spec
+    return {
+        "int": lambda: values[0],
+        "slice": lambda: slice(*values),
+        "list": lambda: values[0],
+        "dots": lambda: ...,
+        "mask": lambda: np.asarray(base) > 50,
+        "tuple": lambda: tuple(index_of(value, base) for value in values),
+        "image": lambda: ACAImage(np.ones(values[0]), row0=values[1], col0=values[2]),
+    }[kind]()
+
+
+def is_absolute(image: ACAImage) -> bool:
+    """Whether its first pixel is at its place rather than at 0."""
+    try:
+        return bool(image[image.row0, image.col0] == image.flat[0]) and (image.row0, image.col0) != (0, 0)
+    except IndexError:
+        return False
+
+
+def check(found: Any, expected: dict[str, Any], value: Any) -> None:
+    assert type(found).__name__ == expected["type"]
+    np.testing.assert_array_equal(np.asarray(found), value)
+    assert np.shape(found) == tuple(expected["shape"])
+    if expected["type"] == "ACAImage":
+        assert [np.asarray(axis).tolist() for axis in place(found)] == [expected["row0"], expected["col0"]]
+        if found.ndim == 2 and found.size:
+            assert is_absolute(found) is expected["aca"]
+
+
+@pytest.mark.parametrize("kind", ["slice", "set"])
+def test_golden_indexes(golden: dict[str, Any], kind: str) -> None:
+    count = sum(key.startswith(f"{kind}/") and key.endswith("/spec") for key in golden)
+    assert count > 40
+    for i in range(count):
+        case = json.loads(str(golden[f"{kind}/{i}/spec"]))
+        base = ACAImage(golden["base"], row0=10, col0=-20)
+        item, ask = index_of(case["item"], base), base.aca if case["aca"] else base
+        expected = case.get("ours", case["answer"])
+        if "raises" in expected:
+            with pytest.raises(IndexError):
+                ask[item] if kind == "slice" else ask.__setitem__(item, case["to"])
+            continue
+        value = golden.get(f"{kind}/{i}/ours", golden[f"{kind}/{i}/value"])
+        if kind == "slice":
+            check(ask[item], expected, value)
+        else:
+            ask[item] = case["to"]
+            check(base, expected, value)
+
+
+def test_golden_arithmetic(golden: dict[str, Any]) -> None:
+    count = sum(key.startswith("op/") and key.endswith("/spec") for key in golden)
+    assert count > 40
+    for i in range(count):
+        case = json.loads(str(golden[f"op/{i}/spec"]))
+        left = ACAImage(golden["base"], row0=10, col0=-20)
+        right: Any = case["other"]
+        if right == "base":
+            right = golden["base"]
+        elif isinstance(right, str):
+            pixels = golden["second"] % 4 + 1 if "%" in right else golden["second"]
+            right = ACAImage(pixels, row0=case["other_row0"], col0=case["other_col0"])
+        ours = left.aca if case.get("self_aca") else left
+        theirs = right.aca if case.get("other_aca") else right
+        if "raises" in case["answer"]:
+            with pytest.raises(ValueError):
+                getattr(operator, case["op"])(ours, theirs)
+            continue
+        check(getattr(operator, case["op"])(ours, theirs), case["answer"], golden[f"op/{i}/value"])
+
+
+def test_golden_ways_to_make_an_image(golden: dict[str, Any]) -> None:
+    img = ACAImage(golden["base"], row0=10, col0=-20, meta={"BGDAVG": 5})
+    names = {"img": img, "np": np, "copy": copy, "pickle": pickle, "ACAImage": ACAImage}
+    for case in map(json.loads, golden["made"]):
+        if "raises" in case:
+            with pytest.raises({"ValueError": ValueError, "TypeError": TypeError}.get(case["raises"], AttributeError)):
+                eval(case["case"], names)
+            continue
+        case |= case.get("ours", {})
+        found = eval(case["case"], names)
+        assert (type(found).__name__, list(np.shape(found)), str(found.dtype)) == (
+            case["type"], case["shape"], case["dtype"]
+        ), case  # fmt: skip
+        assert getattr(found, "meta", None) == case["meta"], case
+        if case["aca"] is not None and found.shape == (6, 8):
+            assert is_absolute(found) is case["aca"], case
+    assert repr(img) == str(golden["repr"][0])
+    assert repr(img[2:4, 1:4]) == str(golden["repr"][1])
+    assert repr(ACAImage([[0.4, 1.6], [2.5, -1.2]])) == str(golden["repr"][2])
+
+
+def test_golden_flicker(golden: dict[str, Any]) -> None:
+    for i, case in enumerate(map(json.loads, golden["flicker/cases"])):
+        dark = ACAImage(golden["flicker/dark"], row0=-4, col0=3)
+        dark.flicker_init(case["flicker_mean_time"], case["flicker_scale"], seed=-1)
+        if case["mask_off"]:
+            dark.flicker_mask.aca[-4:-1, 3:7] = False
+        for n, dt in enumerate([None, *case["dt"]]):
+            if dt is not None:
+                dark.flicker_update(dt)
+            np.testing.assert_array_equal(dark, golden[f"flicker/{i}/vals"][n])
+            np.testing.assert_array_equal(dark.flicker_times, golden[f"flicker/{i}/times"][n])
+
+
+def test_golden_flicker_without_numba(golden: dict[str, Any]) -> None:
+    dark = ACAImage(golden["flicker/dark"])
+    dark.flicker_init(2000, 1.3, seed=11)
+    np.testing.assert_array_equal(dark.flicker_times, golden["flicker/vectorized/times0"])
+    for dt, expected in zip((500, 1500, 4000), golden["flicker/vectorized/vals"], strict=True):
+        dark.flicker_update(dt, use_numba=False)
+        np.testing.assert_array_equal(dark, expected)
