@@ -15,7 +15,7 @@ LAYERS = (
     ("store", "formats", "tables", "sql"),
     ("catalog",),
     ("forked", "opened", "lake", "spark"),
-    ("aca_image", "quaternion", "common", "utils", "bad_obsids"),
+    ("aca_image", "quaternion", "common", "utils", "bad_obsids", "gathering"),
     ("archive", "stats", "vv", "starcheck", "ingest"),
     ("per_file", "as_mica", "simulate"),
     ("explore",),
