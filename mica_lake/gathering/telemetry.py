@@ -26,6 +26,25 @@ _OF_SLOTS = ("AOACQID", "AOACFCT", "AOACMAG", "AOACYAN", "AOACZAN", *FLAGS)
 #: Every array that the statistics need, with how many numbers or texts a sample of it has.
 SHAPES = {"TIME": (), "bad": (), **dict.fromkeys(_OF_SAMPLES, ()), "AOATTQT": (4,), **dict.fromkeys(_OF_SLOTS, (8,))}
 TEMPERATURE = ("AACCCDPT", "AACCCDPT_TIME")
+#: MSIDs that are in no formula; a sample is left out where one of them is bad.
+EXTRAS = (
+    *("AOACQSUC", "AOFREACQ", "AOFWAIT", "AOREPEAT", "AOACSTAT", "AOACHIBK", "AOACPRGS", "AOATUPST", "AONSTARS"),
+    *("AORFSTR1", "AORFSTR2", *(f"AOIMAGE{slot}" for slot in range(8))),
+)
+
+
+def msids(name: str) -> list[str]:
+    """
+    The MSIDs that an array of `SHAPES` is made of.
+
+    Examples
+    --------
+    >>> msids("AOATTQT"), msids("AOACMAG")[:2], msids("AOFSTAR")
+    (['AOATTQT1', 'AOATTQT2', 'AOATTQT3', 'AOATTQT4'], ['AOACMAG0', 'AOACMAG1'], ['AOFSTAR'])
+    """
+    if name == "AOATTQT":
+        return [f"{name}{n}" for n in range(1, 5)]
+    return [f"{name}{slot}" for slot in range(8)] if SHAPES[name] else [name]
 
 
 class NotGathered(ValueError):  # noqa: N818 - not an error of the program
