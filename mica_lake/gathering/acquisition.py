@@ -56,7 +56,7 @@ def calc_stats(
     >>> from mica_lake.simulate.telemetry import example
     >>> from mica_lake.stats import acq_stats
     >>> rows = acq_stats.calc_stats(*example())
-    >>> rows["acqid"].all(), rows["img_func"][0]
+    >>> bool(rows["acqid"].all()), bytes(rows["img_func"][0])
     (True, b'star')
     """
     samples = good_samples(telemetry)

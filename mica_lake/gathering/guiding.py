@@ -46,7 +46,7 @@ def calc_stats(
     >>> from mica_lake.simulate.telemetry import example
     >>> from mica_lake.stats import guide_stats
     >>> rows = guide_stats.calc_stats(*example())
-    >>> rows["f_track"].min() > 0.9, len(rows)
+    >>> bool(rows["f_track"].min() > 0.9), len(rows)
     (True, 5)
     """
     samples = good_samples(telemetry)

@@ -32,7 +32,7 @@ def warm_fraction(time: float, celsius: float) -> float:
     Examples
     --------
     >>> round(warm_fraction(450320011.0, -10.16), 3)
-    0.194
+    0.195
     """
     return _fraction(_histogram(fractional_year(time)), celsius)
 

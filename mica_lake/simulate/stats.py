@@ -31,8 +31,9 @@ _SCATTER = 0.08
 _CADENCE = 2.05
 _LONG = 60.0
 
-_AGASC = ("agasc_id", "pm_ra", "pm_dec", "pos_err", "pos_catid", "mag_aca", "mag_band") + tuple(
-    f"{name}{n}" for name, numbers in (("aspq", (1, 2, 3)), ("acqq", (1, 2, 4))) for n in numbers
+_AGASC = (
+    *("agasc_id", "pm_ra", "pm_dec", "pos_err", "pos_catid", "mag_aca", "mag_band"),
+    *("aspq1", "aspq2", "aspq3", "acqq1", "acqq2", "acqq4"),
 )
 
 _Columns = dict[str, Any]

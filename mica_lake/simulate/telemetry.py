@@ -216,7 +216,7 @@ def example(
     known = {"AGASC_ID": rng.integers(1_000_000, 1_000_000_000, 8), "MAG_ACA": mag, "PM_RA": rng.integers(-60, 60, 8)}
     stars = agasc_rows(attitude, guide, yang, zang, known)
     start = guide - 600
-    scene = Scene(start, guide, guide + duration, attitude, (6.0, -4.0), stars, 0.1 + 0.02 * np.arange(8))
+    scene = Scene(start, guide, guide + duration, attitude, (6.0, -4.0), stars, np.linspace(0.1, 0.24, 8))
     slots = [3, 4, 5, 6, 7, 0, 1, 2]
     catalog = [
         {
@@ -273,8 +273,10 @@ def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int =
     parts = [telemetry_of(scene, seed) for scene in scenes]
     for part, following in zip(parts[:-1], scenes[1:], strict=True):
         _cut(part, following.start)
-    return write_cheta(Path(ska) / "data" / "eng_archive", parts) + [
-        _write_table(Path(ska) / "data" / "agasc" / "miniagasc.h5", np.concatenate([scene.stars for scene in scenes]))
+    agasc = np.concatenate([scene.stars for scene in scenes])
+    return [
+        *write_cheta(Path(ska) / "data" / "eng_archive", parts),
+        write_agasc(Path(ska) / "data" / "agasc" / "miniagasc.h5", agasc),
     ]
 
 
@@ -317,7 +319,8 @@ def _write_msid(top: Path, content: str, msid: str, data: NDArray[Any], quality:
     return _hdf5(top / "data" / content / f"{msid}.h5", {"data": data, "quality": quality})
 
 
-def _write_table(path: Path, rows: NDArray[np.void]) -> Path:
+def write_agasc(path: Path, rows: NDArray[np.void]) -> Path:
+    """Write an AGASC of these rows."""
     return _hdf5(path, {"data": rows})
 
 
