@@ -54,7 +54,9 @@ class Agasc:
                 raise BadFile(f"{path} is not an AGASC: its table /{_NODE} has no {', '.join(missing)}")
             ids = [self._node.fields("AGASC_ID")[n : n + _AT_ONCE] for n in range(0, len(self._node), _AT_ONCE)]
         except (OSError, KeyError, AttributeError) as error:
-            raise BadFile(f"{path} is not an AGASC: it cannot be read as HDF5 with a table /{_NODE} ({error})") from None
+            raise BadFile(
+                f"{path} is not an AGASC: it cannot be read as HDF5 with a table /{_NODE} ({error})"
+            ) from None
         self._ids = np.concatenate(ids) if ids else np.empty(0, np.int32)
         self._order = np.argsort(self._ids, kind="stable")
 

@@ -4,7 +4,6 @@ Where telemetry comes from: a cheta archive, cheta itself, or a folder of Parque
 Each answers ``fetch(msid, start, stop)`` with times, values, and which are bad.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,8 +64,8 @@ class ChetaArchive:
         self._top = top / "data" if (top / "data").is_dir() else top
         self._folders: dict[str, Path] = {}
         for times in sorted(self._top.glob("*/TIME.h5")):
-            for name in sorted(os.listdir(times.parent)):
-                self._folders.setdefault(name.removesuffix(".h5"), times.parent)
+            for path in times.parent.glob("*.h5"):
+                self._folders.setdefault(path.stem, times.parent)
         self._open: dict[Path, Any] = {}
 
     def fetch(self, msid: str, start: float, stop: float) -> _Fetched:
