@@ -139,6 +139,8 @@ def _dwells(
 ) -> tuple[Dwell, ...]:
     """The intervals that begin at the places where the Kalman filter starts; one of the last 400 s moves a start."""
     found: list[Dwell] = []
+    # A change within a maneuver begins nothing.
+    kalman = kalman[~np.isin(kalman, maneuvering)]
     place = 0
     while place < len(kalman):
         begin = int(kalman[place])
