@@ -121,9 +121,9 @@ def telemetry_of(scene: Scene, seed: int = 0) -> _Arrays:
     settled, acquiring = np.searchsorted(times, [scene.guide - _SETTLED, scene.guide - _ACQUIRING])
     kalman, moving = int(np.searchsorted(times, scene.guide + _KALMAN)), int(np.searchsorted(times, scene.start + 10))
     at = np.arange(n)
-    since = times - scene.guide
-    wave = scene.dither * np.where(since > 0, 1.0, 0.0)
-    swing = (wave * np.sin(since * (2 * np.pi / period)) for period in (1000.0, 707.0))
+    # The spacecraft is held still until the Kalman filter is on.
+    since = np.maximum(times - scene.guide - _KALMAN, 0)
+    swing = (scene.dither * np.sin(since * (2 * np.pi / period)) for period in (1000.0, 707.0))
     true = product(scene.attitude, _rotation(0.0, *swing))
     # The correction is in the estimate from the sample after the transition on.
     before = at <= guide
@@ -235,9 +235,9 @@ def scene_of(observation: Observation, stars: dict[str, Any], seed: int = 0) -> 
     attitude = np.asarray(Quat([observation.ra, observation.dec, observation.roll]).q)
     rows = agasc_rows(attitude, observation.tstart, stars["yang"], stars["zang"], stars["agasc"])
     one_shot = float(stars["one_shot"][0][0]), float(stars["one_shot"][1][0])
-    return Scene(
-        dwell.start, observation.tstart, dwell.stop, attitude, one_shot, rows, stars["scatter"], stars["acquired"]
-    )
+    # An observation that was cut short is followed by a maneuver, too.
+    stop = min(dwell.stop, observation.tstop + _TAIL)
+    return Scene(dwell.start, observation.tstart, stop, attitude, one_shot, rows, stars["scatter"], stars["acquired"])
 
 
 def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int = 0) -> list[Path]:
