@@ -67,6 +67,8 @@ class ChetaArchive:
             for path in times.parent.glob("*.h5"):
                 self._folders.setdefault(path.stem, times.parent)
         self._open: dict[Path, Any] = {}
+        # Of each folder the interval last asked for, the places of its samples, and their times.
+        self._last: dict[Path, tuple[tuple[float, float], slice, NDArray[np.float64]]] = {}
 
     def fetch(self, msid: str, start: float, stop: float) -> _Fetched:
         """As `Source.fetch`."""
@@ -80,8 +82,11 @@ class ChetaArchive:
             for node, what in ((samples, "values"), (quality, "qualities")):
                 if node.shape != times.shape:
                     raise NotGathered(f"{path} has {len(node)} {what}, and TIME.h5 beside it has {len(times)} times")
-            first, last = _place(times, start), _place(times, stop)
-            return times[first:last], samples[first:last], quality[first:last].astype(bool)
+            if folder not in self._last or self._last[folder][0] != (start, stop):
+                places = slice(_place(times, start), _place(times, stop))
+                self._last[folder] = (start, stop), places, times[places]
+            _, places, found = self._last[folder]
+            return found, samples[places], quality[places].astype(bool)
         except (OSError, KeyError, RuntimeError) as error:
             raise NotGathered(f"{path} cannot be read: {error}") from None
 
