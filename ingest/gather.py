@@ -26,7 +26,7 @@ from mica_lake.catalog.mend import writing
 from mica_lake.catalog.root import existing
 from mica_lake.errors import LakeError
 from mica_lake.gathering import acquisition, guiding
-from mica_lake.gathering.observed import slots_left_out
+from mica_lake.gathering.observed import odd_timing, slots_left_out
 from mica_lake.gathering.telemetry import NotGathered
 from mica_lake.ingest import stat_table
 from mica_lake.ingest.agasc import Agasc
@@ -97,8 +97,8 @@ class Gathered:
         Table -> where the temperature of each row is from.
     left_out : dict
         Obsid -> why it has no rows, or not all.
-    notes : dict
-        Obsid -> what is odd about it.
+    odd : dict
+        Obsid -> what is odd about it, though it has rows.
     anomalies : list of tuple
         Obsid, slot and the slot in whose search box its star was seen, if in any.
     """
@@ -106,6 +106,7 @@ class Gathered:
     rows: dict[str, list[Rows]] = field(default_factory=lambda: {name: [] for name in _CALC})
     temperature: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in _CALC})
     left_out: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    odd: dict[int, str] = field(default_factory=dict)
     anomalies: list[tuple[int, int, int | None]] = field(default_factory=list)
 
     def add(self, other: "Gathered") -> None:
@@ -115,6 +116,7 @@ class Gathered:
             self.temperature[name] += other.temperature[name]
         for obsid, reasons in other.left_out.items():
             self.left_out[obsid] += reasons
+        self.odd |= other.odd
         self.anomalies += other.anomalies
 
 
@@ -133,6 +135,8 @@ class GatherReport:
         Table -> how many rows were computed.
     left_out : dict
         Obsid -> why it has no rows, or not all.
+    odd : dict
+        Obsid -> what is odd about it, though it has rows.
     anomalies : list of tuple
         Obsid, slot and the slot in whose search box its star was seen, if in any.
     partitions : int
@@ -147,6 +151,7 @@ class GatherReport:
     gathered: int = 0
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_CALC, 0))
     left_out: dict[int, list[str]] = field(default_factory=dict)
+    odd: dict[int, str] = field(default_factory=dict)
     anomalies: list[tuple[int, int, int | None]] = field(default_factory=list)
     partitions: int = 0
     seconds: float = 0.0
@@ -341,9 +346,11 @@ def _gathered(telemetry: str, root: str, group: Sequence[Observed]) -> Gathered:
     start, stop = min(one.interval[0] for one in group), max(one.interval[1] for one in group)
     try:
         samples = telemetry_from(_opened(telemetry), start, stop)
-    except NotGathered as error:
+    except ImportError:
+        raise
+    except Exception as error:  # whatever the telemetry of one raises, the others are gathered
         if len(group) == 1:
-            found.left_out[group[0].obsid].append(str(error))
+            found.left_out[group[0].obsid].append(_said(error))
         else:
             for one in group:
                 found.add(_gathered(telemetry, root, [one]))
@@ -363,19 +370,22 @@ def _add(found: Gathered, one: Observed, own: Mapping[str, NDArray[Any]], origin
     for name in one.tables:
         try:
             rows = _CALC[name](one.facts, own, one.catalog, one.stars)
-        except NotGathered as error:
-            found.left_out[one.obsid].append(f"{name}: {error}")
-            continue
         except Exception as error:  # whatever one observation raises, the others are gathered
-            found.left_out[one.obsid].append(f"{name}: it cannot be computed ({type(error).__name__}: {error})")
+            found.left_out[one.obsid].append(f"{name}: {_said(error)}")
             continue
         found.rows[name].append(rows)
         found.temperature[name] += [origin] * len(rows)
         if name == ACQ_STATS.name:
             found.anomalies += [(one.obsid, slot, box) for slot, box in acquisition.anomalies(rows)]
+            if odd := odd_timing(one.facts, own):
+                found.odd[one.obsid] = odd
     found.left_out[one.obsid] += slots_left_out(one.catalog, one.stars)
     if not found.left_out[one.obsid]:
         del found.left_out[one.obsid]
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, NotGathered) else f"it cannot be computed ({type(error).__name__}: {error})"
 
 
 def _temperature_in_lake(root: str, start: float, stop: float) -> dict[str, NDArray[Any]]:
@@ -405,4 +415,5 @@ def _commit(root: LakePath, found: Gathered, report: GatherReport, jobs: int | N
     report.partitions += len(written)
     report.gathered += len(obsids)
     report.left_out |= {obsid: list(reasons) for obsid, reasons in found.left_out.items()}
+    report.odd |= found.odd
     report.anomalies += found.anomalies

@@ -37,6 +37,8 @@ def show(report: GatherReport, console: Console) -> None:
         if len(report.left_out) > _MOST:
             listed.add_row("…", f"and {len(report.left_out) - _MOST:,} more: name an obsid to see why")
         console.print(listed, soft_wrap=True)
+    for obsid, odd in report.odd.items():
+        console.print(f"obsid {obsid}: {escape(odd)}", highlight=False, soft_wrap=True)
     for obsid, slot, box in report.anomalies:
         seen = "in no other star's" if box is None else f"in that of slot {box}"
         console.print(f"anomaly: obsid {obsid} slot {slot} was seen beyond its search box, {seen}", highlight=False)

@@ -24,7 +24,9 @@ def vv(
     ] = False,
     missing: Annotated[
         bool,
-        typer.Option("--missing", help="All whose last aspect products have no V&V; without --ingest they are listed."),
+        typer.Option(
+            "--missing", help="All whose released or last products have no V&V; without --ingest they are listed."
+        ),
     ] = False,
 ) -> None:
     """

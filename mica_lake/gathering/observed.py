@@ -196,9 +196,9 @@ def slots_left_out(catalog: Iterable[Any], stars: Stars) -> Iterator[str]:
                     )
 
 
-def odd_timing(observation: Mapping[str, Any], samples: Telemetry) -> str | None:
+def odd_timing(observation: Mapping[str, Any], telemetry: Telemetry) -> str | None:
     """What is odd about when the star catalog was commanded, if it is."""
-    late = _late(observation, maneuver_of(observation, samples, "last").start)
+    late = _late(observation, maneuver_of(observation, telemetry, "last").start)
     if abs(late) <= _ODD:
         return None
     return f"its star catalog is commanded {late:.0f} s after the start of its maneuver: more than {_ODD:.0f} s apart"

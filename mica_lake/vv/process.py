@@ -12,7 +12,7 @@ Root = str | os.PathLike[str] | None
 
 def missing(data_root: Root = None) -> list[tuple[int, int]]:
     """
-    Observations whose last aspect products have no V&V.
+    Observations whose aspect products, the released or the last ones, have no V&V.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def missing(data_root: Root = None) -> list[tuple[int, int]]:
     Returns
     -------
     list of tuple of int
-        Obsid and revision of each whose last revision has no report or no row of residuals, by obsid.
+        Obsid and revision of each that has no report or no row of residuals, by obsid.
 
     Raises
     ------
@@ -36,9 +36,9 @@ def missing(data_root: Root = None) -> list[tuple[int, int]]:
     """
     found = open_lake(data_root).sql(
         """
-        SELECT DISTINCT obsid, revision FROM asp_l1_file WHERE islast
+        SELECT DISTINCT obsid, revision FROM asp_l1_file WHERE islast OR isdefault
         EXCEPT (SELECT obsid, revision FROM vv_report INTERSECT SELECT obsid, revision FROM vv_rms)
-        ORDER BY obsid
+        ORDER BY obsid, revision
         """
     )
     return [(int(obsid), int(revision)) for obsid, revision in found.fetchall()]

@@ -404,6 +404,32 @@ def test_the_command_says_what_it_lacks(variables: dict[str, str], said: str, la
     assert said in done.stderr
 
 
+def test_the_help_has_an_example() -> None:
+    done = in_process(("stats", "gather", "--help"), {})
+    assert "Example: mica-lake stats gather" in done.stdout
+
+
+def test_anomalies_are_said(lake: Path, ska: Path, tmp_path: Path) -> None:
+    # The star of a slot is tracked 300 arcsec away from its place.
+    one, start = OBSERVED[1], OBSERVED[1].tstart
+    slot = int(np.flatnonzero(stats.catalogs(OBSERVED)[1]["acquired"])[0])
+    copy = Path(shutil.copytree(ska, tmp_path / "copy"))
+    with h5py.File(content(copy, "TIME")) as file:
+        times = file["data"][()]
+    with h5py.File(content(copy, f"AOACYAN{slot}"), "r+") as file:
+        values = file["data"][()]
+        values[(times > start - 300) & (times < start + 300)] += 300
+        file["data"][()] = values
+    report = gathered(lake, copy, one.obsid)
+    assert rows(lake, "acq_stats")["img_func"][slot] == b"spoiler"
+    assert report.anomalies == [(one.obsid, slot, None)]
+    done = in_process(
+        ("stats", "gather", one.obsid, "--jobs", 1),
+        {"MICA_LAKE": lake, "ENG_ARCHIVE": archive(copy), "AGASC_HDF5_FILE": agasc(copy)},
+    )
+    assert f"anomaly: obsid {one.obsid} slot {slot} was seen beyond its search box, in no other star's" in done.stdout
+
+
 DIE = """
 import os, shutil, sys
 from pathlib import Path

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mica_lake.gathering.observed import slots_left_out
+from mica_lake.gathering.observed import odd_timing, slots_left_out
 from mica_lake.gathering.telemetry import NotGathered
 from mica_lake.gathering.warm import warm_fraction
 from mica_lake.simulate.telemetry import STEP, example
@@ -237,6 +237,19 @@ def test_why_an_observation_has_no_rows_is_said(name: str, was: bytes, becomes: 
     _, telemetry, _, _ = example(GUIDE)
     with pytest.raises(NotGathered, match=said):
         rows_of("acq", **{name: np.where(telemetry[name] == was, becomes, telemetry[name])})
+
+
+def test_a_star_catalog_that_is_late_is_odd_and_one_of_another_maneuver_is_refused() -> None:
+    observation, telemetry, catalog, stars = example(GUIDE)
+    begin = telemetry["TIME"][telemetry["AOFATTMD"] == b"MNVR"][0]
+    assert odd_timing(observation | {"mp_starcat_time": begin + 25}, telemetry) is None
+    late = observation | {"mp_starcat_time": begin + 45}
+    assert odd_timing(late, telemetry) == (
+        "its star catalog is commanded 45 s after the start of its maneuver: more than 30 s apart"
+    )
+    assert len(acq_stats.calc_stats(late, telemetry, catalog, stars)) == 8
+    with pytest.raises(NotGathered, match="commanded 301 s after the start of the maneuver"):
+        acq_stats.calc_stats(observation | {"mp_starcat_time": begin + 301}, telemetry, catalog, stars)
 
 
 def test_guiding_needs_the_end_of_the_observation() -> None:
