@@ -24,6 +24,8 @@ from mica_lake.tables.vv import VV_REPORT, VV_RMS
 _BELOW = re.compile(r"\d{4}/\d{3}|\d{2}/\d{5}_v\d{2,3}|\d{7}", re.ASCII)
 # A command names at most so many folders, and otherwise the one that contains them all.
 _MOST = 10
+# What is gathered of an observation is in both.
+_GATHERED = (ACQ_STATS, GUIDE_STATS)
 
 
 def reindexing(root: LakePath) -> str:
@@ -66,7 +68,7 @@ def ingesting(
             by_revision.setdefault(revision, []).append(str(obsid))
         for revision, obsids in by_revision.items():
             commands.append(f"mica-lake vv {' '.join(obsids)} --version {revision} --ingest {options}")
-    if table.name in (ACQ_STATS.name, GUIDE_STATS.name) and (gathered := _gathered(root, table)):
+    if table in _GATHERED and (gathered := _gathered(root)):
         commands.append(f"mica-lake stats gather {' '.join(map(str, gathered))} {options}")
     return "; ".join(commands)
 
@@ -83,15 +85,16 @@ def _computed(root: LakePath) -> set[tuple[int, int]]:
     return found
 
 
-def _gathered(root: LakePath, table: Table) -> list[int]:
-    """Observations whose statistics were computed here, as far as can be read."""
+def _gathered(root: LakePath) -> list[int]:
+    """Observations whose statistics were computed here, as far as either table can be read."""
     found: set[int] = set()
-    for path in partition_paths(root, table):
-        try:
-            rows = read_partition(root / path, ["obsid", "computed"], table.schema, pc.field("computed"))
-        except (OSError, LakeError):
-            continue
-        found.update(rows.column("obsid").to_pylist())
+    for table in _GATHERED:
+        for path in partition_paths(root, table):
+            try:
+                rows = read_partition(root / path, ["obsid", "computed"], table.schema, pc.field("computed"))
+            except (OSError, LakeError):
+                continue
+            found.update(rows.column("obsid").to_pylist())
     return sorted(found)
 
 

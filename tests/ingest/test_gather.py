@@ -465,3 +465,25 @@ def test_killed_anywhere_nothing_is_half_there_and_the_next_run_goes_on(
         for table in FACADE:
             np.testing.assert_array_equal(rows(killed, table), whole[table])
     assert set(met) <= {0, 8 * len(OBSERVED)}
+
+
+def test_a_damaged_year_is_mended_by_what_verify_names(lake: Path, ska: Path, imported: Path) -> None:
+    take(imported, lake)
+    obsids = sorted([OBSERVED[0].obsid, OBSERVED[-1].obsid])
+    gathered(lake, ska, *obsids)
+    before = {table: rows(lake, table) for table in FACADE}
+    (path,) = lake.glob("acq_stats/year=*/data.parquet")
+    with path.open("r+b") as file:  # and with it the version that queries read
+        file.truncate(path.stat().st_size // 2)
+    found = in_process(("verify", "--lake", lake), {})
+    assert found.returncode == 4
+    commands = found.stdout.split("To mend it:")[1]
+    assert f"mica-lake stats gather {obsids[0]} {obsids[1]} --lake {lake}" in commands
+    # As it says: what is damaged goes, then its file is read, and what was computed is computed again.
+    for one in [path, *lake.glob("acq_stats/year=*/*.parquet")]:
+        one.unlink(missing_ok=True)
+    assert in_process(("reindex", "--lake", lake), {}).returncode == 0
+    take(imported, lake)
+    gathered(lake, ska, *obsids)
+    for table in FACADE:
+        assert rows(lake, table).tobytes() == before[table].tobytes()  # NaN among them
