@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress
 
 from mica_lake.catalog.commit import commit
 from mica_lake.catalog.generation import read_table
@@ -30,12 +29,13 @@ from mica_lake.gathering.observed import odd_timing, slots_left_out
 from mica_lake.gathering.telemetry import NotGathered
 from mica_lake.ingest import stat_table
 from mica_lake.ingest.agasc import Agasc
-from mica_lake.ingest.follow import Written
+from mica_lake.ingest.follow import Run, Written, derived
 from mica_lake.ingest.processes import executor
-from mica_lake.ingest.report import SET_ASIDE, progress_bar
+from mica_lake.ingest.report import SET_ASIDE, Report, progress_bar
 from mica_lake.ingest.source_files import partitions
 from mica_lake.ingest.telemetry import Source, between, source_of, telemetry_from
 from mica_lake.lake import Lake
+from mica_lake.products import product_named
 from mica_lake.store.place import LakePath
 from mica_lake.tables.acq_stats import ACQ_STATS
 from mica_lake.tables.guide_stats import GUIDE_STATS
@@ -241,7 +241,8 @@ def gather(
             ):
                 found.add(result)
                 progress.advance(task, len(group))
-            _commit(root, found, report, jobs, progress)
+            of_tables = [(product_named(name), root, Report(name)) for name in _CALC]
+            _commit([Run(*of, pools, progress, jobs, reread=False) for of in of_tables], found, report)
     report.seconds = perf_counter() - began
     return report
 
@@ -398,21 +399,26 @@ def _temperature_in_lake(root: str, start: float, stop: float) -> dict[str, NDAr
     return {"AACCCDPT_TIME": times, "AACCCDPT": celsius, "AACCCDPT_bad": np.zeros(len(times), bool)}
 
 
-def _commit(root: LakePath, found: Gathered, report: GatherReport, jobs: int | None, progress: Progress) -> None:
-    """Commit what was gathered, to both tables at once."""
+def _commit(runs: Sequence[Run], found: Gathered, report: GatherReport) -> None:
+    """Commit what was gathered, to both tables at once, with what is derived from them."""
+    root = runs[0].root
     partition = read_table(root, "partition")
     written: Written = {}
     obsids: set[int] = set()
-    for name, table in _TABLES.items():
+    for run in runs:
+        name = run.product.name
         if found.rows[name]:
             here = {row["year"]: row for row in partitions(partition, [name]).values()}
             rows = np.concatenate(found.rows[name])
-            written |= stat_table.store(root, table, here, rows, found.temperature[name], jobs, progress)
+            temperature = found.temperature[name]
+            written |= stat_table.store(root, _TABLES[name], here, rows, temperature, run.jobs, run.progress)
             report.rows[name] += len(rows)
             obsids |= set(rows["obsid"].tolist())
-    if written:
-        commit(root, written, read_table(root, "source_file"))
     report.partitions += len(written)
+    if written:
+        for run in runs:
+            written |= derived(run, written)
+        commit(root, written, read_table(root, "source_file"))
     report.gathered += len(obsids)
     report.left_out |= {obsid: list(reasons) for obsid, reasons in found.left_out.items()}
     report.odd |= found.odd
