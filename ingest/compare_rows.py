@@ -344,8 +344,11 @@ def _status(job: Comparison, folder: Sequence[Row], row: Row, times: NDArray[Any
 
 def _stats(root: LakePath, job: Comparison, content: bytes) -> str:
     stored = _hdf5(content, job.table)
-    rows = _rows(root, job, TABLES[job.table]).sort_by("position")
-    return _stored(rows, stored, np.arange(len(stored)))
+    rows = _rows(root, job, TABLES[job.table])
+    # What was computed of an observation is in the place of the file's rows.
+    computed = pc.fill_null(rows.column("computed"), False)
+    positions = np.flatnonzero(~np.isin(stored["obsid"], rows.filter(computed).column("obsid").to_numpy()))
+    return _stored(rows.filter(pc.invert(computed)).sort_by("position"), stored, positions)
 
 
 def _hdf5(content: bytes, table: str) -> NDArray[Any]:

@@ -2,13 +2,14 @@
 Statistics: from an HDF5 table to a table of the lake, one partition a year.
 
 The file is rewritten whole whenever a row is added or changes, so it is read whole. A partition whose rows have not
-changed stays as it is.
+changed stays as it is. Rows that `mica-lake stats gather` computed stay, in the place of those of the file of the same
+observations.
 """
 
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -16,11 +17,12 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rich.progress import Progress
 
 from mica_lake.catalog.key import EPOCH, Key
-from mica_lake.catalog.partition import checksum
+from mica_lake.catalog.partition import checksum, read_partition
 from mica_lake.catalog.version import pin
 from mica_lake.errors import BadFile
 from mica_lake.formats.hdf5 import LARGEST, h5py_module, table_in
@@ -43,6 +45,8 @@ _LAST_YEAR = 2199
 # CXC seconds beyond any calendar; a time that is not known is NaN.
 _NO_TIME = 1e10
 Rows = NDArray[np.void]
+# Year -> its row of the catalog's `partition`.
+Years = Mapping[int, Mapping[str, Any]]
 
 
 def source_file(source: str | os.PathLike[str], product: str) -> Path:
@@ -126,7 +130,7 @@ def years(times: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 class StatTable(Part):
-    """A table of statistics: the lake has exactly the rows of the last file that could be taken."""
+    """A table of statistics: the rows of the last file that could be taken, and those that were computed."""
 
     of: ClassVar[Table]
     on_cluster = False
@@ -154,7 +158,7 @@ class StatTable(Part):
 
     def present(self) -> list[str]:
         """The file, if all its rows are in the lake."""
-        return _present(self.files, self._years)
+        return _present(self.files, self._years, len(computed_in(self.root, self.of, self._years, ["obsid"])))
 
     def note(self, refused: Sequence[Rejected], judged: Sequence[Any]) -> None:
         """Record the file; its rows are all that the table has, wherever the file was before."""
@@ -168,16 +172,26 @@ class StatTable(Part):
         """The years whose rows have changed."""
         if self._rows is None:
             return {}
-        with ThreadPoolExecutor(self.run.jobs or os.cpu_count()) as pool:
-            return _build(self.root, self.of, self._rows, self._years, pool, self.run.progress)
+        computed = computed_in(self.root, self.of, self._years)
+        return build(self.root, self.of, self._rows, computed, self._years, self.run.jobs, self.run.progress)
 
 
-def _present(files: SourceFiles, here: Mapping[int, Mapping[str, Any]]) -> list[str]:
+def _present(files: SourceFiles, here: Years, computed: int) -> list[str]:
     """The file, if all its rows are in the lake, written by the current definitions."""
     if any(row["derived_from"] is None for row in here.values()):
         return []
-    rows = sum(row["rows"] for row in here.values())
+    rows = sum(row["rows"] for row in here.values()) - computed
     return [name for name, row in files.rows.items() if row["rows"] == rows]
+
+
+def computed_in(root: LakePath, table: Table, here: Years, columns: Sequence[str] | None = None) -> pa.Table:
+    """The computed rows of some years."""
+    tables = [
+        read_partition(root / row["path"], columns, table.schema, pc.field("computed"))
+        for _, row in sorted(here.items())
+    ]
+    empty = table.schema.empty_table()
+    return pa.concat_tables([empty if columns is None else empty.select(columns), *tables])
 
 
 def judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
@@ -196,38 +210,132 @@ def judge(found: Found, table: Table) -> tuple[Taken, Rows] | Rejected:
     return Taken(found, checksum(content), facts), rows
 
 
-def _build(
+def build(
+    root: LakePath, table: Table, rows: Rows, computed: pa.Table, here: Years, jobs: int | None, progress: Progress
+) -> Written:
+    """Rebuild the stale ones of these years; the rows are those of the file, which may have some of computed ones."""
+    computed = _known_bad_as_in(rows, computed)
+    positions = np.flatnonzero(~np.isin(rows["obsid"], computed.column("obsid").to_numpy()))
+    return build_years(root, table, rows[positions], positions, computed, here, jobs, progress)
+
+
+def build_years(
     root: LakePath,
     table: Table,
     rows: Rows,
-    here: Mapping[int, Mapping[str, Any]],
-    pool: Executor,
+    positions: NDArray[np.int64],
+    computed: pa.Table,
+    here: Years,
+    jobs: int | None,
     progress: Progress,
-) -> dict[tuple[str, Key], dict[str, Any] | None]:
-    """Rebuild the stale partitions."""
+) -> Written:
+    """Rebuild the stale ones of these years from rows of the file, with their positions in it, and computed ones."""
     year = years(rows[table.time])
     # Within a year by star, so that a query for one reads few row groups; else as in the source.
-    order = np.lexsort((rows["agasc_id"], year))
+    order = np.lexsort((positions, rows["agasc_id"], year))
     found, first = np.unique(year[order], return_index=True)
-    positions = dict(zip(found.tolist(), np.split(order, first[1:]), strict=True)) if len(rows) else {}
+    places = dict(zip(found.tolist(), np.split(order, first[1:]), strict=True)) if len(rows) else {}
+    own = years(computed.column(table.time).to_numpy())
+    own_order = [("agasc_id", "ascending"), (table.time, "ascending"), ("slot", "ascending")]
+    every = sorted(places.keys() | set(own.tolist()))
 
-    def build(year: int) -> dict[str, Any] | None:
-        part = rows[positions[year]]
-        content = [checksum(values.tobytes()) for values in (part, positions[year].astype("<i4"))]
+    def one_year(year: int) -> dict[str, Any] | None:
+        place = places.get(year, np.empty(0, np.int64))
+        part, more = rows[place], computed.filter(own == year).sort_by(own_order)
+        content = [checksum(values.tobytes()) for values in (part, positions[place].astype("<i4"))]
+        if len(more):
+            content.append(
+                checksum(as_rows(more, table).tobytes() + "".join(more["ccd_temp_source"].to_pylist()).encode())
+            )
         facts = derived_from([part.dtype.descr, *content])
         if year in here and here[year]["derived_from"] == facts:
             return None
-        return pin_year(root, table, year, columns(part, positions[year], table), facts)
+        whole = pa.concat_tables([_of_file(part, positions[place], table), more])
+        # Rows without a position come after the others of their star.
+        order = [(name, "ascending") for name in table.order]
+        return pin_year(root, table, year, whole.sort_by(order) if len(more) else whole, facts)
 
-    written: dict[tuple[str, Key], dict[str, Any] | None] = {
-        (table.name, Key.of_year(gone)): None for gone in here if gone not in positions
-    }
-    task = progress.add_task(table.name, total=len(positions))
-    for one, row in zip(positions, pool.map(build, positions), strict=True):
-        if row is not None:
-            written[table.name, Key.of_year(one)] = row
-        progress.advance(task)
+    written: Written = {(table.name, Key.of_year(gone)): None for gone in here if gone not in every}
+    task = progress.add_task(table.name, total=len(every))
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        for year_of, row in zip(every, pool.map(one_year, every), strict=True):
+            if row is not None:
+                written[table.name, Key.of_year(year_of)] = row
+            progress.advance(task)
     return written
+
+
+def _known_bad_as_in(rows: Rows, computed: pa.Table) -> pa.Table:
+    """Computed rows, known to be bad where the rows in whose place they are were."""
+    if not len(computed):
+        return computed
+    bad = {
+        (int(row["obsid"]), int(row["slot"])): row["bad_comment"].decode("utf-8", "replace")
+        for row in rows[rows["known_bad"]]
+    }
+    obsids, slots = (computed.column(name).to_pylist() for name in ("obsid", "slot"))
+    stars = list(zip(obsids, slots, strict=True))
+    was = computed.column("known_bad").to_pylist()
+    said = computed.column("bad_comment").to_pylist()
+    schema = computed.schema
+    for name, values in (
+        ("known_bad", [one or star in bad for one, star in zip(was, stars, strict=True)]),
+        ("bad_comment", [text or bad.get(star, "") for text, star in zip(said, stars, strict=True)]),
+    ):
+        index = schema.get_field_index(name)
+        computed = computed.set_column(index, schema.field(index), pa.array(values, schema.field(index).type))
+    return computed
+
+
+def as_rows(rows: pa.Table, table: Table) -> Rows:
+    """Rows of the lake in the type of the HDF5 table."""
+    found = np.empty(len(rows), row_dtype(table.name))
+    for name in found.dtype.names or ():
+        values = rows.column(name)
+        if found.dtype[name].kind == "S":
+            found[name] = [text.encode() for text in values.to_pylist()]
+        else:
+            found[name] = values.to_numpy()
+    return found
+
+
+def store(
+    root: LakePath,
+    table: Table,
+    here: Years,
+    gathered: Rows,
+    temperature: Sequence[str],
+    jobs: int | None,
+    progress: Progress,
+) -> Written:
+    """
+    Rebuild the years in which computed rows take the place of those of the same observations.
+
+    `here` are all years of the table, `temperature` says where the temperature of each row is from.
+    """
+    obsids = np.unique(gathered["obsid"])
+    touched = set(years(gathered[table.time]).tolist())
+    is_one = pc.field("obsid").isin(obsids.tolist())
+    for year, row in here.items():
+        if year not in touched and len(read_partition(root / row["path"], ["obsid"], table.schema, is_one)):
+            touched.add(year)
+    here = {year: row for year, row in here.items() if year in touched}
+    parts = [read_partition(root / row["path"], schema=table.schema) for row in here.values()]
+    before = pa.concat_tables([table.schema.empty_table(), *parts])
+    own = pc.fill_null(before.column("computed"), False)
+    replaced = pc.is_in(before.column("obsid"), pa.array(obsids.tolist(), pa.int64()))
+    new = _of_file(gathered, np.zeros(len(gathered), np.int64), table)
+    for name, values in (
+        ("position", pa.nulls(len(new), pa.int32())),
+        ("computed", pa.repeat(True, len(new))),
+        ("ccd_temp_source", pa.array(temperature, pa.string())),
+    ):
+        new = new.set_column(new.schema.get_field_index(name), table.schema.field(name), values)
+    new = _known_bad_as_in(as_rows(before.filter(replaced), table), new)
+    computed = pa.concat_tables([before.filter(pc.and_(own, pc.invert(replaced))), new])
+    imported = before.filter(pc.and_(pc.invert(own), pc.invert(replaced)))
+    positions = imported.column("position").to_numpy().astype(np.int64)
+    return build_years(root, table, as_rows(imported, table), positions, computed, here, jobs, progress)
 
 
 def pin_year(root: LakePath, table: Table, year: int, rows: pa.Table, facts: str | None = None) -> dict[str, Any]:
@@ -235,6 +343,17 @@ def pin_year(root: LakePath, table: Table, year: int, rows: pa.Table, facts: str
     row = pin(root, table, Key.of_year(year), rows, [], facts)
     # NaN is not a date, neither of a partition nor of the lake's status.
     return row | {name: None for name in ("tstart", "tstop") if row[name] is not None and math.isnan(row[name])}
+
+
+def _of_file(rows: Rows, positions: NDArray[np.int64], table: Table) -> pa.Table:
+    """Rows of the HDF5 table as the lake has them, with the columns that say of a row whether it was computed."""
+    found = columns(rows, positions, table)
+    for name, values in (
+        ("computed", pa.repeat(False, len(rows))),
+        ("ccd_temp_source", pa.nulls(len(rows), pa.string())),
+    ):
+        found = found.append_column(table.schema.field(name), values)
+    return found
 
 
 def columns(rows: Rows, positions: NDArray[np.int64], table: Table) -> pa.Table:

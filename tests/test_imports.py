@@ -16,7 +16,7 @@ LAYERS = (
     ("catalog",),
     ("forked", "opened", "lake", "spark"),
     ("aca_image", "flicker", "quaternion", "common", "utils", "bad_obsids", "regression"),
-    ("archive", "stats", "vv", "starcheck", "ingest"),
+    ("archive", "gathering", "stats", "vv", "starcheck", "ingest"),
     ("per_file", "as_mica", "simulate"),
     ("explore",),
     ("cli",),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mica_lake.catalog.partition import read_partition
 from mica_lake.catalog.reindex import partition_paths
@@ -14,6 +15,8 @@ from mica_lake.errors import LakeError
 from mica_lake.products import product_named
 from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
+from mica_lake.tables.acq_stats import ACQ_STATS
+from mica_lake.tables.guide_stats import GUIDE_STATS
 from mica_lake.tables.table import Table
 from mica_lake.tables.vv import VV_REPORT, VV_RMS
 
@@ -21,6 +24,8 @@ from mica_lake.tables.vv import VV_REPORT, VV_RMS
 _BELOW = re.compile(r"\d{4}/\d{3}|\d{2}/\d{5}_v\d{2,3}|\d{7}", re.ASCII)
 # A command names at most so many folders, and otherwise the one that contains them all.
 _MOST = 10
+# What is gathered of an observation is in both.
+_GATHERED = (ACQ_STATS, GUIDE_STATS)
 
 
 def reindexing(root: LakePath) -> str:
@@ -63,6 +68,8 @@ def ingesting(
             by_revision.setdefault(revision, []).append(str(obsid))
         for revision, obsids in by_revision.items():
             commands.append(f"mica-lake vv {' '.join(obsids)} --version {revision} --ingest {options}")
+    if table in _GATHERED and (gathered := _gathered(root)):
+        commands.append(f"mica-lake stats gather {' '.join(map(str, gathered))} {options}")
     return "; ".join(commands)
 
 
@@ -76,6 +83,19 @@ def _computed(root: LakePath) -> set[tuple[int, int]]:
             continue
         found.update((row["obsid"], row["revision"]) for row in rows.to_pylist() if row["computed"])
     return found
+
+
+def _gathered(root: LakePath) -> list[int]:
+    """Observations whose statistics were computed here, as far as either table can be read."""
+    found: set[int] = set()
+    for table in _GATHERED:
+        for path in partition_paths(root, table):
+            try:
+                rows = read_partition(root / path, ["obsid", "computed"], table.schema, pc.field("computed"))
+            except (OSError, LakeError):
+                continue
+            found.update(rows.column("obsid").to_pylist())
+    return sorted(found)
 
 
 def _top(folder: Path) -> Path:

@@ -13,10 +13,13 @@ from rich.table import Table
 
 from mica_lake import per_file
 from mica_lake.archive import aca_l0
+from mica_lake.cli.stats_output import show
 from mica_lake.ingest import everything
+from mica_lake.ingest.gather import gather
 from mica_lake.lake import Lake
 from mica_lake.output import escape
 from mica_lake.products import Product
+from mica_lake.simulate import telemetry
 from mica_lake.simulate.days import Days, write_days
 from mica_lake.times import cxcsec
 
@@ -55,6 +58,7 @@ def run(directory: Path, jobs: int, console: Console) -> None:
     console.print(f"{len(paths)} files, {size:.0f} MB, {time.perf_counter() - began:.1f} s\n")
     console.print(f"[bold]2. Ingest[/]: mica-lake ingest all --from {escape(ska)} --lake {escape(root)}")
     everything.ingest([ska], root, jobs=jobs, console=console)
+    _gather(ska, root, jobs, console)
     lake = Lake(root)
     console.print("\n[bold]3. The same questions through each door, and file by file[/]")
     _ask(lake, console)
@@ -97,6 +101,20 @@ def _simulate(ska: Path, jobs: int, console: Console) -> list[Path]:
             else:
                 paths += written
     return paths
+
+
+def _gather(ska: Path, root: Path, jobs: int, console: Console) -> None:
+    """Statistics of the day's observations from simulated telemetry, in the place of those of the HDF5 tables."""
+    observed = Days(ska, cxcsec(START), cxcsec(STOP)).observations
+    try:
+        telemetry.write_archive(ska, observed)
+    except ImportError as error:
+        console.print(f"no statistics from telemetry: {escape(error)}")
+        return
+    obsids = [one.obsid for one in observed]
+    console.print(f"\n[bold]Statistics from telemetry[/]: mica-lake stats gather {' '.join(map(str, obsids))}")
+    archive, agasc = ska / "data" / "eng_archive", ska / "data" / "agasc" / "miniagasc.h5"
+    show(gather(root, obsids, telemetry=str(archive), agasc=agasc, jobs=jobs), console)
 
 
 def _ask(lake: Lake, console: Console) -> None:

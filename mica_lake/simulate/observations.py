@@ -124,6 +124,21 @@ def observations(start: float, stop: float, *, seed: int = 0) -> list[Observatio
     return [o for o in every if o.tstart < stop and o.tstop > start]
 
 
+def dwell_of(observation: Observation, *, seed: int = 0) -> Dwell:
+    """
+    The dwell of an observation, which the maneuver to it begins.
+
+    Examples
+    --------
+    >>> from mica_lake.simulate.observations import observations
+    >>> one, other = observations(7e8, 7e8 + 20000)
+    >>> one.tstop < dwell_of(other).start < other.tstart
+    True
+    """
+    near = dwells(seed, observation.tstart, observation.tstart).values()
+    return next(dwell for dwell in near if dwell.stop > observation.tstart)
+
+
 def link_revisions(folder: Path, observation: Observation) -> None:
     """Make the links that say which revision is released and which is the latest.
 

@@ -21,15 +21,15 @@ from mica_lake.simulate import stats
 from mica_lake.simulate.days import Days
 from mica_lake.simulate.dwells import generator
 from mica_lake.simulate.files import write
-from mica_lake.simulate.observations import Observation
+from mica_lake.simulate.observations import Observation, dwell_of
 from mica_lake.times import utc, utc_day
 
 __all__ = ["report", "write_archive", "write_days", "write_report"]
 
 _BAR, _RULE = "=" * 84, "-" * 93
 _TITLE = " IDX SLOT        ID  TYPE   SZ   P_ACQ    MAG   MAXMAG   YANG   ZANG DIM RES HALFW PASS NOTES"
-# How long before an observation its maneuver and its star catalog are commanded (s).
-_MANEUVER, _STARCAT = 1801.643, 1800.0
+# How long after the maneuver its star catalog is commanded, and how long before the observation it ends (s).
+_STARCAT, _SETTLING = 1.643, 62.0
 
 
 def report(load: str, planned: Sequence[Planned]) -> str:
@@ -156,12 +156,13 @@ def _planned(one: Observation, stars: dict[str, np.ndarray], seed: int) -> Plann
     steps = int(rng.choice([0, 0, -1165, 14]))
     quaternion = rng.normal(size=4)
     quaternion /= np.linalg.norm(quaternion)
-    duration = int(rng.integers(240, 1500))
+    begin = dwell_of(one, seed=seed).start
+    duration = min(int(rng.integers(240, 1500)), int(one.tstart - _SETTLING - begin))
     header: dict[str, Any] = {
         "point_ra": round(one.ra, 6), "point_dec": round(one.dec, 6), "point_roll": round(one.roll, 6),
         "target_id": None, "sci_instr": None, "sim_z_offset_steps": None, "sim_z_offset_mm": None, "grating": None,
         "dither_state": "OFF", "dither_y_amp": 0.0, "dither_y_period": None, "dither_z_amp": 0.0,
-        "dither_z_period": None, "mp_starcat_time": utc(one.tstart - _STARCAT),
+        "dither_z_period": None, "mp_starcat_time": utc(begin + _STARCAT),
         "mp_starcat_vcdu_cnt": int(rng.integers(1 << 24)),
     }  # fmt: skip
     if one.detector != "NONE":
@@ -175,8 +176,8 @@ def _planned(one: Observation, stars: dict[str, np.ndarray], seed: int) -> Plann
     maneuver = {
         "instance": 0, "duration_sec": float(duration), "angle_deg": round(rng.uniform(1, 179), 2),
         "slew_err_arcsec": None, **{f"target_Q{n}": round(float(q), 8) for n, q in enumerate(quaternion, 1)},
-        "mp_targquat_time": utc(one.tstart - _MANEUVER), "mp_targquat_vcdu_cnt": int(rng.integers(1 << 24)),
-        "end_date": utc(one.tstart - _MANEUVER + duration)[:17],
+        "mp_targquat_time": utc(begin), "mp_targquat_vcdu_cnt": int(rng.integers(1 << 24)),
+        "end_date": utc(begin + duration)[:17],
     }  # fmt: skip
     # What the reviewers expect, before it is known how warm the CCD will be.
     celsius = round(float(stars["celsius"][0]) + 1.0, 1)
@@ -231,13 +232,14 @@ def write_archive(ska: Path, observations: Sequence[Observation], *, seed: int =
     lines.writerow(["obsid", "manvr_start", "obs_start", "obs_stop", "starcat_date", "source"])
     written: dict[str, float] = {}
     for one, stars in zip(observations, stats.catalogs(observations, seed=seed), strict=True):
-        day = utc_day(one.tstart - _MANEUVER)
+        begin = dwell_of(one, seed=seed).start
+        day = utc_day(begin)
         monday = day - timedelta(days=day.weekday())
         load = f"{monday:%b%d%y}A".upper()
         written[load] = datetime(monday.year, monday.month, monday.day, tzinfo=UTC).timestamp() - 3 * 86400
         planned = _planned(one, stars, seed)
         weeks.setdefault(load, []).append(planned)
-        dates = [utc(time) for time in (one.tstart - _MANEUVER, one.tstart, one.tstop)]
+        dates = [utc(time) for time in (begin, one.tstart, one.tstop)]
         lines.writerow([one.obsid, *dates, planned.header["mp_starcat_time"], load])
     paths = [write_report(top, load, planned, written[load]) for load, planned in weeks.items()]
     return [*paths, write(top / "observations.csv", ran.getvalue().encode())]

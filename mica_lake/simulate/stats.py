@@ -31,6 +31,11 @@ _SCATTER = 0.08
 _CADENCE = 2.05
 _LONG = 60.0
 
+_AGASC = (
+    *("agasc_id", "pm_ra", "pm_dec", "pos_err", "pos_catid", "mag_aca", "mag_band"),
+    *("aspq1", "aspq2", "aspq3", "acqq1", "acqq2", "acqq4"),
+)
+
 _Columns = dict[str, Any]
 _Floats = NDArray[np.float64]
 
@@ -257,8 +262,9 @@ def catalogs(observations: Sequence[Observation], *, seed: int = 0) -> list[_Col
     Returns
     -------
     list of dict
-        For each observation arrays of its stars: slot, idx, agasc_id, mag, yang and zang (arcsec), halfw (arcsec); and
-        celsius, the temperature of the CCD (°C).
+        For each observation arrays of its stars: slot, idx, agasc_id, mag, yang and zang (arcsec), halfw (arcsec);
+        celsius, the temperature of the CCD (°C); acquired, whether it was; scatter, that of its centroids (arcsec);
+        one_shot, pitch and yaw (arcsec); and agasc, what the AGASC has of it but for its place.
 
     Examples
     --------
@@ -270,8 +276,17 @@ def catalogs(observations: Sequence[Observation], *, seed: int = 0) -> list[_Col
     stars = _Stars(observations, seed)
     names = ("slot", "idx", "agasc_id", "mag", "yang", "zang")
     columns = {name: stars.catalog[name] for name in names} | {"celsius": stars.celsius, "halfw": _halfw(stars)}
+    acq = _acq_stats(stars)
+    columns |= {"acquired": acq["acqid"], "scatter": stars.scatter}
+    known = {name.upper(): np.broadcast_to(stars.catalog[name], stars.n) for name in _AGASC}
+    known |= {"MAG_ERR": acq["mag_err"], "COLOR1": acq["color1"]}
     places = [slice(_STARS * n, _STARS * (n + 1)) for n in range(len(observations))]
-    return [{name: values[place] for name, values in columns.items()} for place in places]
+    return [
+        {name: values[place] for name, values in columns.items()}
+        | {"agasc": {name: values[place] for name, values in known.items()}}
+        | {"one_shot": tuple(values[place] for values in stars.one_shot)}
+        for place in places
+    ]
 
 
 def _halfw(stars: _Stars) -> NDArray[np.int64]:

@@ -49,4 +49,23 @@ def stat_table(
     )
 
 
-BY_STAR: dict[str, Any] = {"searched": ("agasc_id", "obsid"), "order": ("agasc_id", "position")}
+BY_STAR: dict[str, Any] = {
+    "searched": ("agasc_id", "obsid"),
+    "order": ("agasc_id", "position"),
+    "more": (
+        Column(
+            "computed",
+            pa.bool_(),
+            "",
+            "whether 'mica-lake stats gather' computed it from telemetry",
+            "null position, or not",
+        ),
+        Column(
+            "ccd_temp_source",
+            pa.string(),
+            "",
+            "where the temperature of a computed row is from: AACCCDPT or hdr3",
+            "gather",
+        ),
+    ),
+}

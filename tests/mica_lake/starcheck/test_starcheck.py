@@ -11,7 +11,7 @@ from astropy.table import Table
 from mica_lake import starcheck
 from mica_lake.ingest.starcheck import ingest
 from mica_lake.lake import Lake
-from mica_lake.simulate.observations import observations
+from mica_lake.simulate.observations import dwell_of, observations
 from mica_lake.simulate.stats import catalogs
 from mica_lake.times import cxcsec, utc
 
@@ -82,7 +82,7 @@ def test_load_status_and_date(
     demo_lake: str, observed: tuple[Any, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, _ = observed
-    date = utc(one.tstart - 1800)
+    date = utc(dwell_of(one).start + 1.643)
     assert starcheck.get_mp_dir(one.obsid, data_root=demo_lake) == ("/2023/DEC2523/oflsa/", "ran", date)
     monkeypatch.setenv("CXOTIME_NOW", "2023:001:00:00:00.000")
     assert starcheck.get_mp_dir(one.obsid, data_root=demo_lake)[1] == "approved"
