@@ -17,7 +17,7 @@ from rich.console import Console
 
 from mica_lake import per_file
 from mica_lake.archive import asp_l1, cda, obspar
-from mica_lake.archive.aca_dark import dark_cal
+from mica_lake.archive.aca_dark import dark_cal, dark_model
 from mica_lake.archive.arrays import values_and_mask
 from mica_lake.formats.starcheck import folder_of, read_starcheck
 from mica_lake.ingest import follow
@@ -34,6 +34,16 @@ from side_by_side import Rows, best, main
 
 CALIBRATIONS, OBSERVATIONS = 10, 400  # a day
 START = cxcsec("2012:001")
+
+
+def one_warm_fraction(time: float) -> float:
+    """The model's fraction of pixels above 100 e-/s at one time and -12 °C, by the formula for one."""
+    _, edges, pixels = dark_model.get_dark_hist(time, -12.0)
+    i = np.searchsorted(edges, 100.0)
+    level, upper, lower = np.log(100.0), np.log(edges[i]), np.log(edges[i - 1])
+    m = np.log(pixels[i] / pixels[i - 1]) / (upper - lower)
+    part = pixels[i] * (upper**m - level**m) / (upper**m - lower**m)
+    return float((pixels[i:].sum() + part) / 1024**2)
 
 
 def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
@@ -66,6 +76,19 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
     rows.add(
         f"warm pixels of {len(images)} calibrations, as observed and scaled",
         best(lambda: lake.sql("FROM warm_pixels(100)").fetchall(), 30),
+        best(lambda: per_file.warm_fractions(images, 100.0), 3),
+    )
+    times = cxcsec("2003:001") + 86400.0 * 7 * np.arange(1000)
+    assert np.allclose(dark_model.get_warm_fracs(100, times, -12.0), [one_warm_fraction(t) for t in times], rtol=1e-10)
+    rows.add(
+        "get_warm_fracs of 1,000 dates, and its formula for one after the other",
+        best(lambda: dark_model.get_warm_fracs(100, times, -12.0), 30),
+        best(lambda: [one_warm_fraction(t) for t in times], 3),
+        50,
+    )
+    rows.add(
+        f"measured and modelled warm pixels of {len(images)} calibrations, and counting in their images",
+        best(lambda: lake.sql("FROM warm_fraction_by_dark_cal").fetchall(), 10),
         best(lambda: per_file.warm_fractions(images, 100.0), 3),
     )
     rows.add(

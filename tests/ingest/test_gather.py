@@ -185,15 +185,17 @@ def test_a_folder_that_is_not_telemetry_is_refused(tmp_path: Path) -> None:
         source_of(str(tmp_path))
 
 
-def test_golden_telemetry_in_the_layout_of_cheta_gives_the_golden_rows(shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["cheta", "Parquet"])
+def test_golden_telemetry_from_a_source_gives_the_golden_rows(source: str, shared: Path, tmp_path: Path) -> None:
     with np.load(shared / "golden" / "stats_inputs.npz") as file:
         arrays = dict(file)
     listed = json.loads(str(arrays["observations"]))
     for one in listed:
         own = {key.split("/")[1]: values for key, values in arrays.items() if key.startswith(f"{one['obsid']}/")}
         top = tmp_path / str(one["obsid"])
-        telemetry.write_cheta(top, [own])
-        found = telemetry_from(source_of(str(top)), own["TIME"][0], own["TIME"][-1] + 1)
+        telemetry.write_cheta(archive(top), [own])
+        folder = archive(top) if source == "cheta" else as_parquet(top, tmp_path / f"{one['obsid']}_parquet", shuffled=True)
+        found = telemetry_from(source_of(str(folder)), own["TIME"][0], own["TIME"][-1] + 1)
         for calc in (acq_stats.calc_stats, guide_stats.calc_stats):
             try:
                 expected = calc(one, own, one["catalog"], arrays["agasc"])
