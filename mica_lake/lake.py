@@ -419,8 +419,8 @@ class Lake:
         Examples
         --------
         >>> lake = Lake(getfixture("demo_lake"))
-        >>> lake.status().select("table_name", "partitions").rows()[1:4]
-        [('aca_cent', 2), ('aca_l0', 8), ('acq_stats', 1)]
+        >>> lake.status().select("table_name", "partitions").rows()[1:3]
+        [('aca_cent', 2), ('aca_l0', 8)]
         """
         import polars as pl
 

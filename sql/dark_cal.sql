@@ -173,21 +173,21 @@ CREATE OR REPLACE TEMP MACRO dark_model_warm_fraction(threshold, secs, t_ccd) AS
         )[1]
     )[1];
 
--- Fraction of the pixels that are warmer than a threshold in e-/s at a time (in any form) and a CCD temperature in °C, by the
+-- Fraction of the pixels that are warmer than a threshold in e-/s at a time t (in any form) and a CCD temperature in °C, by the
 -- model; null outside its
 -- bins and years. warm_pixels(threshold) has what was measured.
 --     SELECT warm_fraction(100, '2030:001', -5)
-CREATE OR REPLACE TEMP MACRO warm_fraction(threshold, time, t_ccd) AS
-    dark_model_warm_fraction(threshold, cxcsec(time), t_ccd);
+CREATE OR REPLACE TEMP MACRO warm_fraction(threshold, t, t_ccd) AS
+    dark_model_warm_fraction(threshold, cxcsec(t), t_ccd);
 
--- The model's histogram at a time (in any form) and a CCD temperature in °C: a row per bin, its edges in e-/s and the number of
+-- The model's histogram at a time t (in any form) and a CCD temperature in °C: a row per bin, its edges in e-/s and the number of
 -- pixels in it.
 --     FROM dark_model_histogram('2030:001', -5)
-CREATE OR REPLACE TEMP MACRO dark_model_histogram(time, t_ccd) AS TABLE
+CREATE OR REPLACE TEMP MACRO dark_model_histogram(t, t_ccd) AS TABLE
     SELECT
         2 * pow(10, n / 20) * dark_temp_scale(-14.0, t_ccd) AS low,
         2 * pow(10, (n + 1) / 20) * dark_temp_scale(-14.0, t_ccd) AS high,
-        dark_model_pixels(cxcsec(time))[n + 1] AS pixels
+        dark_model_pixels(cxcsec(t))[n + 1] AS pixels
     FROM (SELECT unnest(range(74)) AS n)
     ORDER BY n;
 

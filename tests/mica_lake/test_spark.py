@@ -147,8 +147,8 @@ def test_each_view_has_equal_rows(spark: "SparkSession", mica: "SparkLake", lake
     different = []
     for view in views:
         expected = lake.arrow(f'FROM "{view}"')
-        # No catalog that is simulated has a monitor window.
-        assert bool(len(expected)) == (view != "monitor_window"), view
+        # No catalog that is simulated has a monitor window, and the statistics of two hours have no models.
+        assert bool(len(expected)) == (view not in ("monitor_window", "acq_model", "guide_model")), view
         try:
             assert_equal_rows(spark.table(view), expected)
         except AssertionError as error:
