@@ -194,7 +194,9 @@ def test_golden_telemetry_from_a_source_gives_the_golden_rows(source: str, share
         own = {key.split("/")[1]: values for key, values in arrays.items() if key.startswith(f"{one['obsid']}/")}
         top = tmp_path / str(one["obsid"])
         telemetry.write_cheta(archive(top), [own])
-        folder = archive(top) if source == "cheta" else as_parquet(top, tmp_path / f"{one['obsid']}_parquet", shuffled=True)
+        folder = archive(top)
+        if source == "Parquet":
+            folder = as_parquet(top, top / "parquet", shuffled=True)
         found = telemetry_from(source_of(str(folder)), own["TIME"][0], own["TIME"][-1] + 1)
         for calc in (acq_stats.calc_stats, guide_stats.calc_stats):
             try:
