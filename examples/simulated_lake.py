@@ -8,7 +8,7 @@ from rich.console import Console
 
 from mica_lake.ingest import aca_l0, everything
 from mica_lake.simulate import aca_l0 as aca_l0_files
-from mica_lake.simulate import asp_l1, dark_cal, obspar, stats
+from mica_lake.simulate import asp_l1, dark_cal, obspar, starcheck, stats
 from mica_lake.simulate.observations import observations
 from mica_lake.times import cxcsec
 
@@ -34,6 +34,7 @@ def simulate(ska: Path, jobs: int) -> None:
     obspar.write_archive(ska, of_the_day)
     asp_l1.write_archive(ska, of_the_day, jobs=jobs)
     stats.write_archive(ska, observations(cxcsec("2020:001"), stop))
+    starcheck.write_archive(ska, observations(cxcsec("2022:001"), stop))
     dark_cal.write_archive(ska, cxcsec("2000:001"), stop, every=730.5 * DAY)
 
 

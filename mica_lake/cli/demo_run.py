@@ -42,6 +42,20 @@ _JOIN = """
     ORDER BY min(obspar.tstart)
 """
 
+# What a catalog expected of its stars, and what came of it.
+_ACQUIRED = """
+    SELECT
+        floor(mag * 2) / 2 AS mag,
+        5 * floor(20 * n100_warm_frac) AS warm,
+        count(*) AS stars,
+        avg(p_acq) AS predicted,
+        avg(acqid::INTEGER) AS acquired
+    FROM star_catalog_acq
+    WHERE acqid IS NOT NULL AND NOT known_bad
+    GROUP BY ALL
+    ORDER BY ALL
+"""
+
 
 def run(directory: Path, jobs: int, console: Console) -> None:
     """Simulate an archive, ingest it, answer questions, write two plots."""
@@ -70,6 +84,16 @@ def run(directory: Path, jobs: int, console: Console) -> None:
     for obsid, detector, celsius, roll in lake.sql(_JOIN, {"start": START, "stop": STOP}).fetchall():
         table.add_row(str(obsid), detector, f"{celsius:.2f}", "" if roll is None else f"{roll:.2f}")
     console.print(table)
+    if acquired := lake.sql(_ACQUIRED).fetchall():
+        console.print(
+            "\nand of the stars of the catalogs that ran, by magnitude and share of warm pixels: which were acquired?"
+        )
+        table = Table("mag", "warm pixels", "stars", "predicted", "acquired")
+        for mag, warm, stars, predicted, share in acquired:
+            table.add_row(
+                f"{mag:.1f}", f"{warm:.0f} to {warm + 5:.0f} %", str(stars), f"{predicted:.2f}", f"{share:.2f}"
+            )
+        console.print(table)
     console.print("\n[bold]5. Pictures[/]")
     try:
         console.print(f"{escape(_plot(root, directory / 'demo.png'))}: CCD temperature and star images of the day")
