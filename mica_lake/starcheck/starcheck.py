@@ -2,13 +2,16 @@
 
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from mica_lake.catalog.pointer import State, state
 from mica_lake.formats.starcheck import CATALOG, HEADER, MANEUVER, WARNING, folder_of, load_date
@@ -21,9 +24,17 @@ if TYPE_CHECKING:
 Root = str | os.PathLike[str] | None
 MpDir = tuple[str | None, str | None, str | None]
 
-_KEY = ("sc_id", "obsid", "obs_idx")
+_KEY = ("obsid", "obs_idx")
 _WINDOW = ("obsid", "mp_starcat_date", "type", "sz", "yang", "zang", "dir")
 _NO_LOAD: MpDir = (None, None, None)
+# What there is of an observation: the table, and those of its columns that mica has.
+_PARTS = {
+    "obs": ("starcheck", (*_KEY, *HEADER)),
+    "manvr": ("starcheck_manvr", (*_KEY, *MANEUVER)),
+    "warnings": ("starcheck_warning", (*_KEY, *WARNING)),
+    "cat": ("starcheck_catalog", (*_KEY, *CATALOG)),
+    "pred_temp": ("starcheck_pred_temp", ("pred_ccd_temp",)),
+}
 _DAYS_AROUND = 7 * 86400.0
 
 
@@ -63,16 +74,20 @@ def get_mp_dir(obsid: int, data_root: Root = None) -> MpDir:
     (None, None, None)
     """
     lake = open_lake(data_root)
-    ran = lake.arrow(
-        "SELECT mp_dir, starcat_date FROM observation WHERE obsid = $obsid ORDER BY tstart DESC LIMIT 1",
-        {"obsid": _obsid(obsid)},
-    ).to_pylist()
-    if not ran:
+    ran = _ran(str(lake.root), state(lake.root)).get(_obsid(obsid))
+    if ran is None:
         return get_mp_dir_from_starcheck_db(obsid, data_root)
-    mp_dir, date = ran[0]["mp_dir"], ran[0]["starcat_date"]
+    mp_dir, commanded = ran
     if mp_dir is None:
         return _NO_LOAD
-    return (mp_dir, _status(date), date) if date else (mp_dir, "no starcat", None)
+    return (mp_dir, _status(commanded), commanded) if commanded else (mp_dir, "no starcat", None)
+
+
+@lru_cache(maxsize=4)
+def _ran(root: str, _: State) -> dict[int, tuple[str | None, str | None]]:
+    """Load and star catalog of each observation that ran, the last time that it did."""
+    query = "SELECT obsid, mp_dir, starcat_date FROM observation ORDER BY tstart NULLS FIRST"
+    return {obsid: (mp_dir, starcat) for obsid, mp_dir, starcat in open_lake(root).sql(query).fetchall()}
 
 
 def _status(date: str) -> str:
@@ -146,12 +161,15 @@ def get_starcheck_catalog(obsid: int, mp_dir: str | None = None, data_root: Root
     >>> get_starcheck_catalog(99, data_root=getfixture("demo_lake")) is None
     True
     """
-    status = None
+    folder, status = _load_of(obsid, mp_dir, data_root)
+    return None if folder is None else _of_load(open_lake(data_root), _obsid(obsid), folder, status)
+
+
+def _load_of(obsid: int, mp_dir: str | None, data_root: Root) -> tuple[str | None, str | None]:
+    """Folder of a load that is given or, with its status, of the one that an observation ran from."""
     if mp_dir is None:
-        mp_dir, status, _ = get_mp_dir(obsid, data_root)
-    elif "/" not in mp_dir:
-        mp_dir = folder_of(mp_dir)
-    return None if mp_dir is None else _of_load(open_lake(data_root), _obsid(obsid), mp_dir, status)
+        return get_mp_dir(obsid, data_root)[:2]
+    return (mp_dir if "/" in mp_dir else folder_of(mp_dir)), None
 
 
 @lru_cache(maxsize=4)
@@ -160,57 +178,53 @@ def _ids(root: str, _: State) -> dict[str, int]:
     return dict(open_lake(root).sql("SELECT mp_dir, sc_id FROM starcheck_id").fetchall())
 
 
+@lru_cache(maxsize=500)
+def _of_day(root: str, _: State, table: str, day: date | None) -> pa.Table:
+    """Rows of the loads of a day, of a table; who asks for one observation asks for the next ones."""
+    if day is None:
+        return open_lake(root).arrow(f"FROM {table} WHERE load_tstart IS NULL")
+    return open_lake(root).between(table, ["*"], day_start(day), day_start(day))
+
+
 def _of_load(lake: Lake, obsid: int, mp_dir: str, status: str | None) -> dict[str, Any] | None:
-    sc_id = _ids(str(lake.root), state(lake.root)).get(mp_dir)
-    if sc_id is None:
+    parts = {name: columns for name in _PARTS if (columns := _part(lake, name, obsid, mp_dir)) is not None}
+    if not parts:
         return None
-
-    def rows_of(table: str) -> pa.Table:
-        params, day = {"mp_dir": mp_dir, "obsid": obsid}, load_date(mp_dir)
-        if day is None:
-            return lake.arrow(f"FROM {table} WHERE mp_dir = $mp_dir AND obsid = $obsid", params)
-        midnight = day_start(day)
-        return lake.between(
-            table, ["*"], midnight, midnight, where="mp_dir = $mp_dir AND obsid = $obsid", params=params
-        )
-
-    parts = {
-        name: _with_id(rows_of(table), sc_id, columns)
-        for name, table, columns in (
-            ("obs", "starcheck", HEADER),
-            ("manvr", "starcheck_manvr", MANEUVER),
-            ("warnings", "starcheck_warning", WARNING),
-            ("cat", "starcheck_catalog", CATALOG),
-        )
-    }
-    obs = parts.pop("obs")
+    obs, temperatures = parts.pop("obs"), parts.pop("pred_temp")["pred_ccd_temp"]
     found: dict[str, Any] = {"mp_dir": mp_dir, "status": status}
     found["obs"] = {name: values[0] for name, values in obs.items()} if obs["sc_id"] else None
     found |= {name: _table(columns) if columns["sc_id"] else [] for name, columns in parts.items()}
-    temperature = rows_of("starcheck_pred_temp").to_pylist()
-    return found | ({"pred_temp": temperature[0]["pred_ccd_temp"]} if temperature else {})
+    return found | ({"pred_temp": temperatures[0]} if temperatures else {})
 
 
-def _with_id(rows: pa.Table, sc_id: int, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Columns as mica's database has them, with the number of the load."""
-    return {name: [sc_id] * len(rows) if name == "sc_id" else rows.column(name).to_pylist() for name in (*_KEY, *names)}
+def _part(lake: Lake, name: str, obsid: int, mp_dir: str) -> dict[str, list[Any]] | None:
+    """What a load has of an observation in one of the tables; None if there is no such load."""
+    here, (table, columns) = (str(lake.root), state(lake.root)), _PARTS[name]
+    sc_id = _ids(*here).get(mp_dir)
+    if sc_id is None:
+        return None
+    rows = _of_day(*here, table, load_date(mp_dir))
+    chosen = pc.and_(pc.equal(rows.column("mp_dir"), mp_dir), pc.equal(rows.column("obsid"), obsid))
+    found = rows.filter(chosen)
+    # As mica's database has them, with the number of the load.
+    return {"sc_id": [sc_id] * len(found)} | {column: found.column(column).to_pylist() for column in columns}
 
 
 def _table(columns: Mapping[str, list[Any]]) -> "Table":
     from astropy.table import Table
 
-    table = Table()
-    for name, values in columns.items():
-        if None in values:
-            column = np.empty(len(values), object)
-            column[:] = values
-            table[name] = column
-        else:
-            table[name] = values
-    return table
+    return Table({name: _column(values) for name, values in columns.items()}, copy=False)
 
 
-def get_starcat(obsid: int, mp_dir: str | None = None, data_root: Root = None) -> "Table | None":
+def _column(values: list[Any]) -> NDArray[Any]:
+    if None not in values:
+        return np.array(values)
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
+
+
+def get_starcat(obsid: int, mp_dir: str | None = None, data_root: Root = None) -> "Table | list[Any] | None":
     """
     The star catalog of an observation.
 
@@ -234,8 +248,11 @@ def get_starcat(obsid: int, mp_dir: str | None = None, data_root: Root = None) -
     >>> get_starcat(99, data_root=getfixture("demo_lake")) is None
     True
     """
-    found = get_starcheck_catalog(obsid, mp_dir, data_root)
-    return None if found is None else found["cat"]
+    folder, _ = _load_of(obsid, mp_dir, data_root)
+    columns = None if folder is None else _part(open_lake(data_root), "cat", _obsid(obsid), folder)
+    if columns is None:
+        return None
+    return _table(columns) if columns["sc_id"] else []
 
 
 def _planned(obsid: int, mp_dir: str | None, data_root: Root) -> dict[str, Any]:
