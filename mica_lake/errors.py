@@ -45,6 +45,8 @@ def said_of(error: Exception) -> str:
     --------
     >>> said_of(OSError(28, "No space left on device"))
     'no room left on the disk. The lake is as before: make room and run it again'
+    >>> said_of(FileNotFoundError(2, "No such file or directory", "/data/raw.fits"))
+    '/data/raw.fits: no such file or directory'
     """
     if isinstance(error, BrokenExecutor):
         return "a process of the ingest died (out of memory?). The lake is as before: run it again, with fewer --jobs"
@@ -56,6 +58,8 @@ def said_of(error: Exception) -> str:
             return f"no room left on the disk{where}. The lake is as before: make room and run it again"
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return f"no permission{where}: {error.strerror}. The lake is as before"
+        if error.filename and error.strerror:
+            return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
     return str(error)
 
 
