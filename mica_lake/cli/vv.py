@@ -5,13 +5,17 @@ from typing import Annotated
 
 import typer
 
+from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
 from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=ASK)
 def vv(
-    obsids: Annotated[list[int], typer.Argument(metavar="OBSID...", help="The observations.")],
+    obsids: Annotated[
+        list[int],
+        typer.Argument(metavar="OBSID...", help="The observations.", autocompletion=complete.obsids("asp_l1_file")),
+    ],
     version: Annotated[str, typer.Option("--version", help="default, last, or a number.")] = "last",
     lake: LakeOption = None,
     plots: Annotated[
