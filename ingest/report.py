@@ -1,12 +1,13 @@
 """What an ingest did, for the person who reads it at 3 a.m. and for the exit code."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from mica_lake.output import escape
+from mica_lake.output import escape, printable
 
 SET_ASIDE = 3
 
@@ -71,20 +72,51 @@ class Report:
         others = {name for name in self.set_aside if not name.endswith("/archfiles.db3")}
         return not (self.taken or self.unchanged or self.superseded or others)
 
-    def show(self, console: Console, most: int = 20) -> None:
-        """Print it as a short table, with the reasons why files were not taken."""
-        self.show_reasons(console, most)
-        table = Table(title=f"{self.product}: plan" if self.dry_run else self.product, title_justify="left")
-        table.add_column("files")
-        table.add_column("", justify="right")
-        for name, count in (
+    @property
+    def _title(self) -> str:
+        return f"{self.product}: plan" if self.dry_run else self.product
+
+    def _counts(self) -> list[tuple[str, int]]:
+        """How many files, by what became of them."""
+        return [
             ("taken", len(self.taken)),
             ("replaced by these", len(self.replaced)),
             ("given up for newer ones", len(self.superseded)),
             ("unchanged", self.unchanged),
             ("gone from the archive", len(self.gone)),
             ("set aside", len(self.set_aside)),
-        ):
+        ]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how many files, and why some were set aside."""
+        from mica_lake.drawn import table
+
+        derived = [(f"{name}, derived: rows", report.rows) for name, report in self.derived.items()]
+        done = [] if self.dry_run else [("rows", self.rows), ("partitions written", self.partitions), *derived]
+        shown = table(self._title, [], [*self._counts(), *done])
+        return shown + table("set aside", ["file", "why"], self.set_aside.items()) if self.set_aside else shown
+
+    def as_json(self, derived_from: str | None = None) -> list[dict[str, Any]]:
+        """It, and each of what was derived, for programs: counts, and why files were set aside."""
+        files = {
+            "taken": len(self.taken),
+            "replaced": len(self.replaced),
+            "superseded": len(self.superseded),
+            "unchanged": self.unchanged,
+            "gone": len(self.gone),
+            "set_aside": {printable(name): printable(reason) for name, reason in self.set_aside.items()},
+        }
+        done = {name: getattr(self, name) for name in ("rows", "partitions", "bytes_in", "bytes_out", "seconds")}
+        own = {"product": self.product, "derived_from": derived_from, **files, **done}
+        return [own, *(one for report in self.derived.values() for one in report.as_json(self.product))]
+
+    def show(self, console: Console, most: int = 20) -> None:
+        """Print it as a short table, with the reasons why files were not taken."""
+        self.show_reasons(console, most)
+        table = Table(title=self._title, title_justify="left")
+        table.add_column("files")
+        table.add_column("", justify="right")
+        for name, count in self._counts():
             table.add_row(name, f"{count:,}")
         if not self.dry_run:
             table.add_section()

@@ -319,6 +319,12 @@ class ACAImage(np.ndarray[tuple[int, ...], np.dtype[Any]]):
         rows, cols = self.shape
         return _offset(pair[0], self.row0, rows, "row"), _offset(pair[1], self.col0, cols, "col")
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the image."""
+        from mica_lake.drawn import of_image
+
+        return of_image(self)
+
     def __getitem__(self, item: Any) -> Any:
         """Pixels counted from the corner of the image or, of ``image.aca``, in CCD coordinates."""
         if self._absolute or isinstance(item, ACAImage):

@@ -97,6 +97,13 @@ class Lake:
     def __repr__(self) -> str:
         return f"Lake({str(self.root)!r})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the status."""
+        from mica_lake.drawn import table
+
+        found = self._opened().with_sql(()).sql("SELECT table_name, start, stop, days, rows, bytes FROM status")
+        return table(str(self.root), found.columns, found.fetchall())
+
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """

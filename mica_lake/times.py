@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # A year alone, or a year and day with a decimal point: no one who writes these means seconds.
 _NO_NUMBER = re.compile(r"\d{4}|\d{7}(\.\d*)?", re.ASCII)
 # To cheta, -30 means thirty days ago. As seconds, such numbers lie in the last hours of 1997, before all data.
-_RELATIVE_DAYS = -36525.0
+RELATIVE_DAYS = -36525.0
 
 
 @cache
@@ -97,7 +97,7 @@ def _secs_of_text(text: str, given: object = None) -> float:
 def _secs_of_number(secs: float, given: object) -> float:
     if not math.isfinite(secs):
         raise _refuse(given)
-    if _RELATIVE_DAYS <= secs < 0:
+    if RELATIVE_DAYS <= secs < 0:
         raise ValueError(
             f"{given!r} is not a time: relative days, which cheta accepts, are not taken. Give CXC seconds or a date"
         )

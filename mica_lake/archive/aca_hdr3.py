@@ -1,6 +1,5 @@
 """Header-3 telemetry: the functions of ``mica.archive.aca_hdr3``, which give the rows of macro `hdr3_data`."""
 
-import copy as copying
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mica_lake.archive.arrays import fill, values_and_mask
-from mica_lake.archive.binned import WithStatistics
+from mica_lake.archive.intervals import expanded, the_one, time_range
+from mica_lake.archive.msid import Telemetry
+from mica_lake.archive.msidset import TelemetrySet
 from mica_lake.errors import MissingDataError, near
 from mica_lake.lake import open_lake
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.hdr3 import HDR3
 from mica_lake.tables.hdr3_msids import BY_ID, BY_NAME, PSEUDO_MSIDS, PseudoMsid
-from mica_lake.times import interval, utc
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -120,16 +120,17 @@ def _read(
     return times[:n], {name: np.ma.MaskedArray(values[:n], mask[:n]) for name, (values, mask) in columns.items()}
 
 
-class MSID(WithStatistics):
+class MSID(Telemetry):
     """
     A pseudo-MSID of the header-3 telemetry over a time range.
 
     Parameters
     ----------
     msid : str
-        Its name (``ccd_temp``) or id (``676``).
-    start, stop : time
-        Readouts with start <= time <= stop, in any form that `mica_lake.times.cxcsec` takes.
+        Its name (``ccd_temp``) or id (``676``), or a pattern that matches one name (``*setpoint``).
+    start, stop : time, optional
+        Readouts with start <= time <= stop, in any form that `mica_lake.times.cxcsec` takes; negative numbers down to
+        -36525 are days before now. The launch and now by default.
     msid_data : MSID or mapping, optional
         An `MSID` of the same pseudo-MSID, or a mapping: its ``times`` and ``vals`` are used as they are.
     filter_bad : bool
@@ -139,6 +140,8 @@ class MSID(WithStatistics):
     stat : {"5min", "daily"}, optional
         Statistics instead of the values, in bins of 328 s or of a day of 86400 s whose middle is in the range. Bins
         begin at whole multiples of that in CXC seconds, as those of cheta; one without good values is left out.
+    days : float, optional
+        How many days of 86400 s, instead of `start` or `stop`; alone, the last ones.
 
     Attributes
     ----------
@@ -156,8 +159,14 @@ class MSID(WithStatistics):
         With ``stat="daily"``: percentiles, interpolated linearly.
     stat : str or None
         As given.
-    unit, desc, longdesc : str
-        Its unit, and its description in short and in full.
+    unit, units : str
+        Its unit.
+    desc, longdesc : str
+        Its description in short and in full.
+    bads : numpy.ndarray of bool or None
+        Which values are masked; None once they are filtered out, and with `stat`.
+    colnames : list of str
+        The attributes that have an element for each time.
     tstart, tstop : float
         Start and stop, CXC seconds.
     datestart, datestop : str
@@ -184,17 +193,18 @@ class MSID(WithStatistics):
     def __init__(
         self,
         msid: str,
-        start: Any,
-        stop: Any,
+        start: Any = None,
+        stop: Any = None,
         msid_data: "MSID | Mapping[str, Any] | None" = None,
         filter_bad: bool = False,
         data_root: str | os.PathLike[str] | None = None,
         stat: str | None = None,
+        days: float | None = None,
     ) -> None:
-        found = _find(msid)
+        found = _find(the_one(msid, BY_NAME))
         self.msid, self.hdr3_msid, self.unit = found.name, found.id, found.unit
         self.desc, self.longdesc = _short(found), found.description
-        self.tstart, self.tstop = interval(start, stop)
+        self._is_of(*time_range(start, stop, days))
         if stat is not None:
             dtype = np.float64 if found.type == pa.float64() else np.int64
             between, of_msid = (self.tstart, self.tstop), {"msid": found.name}
@@ -208,47 +218,11 @@ class MSID(WithStatistics):
             self.times, self.vals = msid_data.times, msid_data.vals
         else:
             raise ValueError(f"msid_data is of {msid_data.msid!r}, not of {found.name!r}")
-        self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
         if filter_bad:
             self.filter_bad()
 
     def __repr__(self) -> str:
         return f"<MSID {self.msid} from {self.datestart} to {self.datestop}: {len(self.vals)} values>"
-
-    def copy(self) -> "MSID":
-        """
-        A copy with arrays of its own.
-
-        Returns
-        -------
-        MSID
-            The copy.
-        """
-        return copying.deepcopy(self)
-
-    def filter_bad(self, copy: bool = False) -> "MSID | None":
-        """
-        Remove masked values and their times.
-
-        Parameters
-        ----------
-        copy : bool
-            Whether to leave this object as it is and return a copy without them.
-
-        Returns
-        -------
-        MSID or None
-            The copy, if asked for.
-        """
-        if copy:
-            without = self.copy()
-            without.filter_bad()
-            return without
-        if self.stat is not None:  # they are of good values only
-            return None
-        good = ~np.ma.getmaskarray(self.vals)
-        self.vals, self.times = np.ma.getdata(self.vals)[good], self.times[good]
-        return None
 
 
 class Msid(MSID):
@@ -257,7 +231,7 @@ class Msid(MSID):
 
     Parameters
     ----------
-    msid, start, stop, data_root, stat
+    msid, start, stop, data_root, stat, days
         As for `MSID`.
 
     Examples
@@ -269,15 +243,16 @@ class Msid(MSID):
     def __init__(
         self,
         msid: str,
-        start: Any,
-        stop: Any,
+        start: Any = None,
+        stop: Any = None,
         data_root: str | os.PathLike[str] | None = None,
         stat: str | None = None,
+        days: float | None = None,
     ) -> None:
-        super().__init__(msid, start, stop, filter_bad=True, data_root=data_root, stat=stat)
+        super().__init__(msid, start, stop, filter_bad=True, data_root=data_root, stat=stat, days=days)
 
 
-class MSIDset(dict[str, MSID]):
+class MSIDset(TelemetrySet[MSID]):
     """
     Several pseudo-MSIDs on one time axis, under the names they were asked for by.
 
@@ -287,8 +262,8 @@ class MSIDset(dict[str, MSID]):
     Parameters
     ----------
     msids : iterable of str
-        Names or ids.
-    start, stop, data_root
+        Names, ids, or patterns (``*temp*``), each of which stands for the names that match it.
+    start, stop, data_root, days
         As for `MSID`.
 
     Attributes
@@ -313,13 +288,17 @@ class MSIDset(dict[str, MSID]):
     """
 
     def __init__(
-        self, msids: Iterable[str], start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None
+        self,
+        msids: Iterable[str],
+        start: Any = None,
+        stop: Any = None,
+        data_root: str | os.PathLike[str] | None = None,
+        days: float | None = None,
     ) -> None:
-        asked = [str(msid) for msid in msids]
+        asked = expanded(msids, BY_NAME)
         found = [_find(msid) for msid in asked]
         super().__init__()
-        self.tstart, self.tstop = interval(start, stop)
-        self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
+        self._is_of(*time_range(start, stop, days))
         self.times, values = _read(found, self.tstart, self.tstop, data_root)
         for name, msid in zip(asked, found, strict=True):
             self[name] = MSID(name, self.tstart, self.tstop, {"times": self.times, "vals": values[msid.name]})

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from mica_lake.aca_image import aca_image_class
 from mica_lake.archive import revisions
 from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
-from mica_lake.archive.binned import WithStatistics
+from mica_lake.archive.intervals import expanded, the_one, time_range
+from mica_lake.archive.msid import Telemetry
+from mica_lake.archive.msidset import TelemetrySet
 from mica_lake.common import MICA_ARCHIVE
 from mica_lake.errors import MissingDataError, near
 from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import open_lake
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.binned import SLOT_COLUMNS
-from mica_lake.times import interval, utc
+from mica_lake.times import interval
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -369,20 +371,18 @@ def get_files(
     return [unescaped(place) for place in places]
 
 
-class MSID(WithStatistics):
+class MSID(Telemetry):
     """
     One column of the 8x8 readouts of a slot.
 
     Parameters
     ----------
     msid : str
-        Name of the column, in upper or lower case.
+        Name of the column, in upper or lower case, or a pattern that matches one (``*CCD``).
     slot : int
         The slot.
-    start, stop : time
-        Readouts with start <= TIME <= stop.
-    data_root : path, optional
-        The lake; `mica_lake.lake.default_root` by default.
+    start, stop, data_root, days
+        As for `mica_lake.archive.aca_hdr3.MSID`.
     stat : {"5min", "daily"}, optional
         Statistics instead of the values, of good readouts, as of `mica_lake.archive.aca_hdr3.MSID`.
 
@@ -390,16 +390,12 @@ class MSID(WithStatistics):
     ----------
     msid : str
         Name of the column, in lower case.
-    tstart, tstop : float
-        Start and stop, CXC seconds.
-    datestart, datestop : str
-        Start and stop, UTC.
     vals : numpy.ma.MaskedArray
-        Its values, in the units of `get_slot_data`.
+        Its values, in `unit`, that of `get_slot_data`.
     times : numpy.ndarray of float64
         Times of the readouts, CXC seconds.
-    vals, means, stds, mins, maxes, midvals, samples, p01s … p99s : numpy.ndarray
-        With `stat`: as of `mica_lake.archive.aca_hdr3.MSID`.
+    unit, units, bads, colnames, tstart, tstop, datestart, datestop, and those with `stat`
+        As of `mica_lake.archive.aca_hdr3.MSID`.
 
     Raises
     ------
@@ -419,29 +415,30 @@ class MSID(WithStatistics):
         self,
         msid: str,
         slot: int,
-        start: Any,
-        stop: Any,
+        start: Any = None,
+        stop: Any = None,
         data_root: str | os.PathLike[str] | None = None,
         stat: str | None = None,
+        days: float | None = None,
     ) -> None:
+        between = time_range(start, stop, days)
         if stat is None:
-            self._fill(msid, slot, interval(start, stop), _columns_8x8([msid], slot, start, stop, data_root))
+            msid = the_one(msid, ACA_L0.by_name)
+            self._fill(msid, slot, between, _columns_8x8([msid], slot, between, data_root))
             return
-        name = str(msid).upper()
+        name = the_one(msid, SLOT_COLUMNS).upper()
         if name not in SLOT_COLUMNS:
             raise MissingDataError(f"there are no statistics of {msid!r}. There are of {', '.join(SLOT_COLUMNS)}")
-        self._is_of(msid, slot, interval(start, stop))
-        between, of_column = (self.tstart, self.tstop), {"msid": name}
-        where, dtype = "msid = $msid AND imgsize = 8", _ACA_L0_DTYPE[name]
+        self._is_column(name, slot, between)
+        where, dtype, of_column = "msid = $msid AND imgsize = 8", _ACA_L0_DTYPE[name], {"msid": name}
         self._fill_statistics("slot", stat, between, dtype, where, of_column, data_root, _slot(slot))
 
-    def _is_of(self, msid: str, slot: int, tstart_tstop: tuple[float, float]) -> None:
-        self.msid, self.slot = msid.lower(), slot
-        self.tstart, self.tstop = tstart_tstop
-        self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
+    def _is_column(self, name: str, slot: int, between: tuple[float, float]) -> None:
+        self.msid, self.slot, self.unit = name.lower(), slot, ACA_L0.by_name[name.upper()].unit
+        self._is_of(*between)
 
-    def _fill(self, msid: str, slot: int, tstart_tstop: tuple[float, float], data: np.ma.MaskedArray[Any, Any]) -> None:
-        self._is_of(msid, slot, tstart_tstop)
+    def _fill(self, msid: str, slot: int, between: tuple[float, float], data: np.ma.MaskedArray[Any, Any]) -> None:
+        self._is_column(msid, slot, between)
         self.vals = data[msid.upper()]
         self.times = data["TIME"].data
 
@@ -449,15 +446,15 @@ class MSID(WithStatistics):
         return f"<MSID {self.msid} of slot {self.slot}: {len(self.times)} values>"
 
 
-class MSIDset(dict[str, MSID]):
+class MSIDset(TelemetrySet[MSID]):
     """
     Several columns of the 8x8 readouts of a slot.
 
     Parameters
     ----------
     msids : iterable of str
-        Names of the columns.
-    slot, start, stop, data_root
+        Names of the columns, or patterns (``TEMP*``).
+    slot, start, stop, data_root, days
         As for `MSID`.
 
     Raises
@@ -473,22 +470,29 @@ class MSIDset(dict[str, MSID]):
     """
 
     def __init__(
-        self, msids: Iterable[str], slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None = None
+        self,
+        msids: Iterable[str],
+        slot: int,
+        start: Any = None,
+        stop: Any = None,
+        data_root: str | os.PathLike[str] | None = None,
+        days: float | None = None,
     ) -> None:
-        names = list(msids)
-        self.tstart, self.tstop = interval(start, stop)
-        self.datestart, self.datestop = utc(self.tstart), utc(self.tstop)
-        data = _columns_8x8(names, slot, self.tstart, self.tstop, data_root)
+        names = expanded(msids, ACA_L0.by_name)
+        self._is_of(*time_range(start, stop, days))
+        between = self.tstart, self.tstop
+        data = _columns_8x8(names, slot, between, data_root)
+        self.times = data["TIME"].data
         for name in names:
             self[name] = MSID.__new__(MSID)
-            self[name]._fill(name, slot, (self.tstart, self.tstop), data)
+            self[name]._fill(name, slot, between, data)
 
 
 def _columns_8x8(
-    msids: Sequence[str], slot: int, start: Any, stop: Any, data_root: str | os.PathLike[str] | None
+    msids: Sequence[str], slot: int, between: tuple[float, float], data_root: str | os.PathLike[str] | None
 ) -> np.ma.MaskedArray[Any, Any]:
     for msid in msids:
         if str(msid).upper() not in ACA_L0.by_name:
             raise MissingDataError(_no_column(msid))
     columns = ["TIME", *(msid.upper() for msid in msids)]
-    return get_slot_data(start, stop, slot, imgsize=8, columns=columns, data_root=data_root)
+    return get_slot_data(*between, slot, imgsize=8, columns=columns, data_root=data_root)

@@ -20,6 +20,7 @@ class WithStatistics:
     """What an `MSID` has with ``stat="5min"`` or ``stat="daily"``."""
 
     stat: str | None = None
+    _columns: tuple[str, ...] = ("times", "vals")
     vals: Any
     times: NDArray[np.float64]
     samples: NDArray[np.int32]
@@ -59,3 +60,4 @@ class WithStatistics:
             values, _ = values_and_mask(column, column.type.to_pandas_dtype())
             setattr(self, attribute, values.astype(dtype) if name in _OWN else values)
         self.stat, self.vals = stat, self.means
+        self._columns = ("vals", *names.values())

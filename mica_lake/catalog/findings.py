@@ -1,13 +1,15 @@
 """What `verify` found, and how it is shown."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Shown
 
 from mica_lake.catalog.names import CATALOG
-from mica_lake.output import escape
+from mica_lake.output import escape, printable
 
 WRONG = 4
 
@@ -66,6 +68,23 @@ class Verified:
     def exit_code(self) -> int:
         """4 if anything is wrong, else 0."""
         return WRONG if self.findings else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """It, for programs: what was checked, table by table, and what is wrong."""
+        wrong = Counter(finding.table for finding in self.findings)
+        nothing = [0, 0]
+        tables = {
+            name: dict(
+                zip(
+                    ("partitions", "rows", "files", "left_out", "wrong"),
+                    (*self.counts.get(name, nothing), *self.files.get(name, nothing), wrong[name]),
+                    strict=True,
+                )
+            )
+            for name in {**self.counts, **self.files, **wrong}
+        }
+        findings = [{name: printable(said) for name, said in asdict(one).items()} for one in self.findings]
+        return {"tables": tables, "without_page_checksums": self.unguarded, "findings": findings}
 
     def show(self, console: Console, most: int = 20) -> None:
         """Print what is wrong, with the commands that mend it, and a short table of what was checked."""

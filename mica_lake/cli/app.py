@@ -1,6 +1,7 @@
 """What the commands of ``mica-lake`` share."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +17,12 @@ app = typer.Typer(
 
 START, ASK, KEEP = "Start here", "Ask", "Look after it"
 
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print JSON for programs, with the keys of docs/operations.md; messages go to standard error."
+    ),
+]
 LakeOption = Annotated[
     str | None,
     typer.Option(
@@ -24,3 +31,8 @@ LakeOption = Annotated[
         "[cyan]$SKA/data/mica_lake[/cyan] by default.",
     ),
 ]
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """Print an answer for programs; in ASCII, so that no terminal obeys what is in a name."""
+    print(json.dumps(answer, indent=2, allow_nan=False))

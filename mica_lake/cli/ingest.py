@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mica_lake.cli.app import START, LakeOption, app
+from mica_lake.cli.app import START, JsonOption, LakeOption, app, print_json
 from mica_lake.errors import near
 from mica_lake.output import Terminal
 from mica_lake.products import PRODUCTS, product_named
@@ -43,6 +43,7 @@ def ingest(
     reread: Annotated[
         bool, typer.Option("--reread", help="Also read files whose size and date have not changed.")
     ] = False,
+    json: JsonOption = False,
 ) -> None:
     """
     Take files into the lake, which is created if need be.
@@ -59,7 +60,7 @@ def ingest(
     from mica_lake.ingest.follow import derive, module_of
     from mica_lake.lake import default_root
 
-    console = Terminal()
+    console = Terminal(stderr=json)
     root = lake or default_root()
     options: dict[str, Any] = {"jobs": jobs, "cluster": cluster}
     chosen = None if product == "all" else product_named(product)
@@ -68,21 +69,38 @@ def ingest(
             raise ValueError(
                 f"{product} is derived from table {chosen.follows}: it takes neither --from, --dry-run nor --reread"
             )
-        derive(product, root, **options).show_derived(console)
+        derived = derive(product, root, **options)
+        if json:
+            print_json({**_head(root, 0, dry_run), "products": derived.as_json(chosen.follows)})
+        else:
+            derived.show_derived(console)
         return
     if not sources:
         raise ValueError("which files? Say --from with a folder, a file, or a $SKA root")
     options |= {"dry_run": dry_run, "reread": reread, "console": console}
     if chosen is None:
-        raise typer.Exit(everything.ingest(sources, root, **options))
+        done = everything.take(sources, root, **options)
+        if json:
+            print_json({**_head(root, done.exit_code, dry_run), **done.as_json()})
+        else:
+            done.show(console)
+        raise typer.Exit(done.exit_code)
     # Files of aca_l0 are sorted out together, wherever they are.
     together = [sources] if product == "aca_l0" else sources
     reports = [module_of(chosen).ingest(source, root, **options) for source in together]
     found_none = all(report.found_none for report in reports)
+    code = max(report.exit_code for report in reports)
     for report in reports:
-        if not found_none or report.partitions:  # older ones are rewritten whatever is found
+        if not json and (not found_none or report.partitions):  # older ones are rewritten whatever is found
             report.show(console)
     if found_none:
         where = ", ".join(map(str, sources))
         raise ValueError(f"{where}: there are no files of {product}; they are called {chosen.files}")
-    raise typer.Exit(max(report.exit_code for report in reports))
+    if json:
+        products = [one for report in reports for one in report.as_json()]
+        print_json({**_head(root, code, dry_run), "products": products})
+    raise typer.Exit(code)
+
+
+def _head(root: object, code: int, dry_run: bool) -> dict[str, Any]:
+    return {"lake": str(root), "exit_code": code, "dry_run": dry_run, "failed": [], "absent": []}

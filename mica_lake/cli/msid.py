@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
 from mica_lake.output import Terminal, printable
 
 
 @app.command(rich_help_panel=ASK)
 def msid(
-    names: Annotated[list[str], typer.Argument(help="Header-3 pseudo-MSIDs, by name or id.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Header-3 pseudo-MSIDs, by name or id.", autocompletion=complete.msids)
+    ],
     start: Annotated[str, typer.Option("--start", help="YYYY:DDD[:hh:mm[:ss]], YYYY-MM-DD[Thh:mm[:ss]].")],
     stop: Annotated[str | None, typer.Option("--stop", help="As --start; now by default.")] = None,
     lake: LakeOption = None,

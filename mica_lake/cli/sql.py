@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
 
 
@@ -20,7 +21,10 @@ class Format(enum.StrEnum):
 
 @app.command(rich_help_panel=ASK)
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT (or FROM …) over the lake's views and macros.")],
+    query: Annotated[
+        str,
+        typer.Argument(help="One SELECT (or FROM …) over the lake's views and macros.", autocompletion=complete.tables),
+    ],
     lake: LakeOption = None,
     form: Annotated[
         Format | None, typer.Option("--format", help="How to write it; by the ending of --output, else a table.")

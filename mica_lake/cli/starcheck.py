@@ -5,13 +5,21 @@ from typing import Annotated
 
 import typer
 
+from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
 from mica_lake.output import printable
 
 
 @app.command(rich_help_panel=ASK)
 def starcheck(
-    what: Annotated[str, typer.Argument(metavar="FILE|OBSID", help="A report starcheck.txt, or an observation.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|OBSID",
+            help="A report starcheck.txt, or an observation.",
+            autocompletion=complete.obsids("starcheck"),
+        ),
+    ],
     lake: LakeOption = None,
 ) -> None:
     """

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mica_lake.cli.app import START, LakeOption, app
+from mica_lake.cli.app import START, JsonOption, LakeOption, app, print_json
 from mica_lake.output import Terminal
 
 
@@ -12,13 +12,17 @@ from mica_lake.output import Terminal
 def status(
     lake: LakeOption = None,
     files: Annotated[bool, typer.Option("--files", help="List every file that needs a look, not just 20.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """
     Show what is in the lake: from when to when, days, rows, size, last ingest, files that were set aside.
 
     Example: mica-lake status --lake /data/mica_lake
     """
-    from mica_lake.cli.status_output import show
+    from mica_lake.cli.status_output import as_json, show
     from mica_lake.lake import Lake
 
-    show(Lake(lake), Terminal(), files)
+    if json:
+        print_json(as_json(Lake(lake)))
+    else:
+        show(Lake(lake), Terminal(), files)

@@ -1,6 +1,8 @@
 """What ``mica-lake status`` prints: the page that people open first."""
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -8,13 +10,26 @@ from rich.table import Table
 
 from mica_lake.catalog.pointer import state
 from mica_lake.lake import Lake
-from mica_lake.output import escape
+from mica_lake.output import escape, printable
 
 MOST_FILES = 20
 
 
-def show(lake: Lake, console: Console, all_files: bool) -> None:
-    """Print what is in a lake, and which source files need a look."""
+@dataclass
+class Status:
+    """What `mica-lake status` tells."""
+
+    root: str
+    tables: list[tuple[str, str | None, str | None, int | None, int | None, int, int]]
+    partitions: int
+    size: int
+    sources: int
+    changed: datetime | None
+    aside: list[tuple[str, str, str | None, str | None]]
+    missing: tuple[int, date | None, date | None] | None
+
+
+def _status(lake: Lake) -> Status:
     connection = lake.private_connection("FROM status")
     tables = connection.execute("SELECT table_name, start, stop, days, span, rows, bytes FROM status").fetchall()
     (partitions, size), (sources,) = (
@@ -25,32 +40,64 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
         )
     )
     aside = connection.execute("FROM file_to_look_at").fetchall()
-    console.print(f"[bold]{escape(str(lake.root))}[/]", soft_wrap=True, highlight=False)
-    if not tables:
-        console.print("It is empty: 'mica-lake ingest' takes files into it.", soft_wrap=True)
-    else:
-        console.print(_table(tables))
-    console.print(f"{_size(size)} in {partitions:,} partitions, from {sources:,} source files", highlight=False)
     committed = state(lake.root)
-    if committed is not None:
-        when = datetime.fromtimestamp(committed[1] / 1e9, UTC)
-        console.print(f"last change {when:%Y:%j:%H:%M:%S} UTC ({_ago(when)})", highlight=False)
+    changed = None if committed is None else datetime.fromtimestamp(committed[1] / 1e9, UTC)
+    missing = None
     if any(name == "aca0_list" for name, *_ in tables):
         # Apart, since most lakes have no list.
-        (missing, first, last), *_ = lake.sql("SELECT count(*), min(day), max(day) FROM aca_l0_missing").fetchall()
+        missing, *_ = lake.sql("SELECT count(*), min(day), max(day) FROM aca_l0_missing").fetchall()
+    return Status(str(lake.root), tables, partitions, int(size), sources, changed, aside, missing)
+
+
+def as_json(lake: Lake) -> dict[str, Any]:
+    """What is in a lake, and which source files need a look, for programs."""
+    found = _status(lake)
+    keys = ("table", "start", "stop", "days", "span", "rows", "bytes")
+    count, first, last = found.missing or (None, None, None)
+    return {
+        "lake": found.root,
+        "last_change": found.changed and f"{found.changed:%Y-%m-%dT%H:%M:%SZ}",
+        "partitions": found.partitions,
+        "bytes": found.size,
+        "source_files": found.sources,
+        "tables": [dict(zip(keys, row, strict=True)) for row in found.tables],
+        "missing": found.missing
+        and {"files": count, "start": first and f"{first:%Y:%j}", "stop": last and f"{last:%Y:%j}"},
+        "to_look_at": [
+            {"file": printable(f"{directory or ''}/{filename}"), "status": status, "reason": printable(reason or "")}
+            for filename, status, reason, directory in found.aside
+        ],
+    }
+
+
+def show(lake: Lake, console: Console, all_files: bool) -> None:
+    """Print what is in a lake, and which source files need a look."""
+    found = _status(lake)
+    console.print(f"[bold]{escape(found.root)}[/]", soft_wrap=True, highlight=False)
+    if not found.tables:
+        console.print("It is empty: 'mica-lake ingest' takes files into it.", soft_wrap=True)
+    else:
+        console.print(_table(found.tables))
+    console.print(
+        f"{_size(found.size)} in {found.partitions:,} partitions, from {found.sources:,} source files", highlight=False
+    )
+    if found.changed is not None:
+        console.print(f"last change {found.changed:%Y:%j:%H:%M:%S} UTC ({_ago(found.changed)})", highlight=False)
+    if found.missing is not None:
+        missing, first, last = found.missing
         range_ = f", from {first:%Y:%j} to {last:%Y:%j}" if missing else ""
         console.print(
             f"{missing:,} files of the archive's list are not in the lake{range_}", highlight=False, soft_wrap=True
         )
-    if aside:
-        listed = Table(title=f"{len(aside):,} files need a look", title_justify="left")
+    if found.aside:
+        listed = Table(title=f"{len(found.aside):,} files need a look", title_justify="left")
         for name in ("file", "status", "reason"):
             listed.add_column(name, overflow="fold")
-        for filename, status, reason, directory in aside if all_files else aside[:MOST_FILES]:
+        for filename, status, reason, directory in found.aside if all_files else found.aside[:MOST_FILES]:
             listed.add_row(escape(f"{directory or ''}/{filename}"), status, escape(reason or ""))
         console.print(listed)
-        if len(aside) > MOST_FILES and not all_files:
-            console.print(f"… and {len(aside) - MOST_FILES:,} more: mica-lake status --files")
+        if len(found.aside) > MOST_FILES and not all_files:
+            console.print(f"… and {len(found.aside) - MOST_FILES:,} more: mica-lake status --files")
     else:
         console.print("no file was set aside")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mica_lake.cli.app import KEEP, LakeOption, app
+from mica_lake.cli.app import KEEP, JsonOption, LakeOption, app, print_json
 from mica_lake.output import Terminal
 
 
@@ -21,6 +21,7 @@ def verify(
         typer.Option("--sample", help="Only this fraction of partitions and files; the next call goes on after them."),
     ] = 1.0,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+    json: JsonOption = False,
 ) -> None:
     """
     Look for what is wrong in the lake: lost, damaged or misplaced rows. No data are changed.
@@ -38,7 +39,7 @@ def verify(
     from mica_lake.ingest.report import progress_bar
     from mica_lake.lake import default_root
 
-    console = Terminal()
+    console = Terminal(stderr=json)
     root = absolute(lake or default_root())
     with ExitStack() as stack:
         pool = executor(stack, jobs)
@@ -57,7 +58,10 @@ def verify(
                     sources, root, verified, sample=sample, begin=begin, pool=pool,
                     progress=lambda done, total: bar.update(of_files, completed=done, total=total),
                 )  # fmt: skip
-    verified.show(console)
+    if json:
+        print_json({"lake": str(root), "exit_code": verified.exit_code, "sample": sample, **verified.as_json()})
+    else:
+        verified.show(console)
     if sample < 1 and verified.readable:
         try:
             of_lake.remember(root, begin + sample)

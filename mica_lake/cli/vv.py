@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
 from mica_lake.output import Terminal
 
@@ -12,7 +13,13 @@ from mica_lake.output import Terminal
 @app.command(rich_help_panel=ASK)
 def vv(
     obsids: Annotated[
-        list[int] | None, typer.Argument(metavar="[OBSID...]", help="The observations.", show_default=False)
+        list[int] | None,
+        typer.Argument(
+            metavar="[OBSID...]",
+            help="The observations.",
+            show_default=False,
+            autocompletion=complete.obsids("asp_l1_file"),
+        ),
     ] = None,
     version: Annotated[str, typer.Option("--version", help="default, last, or a number.")] = "last",
     lake: LakeOption = None,
