@@ -10,7 +10,7 @@ Observations are asked for
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mica_lake.fetch.request import DEFAULT, LAST, PRODUCTS, OfInterval, OfName, OfObservation, Request
@@ -152,14 +152,8 @@ def plan(
         requests += _telemetry(known, start, until, now)
     for product in ("obspar", "asp_l1"):
         if product in products:
-            wanted = _observations(known, product, now, start, until) if obsids is None else _these(obsids, versions)
-            paused = {f.obsid for f in known.failures if f.product == product and f.again > now and obsids is None}
-            requests += (
-                OfObservation(product, obsid, version)
-                for obsid, asked in wanted
-                for version in versions
-                if (version in asked or len(versions) == 1) and obsid not in paused
-            )
+            wanted = _observations(known, product, now, start, until) if obsids is None else sorted(set(obsids))
+            requests += (OfObservation(product, obsid, version) for obsid in wanted for version in versions)
     return requests
 
 
@@ -181,26 +175,18 @@ def _telemetry(known: Known, start: float | None, until: float, now: float) -> I
             yield OfName(name)
 
 
-def _these(obsids: Iterable[int], versions: Sequence[str]) -> Iterator[tuple[int, Collection[str]]]:
-    """The observations that somebody asks for."""
-    for obsid in sorted(set(obsids)):
-        yield obsid, versions
-
-
-def _observations(
-    known: Known, product: str, now: float, start: float | None, until: float
-) -> Iterator[tuple[int, Collection[str]]]:
-    """The observations whose turn it is, and the versions that may be new."""
+def _observations(known: Known, product: str, now: float, start: float | None, until: float) -> Iterator[int]:
+    """The observations whose turn it is."""
     there = known.revisions.get(product, {})
+    ours = [failure for failure in known.failures if failure.product == product and failure.obsid is not None]
+    failed, paused = {f.obsid for f in ours}, {f.obsid for f in ours if f.again > now}
     tonight = math.floor(now / DAY) % ROUND
     for obsid in sorted(there.keys() | known.ended.keys()):
         ended = known.ended.get(obsid, -math.inf)
-        if ended > until or (start is not None and ended < start):
+        if obsid in paused or ended > until or (start is not None and ended < start):
             continue
         revisions = there.get(obsid)
-        if revisions is not None and revisions.default != revisions.last:
-            yield obsid, (DEFAULT, LAST)
-        elif obsid % ROUND == tonight or start is not None:
-            yield obsid, (LAST,) if revisions else (DEFAULT, LAST)
-        elif revisions is None and now - ended < YOUNG:
-            yield obsid, (DEFAULT, LAST)
+        unreleased = revisions is not None and revisions.default != revisions.last
+        young = revisions is None and now - ended < YOUNG
+        if unreleased or young or obsid in failed or start is not None or obsid % ROUND == tonight:
+            yield obsid

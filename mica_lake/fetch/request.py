@@ -9,7 +9,7 @@ DEFAULT, LAST = "default", "last"
 
 _INTERVAL = re.compile(r"aca_l0-(-?\d+)-(-?\d+)", re.ASCII)
 _FILE = re.compile(r"aca_l0-(acaf[0-9A-Za-z_.]+)", re.ASCII)
-_OBSERVATION = re.compile(r"(obspar|asp_l1)-(\d+)-(default|last)", re.ASCII)
+_OBSERVATION = re.compile(r"(obspar|asp_l1)-(\d+)/(default|last)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class OfInterval:
         """Its name, which is that of its folder, too."""
         return f"aca_l0-{self.tstart}-{self.tstop}"
 
+    unit = key
+
 
 @dataclass(frozen=True)
 class OfName:
@@ -51,6 +53,8 @@ class OfName:
     def key(self) -> str:
         """Its name, which is that of its folder, too."""
         return f"aca_l0-{self.filename}"
+
+    unit = key
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,12 @@ class OfObservation:
     @property
     def key(self) -> str:
         """Its name, which is that of its folder, too."""
-        return f"{self.product}-{self.obsid:05d}-{self.version}"
+        return f"{self.unit}/{self.version}"
+
+    @property
+    def unit(self) -> str:
+        """What is filed together: both versions."""
+        return f"{self.product}-{self.obsid:05d}"
 
 
 Request = OfInterval | OfName | OfObservation
@@ -87,7 +96,7 @@ def request_of(key: str) -> Request | None:
 
     Examples
     --------
-    >>> request_of("obspar-05438-last")
+    >>> request_of("obspar-05438/last")
     OfObservation(product='obspar', obsid=5438, version='last')
     """
     if match := _INTERVAL.fullmatch(key):

@@ -95,7 +95,7 @@ def test_something_foreign_that_was_set_aside_is_not_asked_for() -> None:
 
 def test_an_observation_that_ended_lately_is_asked_for_every_night_until_it_is_there() -> None:
     known = Known(ended={5438: NOW - 2 * DAY})
-    assert of_observations(known) == ["obspar-05438-default", "obspar-05438-last"]
+    assert of_observations(known) == ["obspar-05438/default", "obspar-05438/last"]
     there = Known(ended=known.ended, revisions={"obspar": {5438: Revisions(1, 1)}})
     assert of_observations(there) == []
 
@@ -105,7 +105,7 @@ def test_one_that_has_not_ended_is_not_asked_for() -> None:
 
 
 def test_one_whose_last_revision_is_not_released_is_asked_for_every_night() -> None:
-    both = ["obspar-05438-default", "obspar-05438-last"]
+    both = ["obspar-05438/default", "obspar-05438/last"]
     for revisions in (Revisions(None, 1), Revisions(1, 2)):
         assert of_observations(Known(ended={5438: 1e8}, revisions={"obspar": {5438: revisions}})) == both
 
@@ -114,13 +114,13 @@ def test_new_revisions_of_the_others_are_asked_for_once_a_year() -> None:
     known = Known(ended={5438: 1e8}, revisions={"obspar": {5438: Revisions(2, 2)}})
     asked = [n for n in range(ROUND) if of_observations(known, NOW + n * DAY)]
     assert len(asked) == 1
-    assert of_observations(known, night_of(5438)) == ["obspar-05438-last"]
+    assert of_observations(known, night_of(5438)) == ["obspar-05438/default", "obspar-05438/last"]
 
 
 def test_so_is_one_of_which_there_never_was_anything() -> None:
     known = Known(ended={5438: 1e8})
     assert of_observations(known) == []
-    assert of_observations(known, night_of(5438)) == ["obspar-05438-default", "obspar-05438-last"]
+    assert of_observations(known, night_of(5438)) == ["obspar-05438/default", "obspar-05438/last"]
 
 
 def test_an_observation_that_somebody_asks_for_is_asked_for_whatever_there_is() -> None:
@@ -130,7 +130,7 @@ def test_an_observation_that_somebody_asks_for_is_asked_for_whatever_there_is() 
         failures=[Failure("obspar", 5438, "x", 9, NOW)],
     )
     asked = plan(known, NOW, obsids=[5438])
-    assert keys(asked) == [f"{p}-05438-{v}" for p in ("obspar", "asp_l1") for v in ("default", "last")]
+    assert keys(asked) == [f"{p}-05438/{v}" for p in ("obspar", "asp_l1") for v in ("default", "last")]
 
 
 def test_an_observation_whose_files_fail_waits_as_well() -> None:
@@ -139,15 +139,20 @@ def test_an_observation_whose_files_fail_waits_as_well() -> None:
     assert of_observations(waiting, NOW + 4 * DAY) != []
 
 
+def test_one_that_failed_once_is_asked_for_again_however_old_it_is() -> None:
+    known = Known(ended={5438: 1e8}, failures=[Failure("obspar", 5438, "x.par.gz", 1, NOW - DAY)])
+    assert of_observations(known) != []
+
+
 def test_a_transport_that_only_has_what_is_released_is_asked_for_that_alone() -> None:
     known = Known(ended={5438: 1e8}, revisions={"obspar": {5438: Revisions(2, 2)}})
-    assert of_observations(known, night_of(5438), versions=["default"]) == ["obspar-05438-default"]
+    assert of_observations(known, night_of(5438), versions=["default"]) == ["obspar-05438/default"]
 
 
 def test_a_key_says_its_request() -> None:
     for request in (OfInterval(-3, 9), OfName(HOLE), OfObservation("asp_l1", 62123, "default")):
         assert request_of(request.key) == request
-    for key in ("", "staging", "obspar-5-newest", "aca_l0-../x", "aca_l0-acaf1/x"):
+    for key in ("", "staging", "obspar-5/newest", "aca_l0-../x", "aca_l0-acaf1/x"):
         assert request_of(key) is None
 
 
