@@ -21,6 +21,8 @@ DAY = 86400.0
 LONGEST, PADDING = 30 * DAY, 10_000.0
 #: How long after its end an observation of which there is nothing is asked for every night (s).
 YOUNG = 60 * DAY
+#: Obsids from this one on are of engineering observations, which are not released.
+ENGINEERING = 38_000
 #: In how many nights each of the others comes once.
 ROUND = 365
 #: How many failures do not delay the next attempt, and the longest delay (s).
@@ -187,6 +189,7 @@ def _observations(known: Known, product: str, now: float, start: float | None, u
             continue
         revisions = there.get(obsid)
         unreleased = revisions is not None and revisions.default != revisions.last
+        unreleased &= obsid < ENGINEERING or (revisions is not None and revisions.default is not None)
         young = revisions is None and now - ended < YOUNG
         if unreleased or young or obsid in failed or start is not None or obsid % ROUND == tonight:
             yield obsid

@@ -110,6 +110,12 @@ def test_one_whose_last_revision_is_not_released_is_asked_for_every_night() -> N
         assert of_observations(Known(ended={5438: 1e8}, revisions={"obspar": {5438: revisions}})) == both
 
 
+def test_one_of_engineering_is_never_released_and_not_waited_for() -> None:
+    known = Known(ended={51365: 1e8}, revisions={"obspar": {51365: Revisions(None, 1)}})
+    assert of_observations(known, night_of(51365) + DAY) == []
+    assert of_observations(known, night_of(51365)) != []
+
+
 def test_new_revisions_of_the_others_are_asked_for_once_a_year() -> None:
     known = Known(ended={5438: 1e8}, revisions={"obspar": {5438: Revisions(2, 2)}})
     asked = [n for n in range(ROUND) if of_observations(known, NOW + n * DAY)]
