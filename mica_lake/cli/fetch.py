@@ -67,13 +67,20 @@ def fetch(
     fetching = Fetching(transport, archive, root, console, jobs)
     if not dry_run:
         raise typer.Exit(fetching.fetch(products, first, last, obsid))
+    failed = False
     for name in products:
-        requests = fetching.plan(name, first, last, obsid)
+        try:
+            requests = fetching.plan(name, first, last, obsid)
+        except ValueError as error:
+            console.print(f"{name}: {escape(str(error))}", soft_wrap=True, highlight=False)
+            failed = True
+            continue
         for request in requests[:_MOST]:
             console.print(escape(request.key), soft_wrap=True, highlight=False)
         if len(requests) > _MOST:
             console.print(f"… and {len(requests) - _MOST:,} more")
         console.print(f"{name}: {len(requests):,} requests", highlight=False)
+    raise typer.Exit(int(failed))
 
 
 def _named() -> bool:

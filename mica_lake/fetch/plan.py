@@ -141,7 +141,7 @@ def plan(
     Raises
     ------
     ValueError
-        If there is no telemetry at all and no `start`.
+        If it cannot be known what to ask for: there is no telemetry at all and no `start`, or no observation is known.
 
     Examples
     --------
@@ -154,6 +154,8 @@ def plan(
         requests += _telemetry(known, start, until, now)
     for product in ("obspar", "asp_l1"):
         if product in products:
+            if obsids is None and product == "obspar" and not known.ended:
+                raise ValueError("no observation is known yet: ingest ocat or starcheck, or say --obsid")
             wanted = _observations(known, product, now, start, until) if obsids is None else sorted(set(obsids))
             requests += (OfObservation(product, obsid, version) for obsid in wanted for version in versions)
     return requests

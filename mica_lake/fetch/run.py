@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from mica_lake.catalog.names import INBOX
 from mica_lake.catalog.root import absolute
 from mica_lake.errors import LakeError, said_of
 from mica_lake.fetch.filing import FOLDERS, Filing
@@ -89,10 +90,10 @@ class Fetching:
     --------
     >>> from mica_lake.fetch.transport import Inbox
     >>> tmp = getfixture("tmp_path")
-    >>> Fetching(Inbox(tmp), tmp / "ska", tmp / "lake", Console()).fetch(["obspar"])
+    >>> Fetching(Inbox(tmp), tmp / "ska", tmp / "lake", Console()).fetch(["asp_l1"])
     product   asked   empty   filed   known   aside   ingested
     ──────────────────────────────────────────────────────────
-    obspar        0       0       0       0       0          0
+    asp_l1        0       0       0       0       0          0
     0
     """
 
@@ -109,7 +110,7 @@ class Fetching:
             raise ValueError(f"{root} is in an object store: say with --archive where to keep the files")
         self._transport, self._lake, self._console, self._jobs = transport, os.fspath(lake), console, jobs
         self._keep = ska is not None
-        self._inbox = Path(os.path.abspath(ska), "data/mica/_inbox") if ska is not None else Path(str(root), "_inbox")  # noqa: PTH100
+        self._inbox = Path(os.path.abspath(ska), "data/mica/_inbox") if ska is not None else Path(str(root), INBOX)  # noqa: PTH100
         self._ska = Path(os.path.abspath(ska)) if ska is not None else self._inbox  # noqa: PTH100
         self._staging, self._done = self._inbox / "staging", self._inbox / "done"
         self._aside = SetAside(self._inbox / "set_aside")
@@ -192,7 +193,12 @@ class Fetching:
             left = {product: Outcome(product) for product in FOLDERS}
             self._finish(left | {outcome.product: outcome for outcome in outcomes})
             for outcome in outcomes:
-                self._fetch(outcome, self.plan(outcome.product, start, stop, obsids))
+                try:
+                    requests = self.plan(outcome.product, start, stop, obsids)
+                except ValueError as error:
+                    outcome.failures.append(f"{outcome.product}: {error}")
+                else:
+                    self._fetch(outcome, requests)
         return self._show(outcomes)
 
     def _finish(self, outcomes: dict[str, Outcome]) -> None:

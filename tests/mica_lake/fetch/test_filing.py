@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from archives import ARCHIVE, START, answer, answer_of, content_of, listed, simulated, two_observations
+from archives import ARCHIVE, START, answer, answer_of, content_of, listed, two_observations
 
 from mica_lake.fetch.filing import Filed, Filing
 from mica_lake.fetch.request import DEFAULT, OfInterval, OfName, OfObservation
@@ -14,11 +14,6 @@ from mica_lake.fetch.set_aside import SetAside
 
 ALL = OfInterval(int(START), int(START) + 99_999)
 OBSID = 27379
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulated(tmp_path_factory.mktemp("reference"))
 
 
 @pytest.fixture
