@@ -18,7 +18,7 @@ LAYERS = (
     ("aca_image", "flicker", "quaternion", "common", "utils", "bad_obsids", "regression"),
     ("archive", "gathering", "stats", "vv", "starcheck", "ingest"),
     ("per_file", "as_mica", "simulate"),
-    ("explore",),
+    ("explore", "fetch"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -5,6 +5,8 @@ What the parts of ``_catalog`` are called, as paths relative to the lake or to a
 """
 
 CATALOG = "_catalog"
+# Beside it: files that `mica-lake fetch` keeps until they are in the lake.
+INBOX = "_inbox"
 CURRENT = f"{CATALOG}/current"
 INTERRUPTED = f"{CATALOG}/interrupted"
 LOCK = f"{CATALOG}/lock"

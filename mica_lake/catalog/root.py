@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from mica_lake.catalog.names import CATALOG, PINNED, SCRIPT
+from mica_lake.catalog.names import CATALOG, INBOX, PINNED, SCRIPT
 from mica_lake.catalog.pointer import EMPTY, current_generation, names_in_use, pointer
 from mica_lake.errors import LakeError
 from mica_lake.store.objects import object_path
@@ -62,7 +62,7 @@ def create(root: LakePath) -> None:
         return
     if root.exists() and not root.is_dir():
         raise LakeError(f"{root} is a file, a lake is a directory")
-    ours = {CATALOG, SCRIPT, *TABLES}
+    ours = {CATALOG, INBOX, SCRIPT, *TABLES}
     if root.exists() and not all(e.name in ours or e.name.startswith(f".{SCRIPT}.") for e in root.iterdir()):
         raise LakeError(f"{root} is not a mica lake and is not empty: name a new directory")
     if holds(root):

@@ -11,6 +11,7 @@ from mica_lake.cli import (  # noqa: F401
     dark,
     demo,
     explore,
+    fetch,
     ingest,
     msid,
     reindex,
