@@ -9,8 +9,16 @@ from rich.table import Table
 from mica_lake.catalog.pointer import state
 from mica_lake.lake import Lake
 from mica_lake.output import escape
+from mica_lake.times import utc
 
 MOST_FILES = 20
+# The end of the newest file of the slot that is furthest behind.
+_FURTHEST_BEHIND = """
+    SELECT min(newest) FROM (
+        SELECT max(tstop) AS newest FROM source_file
+        WHERE product = 'aca_l0' AND status IN ('current', 'incomplete') GROUP BY slot
+    )
+"""
 
 
 def show(lake: Lake, console: Console, all_files: bool) -> None:
@@ -35,6 +43,10 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
     if committed is not None:
         when = datetime.fromtimestamp(committed[1] / 1e9, UTC)
         console.print(f"last change {when:%Y:%j:%H:%M:%S} UTC ({_ago(when)})", highlight=False)
+    (until,), *_ = connection.execute(_FURTHEST_BEHIND).fetchall()
+    if until is not None:
+        when = datetime.strptime(utc(until)[:17], "%Y:%j:%H:%M:%S").replace(tzinfo=UTC)
+        console.print(f"telemetry of all slots until {when:%Y:%j:%H:%M:%S} UTC ({_ago(when)})", highlight=False)
     if any(name == "aca0_list" for name, *_ in tables):
         # Apart, since most lakes have no list.
         (missing, first, last), *_ = lake.sql("SELECT count(*), min(day), max(day) FROM aca_l0_missing").fetchall()
