@@ -11,8 +11,16 @@ from rich.table import Table
 from mica_lake.catalog.pointer import state
 from mica_lake.lake import Lake
 from mica_lake.output import escape, printable
+from mica_lake.times import utc
 
 MOST_FILES = 20
+# The end of the newest file of the slot that is furthest behind.
+_FURTHEST_BEHIND = """
+    SELECT min(newest) FROM (
+        SELECT max(tstop) AS newest FROM source_file
+        WHERE product = 'aca_l0' AND status IN ('current', 'incomplete') GROUP BY slot
+    )
+"""
 
 
 @dataclass
@@ -25,6 +33,7 @@ class Status:
     size: int
     sources: int
     changed: datetime | None
+    until: datetime | None
     aside: list[tuple[str, str, str | None, str | None]]
     missing: tuple[int, date | None, date | None] | None
 
@@ -42,11 +51,13 @@ def _status(lake: Lake) -> Status:
     aside = connection.execute("FROM file_to_look_at").fetchall()
     committed = state(lake.root)
     changed = None if committed is None else datetime.fromtimestamp(committed[1] / 1e9, UTC)
+    (newest,), *_ = connection.execute(_FURTHEST_BEHIND).fetchall()
+    until = None if newest is None else datetime.strptime(utc(newest)[:17], "%Y:%j:%H:%M:%S").replace(tzinfo=UTC)
     missing = None
     if any(name == "aca0_list" for name, *_ in tables):
         # Apart, since most lakes have no list.
         missing, *_ = lake.sql("SELECT count(*), min(day), max(day) FROM aca_l0_missing").fetchall()
-    return Status(str(lake.root), tables, partitions, int(size), sources, changed, aside, missing)
+    return Status(str(lake.root), tables, partitions, int(size), sources, changed, until, aside, missing)
 
 
 def as_json(lake: Lake) -> dict[str, Any]:
@@ -57,6 +68,7 @@ def as_json(lake: Lake) -> dict[str, Any]:
     return {
         "lake": found.root,
         "last_change": found.changed and f"{found.changed:%Y-%m-%dT%H:%M:%SZ}",
+        "telemetry_until": found.until and f"{found.until:%Y-%m-%dT%H:%M:%SZ}",
         "partitions": found.partitions,
         "bytes": found.size,
         "source_files": found.sources,
@@ -83,6 +95,10 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
     )
     if found.changed is not None:
         console.print(f"last change {found.changed:%Y:%j:%H:%M:%S} UTC ({_ago(found.changed)})", highlight=False)
+    if found.until is not None:
+        console.print(
+            f"telemetry of all slots until {found.until:%Y:%j:%H:%M:%S} UTC ({_ago(found.until)})", highlight=False
+        )
     if found.missing is not None:
         missing, first, last = found.missing
         range_ = f", from {first:%Y:%j} to {last:%Y:%j}" if missing else ""
