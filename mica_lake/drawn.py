@@ -18,9 +18,13 @@ _MOST_SQUARES = 16
 _MOST_PIXELS = 512
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def text(value: object) -> str:
     """
-    A value as text in HTML: numbers with commas, nothing for None.
+    A value as text in HTML: whole numbers with commas, nothing for None.
 
     Examples
     --------
@@ -29,7 +33,7 @@ def text(value: object) -> str:
     """
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) else of_html(printable(str(value)))
+    return f"{value:,}" if _is_whole(value) else of_html(printable(str(value)))
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
@@ -38,15 +42,17 @@ def table(title: str, head: Sequence[str], rows: Iterable[Iterable[object]]) -> 
 
     Examples
     --------
-    >>> table("aca_l0", [], [("rows", 22828)])
-    '<table><caption>aca_l0</caption><tr><td style="text-align:left">rows<td style="text-align:right">22,828</table>'
+    >>> print(table("aca_l0", [], [("rows", 22828)]))
+    <table><caption style="text-align:left;white-space:nowrap"><b>aca_l0</b></caption><tr><td
+    style="text-align:left;padding:0 .5em">rows<td style="text-align:right;padding:0 .5em">22,828</table>
     """
-    names = "".join(f"<th>{text(name)}" for name in head)
-    lines = [f"<tr>{names}"] if head else []
+    lines = [f"<tr>{''.join(f'<th>{text(name)}' for name in head)}"] if head else []
     for row in rows:
-        cells = (f'<td style="text-align:{"right" if isinstance(one, int) else "left"}">{text(one)}' for one in row)
+        sides = [("right" if _is_whole(one) else "left", text(one)) for one in row]
+        cells = (f'<td style="text-align:{side};padding:0 .5em">{said}' for side, said in sides)
         lines.append(f"<tr>{''.join(cells)}")
-    return f"<table><caption>{text(title)}</caption>{''.join(lines)}</table>"
+    caption = f'<caption style="text-align:left;white-space:nowrap"><b>{text(title)}</b></caption>'
+    return f"<table>{caption}{''.join(lines)}</table>"
 
 
 def curve(times: NDArray[np.float64], values: NDArray[np.float64]) -> str:
