@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from mica_lake.ingest import follow
 from mica_lake.ingest.aca_l0 import ingest
@@ -33,6 +34,11 @@ SHARED = ROOT.parent / "shared"
 # A shell starts what it runs in the background with interrupts ignored, which processes that tests interrupt inherit.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Nothing is tested against the clock, hypothesis's examples neither.
+settings.register_profile("mica-lake", deadline=None)
+settings.load_profile("mica-lake")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
