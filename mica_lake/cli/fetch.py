@@ -35,7 +35,10 @@ def fetch(
     lake: LakeOption = None,
     start: Annotated[str | None, typer.Option(help="Only from this time on, whatever is there already.")] = None,
     stop: Annotated[str | None, typer.Option(help="Only until this time.")] = None,
-    obsid: Annotated[list[int] | None, typer.Option(help="Only this observation, whatever is there already.")] = None,
+    obsid: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=99_999, help="Only this observation, whatever is there already."),
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes of the ingest; the cores by default.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked for, change nothing.")] = False,
 ) -> None:

@@ -139,10 +139,13 @@ class Filing:
             row = archfiles.of_telemetry(scanned.source, fits_table.read_header(content, ())[0].get("CHECKSUM"))
             target = top / f"{row['year']}" / f"{row['doy']:03d}" / path.name
             there = [target.with_name(name) for name in names_of(path.name) if target.with_name(name).exists()]
-            if not there:
+            before = _whole(there[0]) if there else None
+            if before is None:
                 put(content, target)
+                for damaged in set(there) - {target}:
+                    damaged.unlink()
                 filed.taken.append(path.name)
-            elif decompress(read(there[0], MAX_BYTES)) != decompress(content):
+            elif before != decompress(content):
                 self._put_aside(request, path, f"{there[0]} has other content under this name", filed)
                 continue
             else:
@@ -212,10 +215,11 @@ class Filing:
                 filed.taken += names
                 continue
             for name in names:
-                if not (target / name).exists():
-                    os.rename(made / name, target / name)  # noqa: PTH104
+                before = _whole(target / name) if (target / name).exists() else None
+                if before is None:
+                    os.replace(made / name, target / name)  # noqa: PTH105 - a step at which a run may die
                     filed.taken.append(name)
-                elif decompress((target / name).read_bytes()) == decompress((made / name).read_bytes()):
+                elif before == _whole(made / name):
                     filed.known += 1
                 else:
                     came = next(p for v in (LAST, DEFAULT) if (p := folder / v / name).exists())
@@ -253,6 +257,14 @@ def put(content: bytes, target: Path) -> None:
     _sync(beside)
     os.replace(beside, target)  # noqa: PTH105 - a step at which a run may die
     _sync(target.parent)
+
+
+def _whole(path: Path) -> bytes | None:
+    """What is in a file of the archive, not gzipped; None if it is damaged, so that a good one takes its place."""
+    try:
+        return decompress(read(path, asp_l1_files.LARGEST), asp_l1_files.LARGEST)
+    except BadFile:
+        return None
 
 
 def _sync(path: Path) -> None:

@@ -20,6 +20,7 @@ from mica_lake.fetch.plan import plan
 from mica_lake.fetch.request import DEFAULT, OfInterval, OfObservation, Request, request_of
 from mica_lake.fetch.set_aside import SetAside
 from mica_lake.fetch.transport import Transport, TransportError
+from mica_lake.formats.on_disk import escaped
 from mica_lake.ingest.follow import module_of
 from mica_lake.ingest.report import SET_ASIDE, Report
 from mica_lake.output import escape
@@ -190,8 +191,11 @@ class Fetching:
         self._inbox.mkdir(parents=True, exist_ok=True)
         outcomes = [Outcome(product) for product in products]
         with flock.held(self._inbox / "lock"):
-            left = {product: Outcome(product) for product in FOLDERS}
+            left = {product: Outcome(product) for product in FOLDERS if product not in products}
             self._finish(left | {outcome.product: outcome for outcome in outcomes})
+            others = [outcome for outcome in left.values() if outcome.taken or outcome.aside or outcome.ingested]
+            for outcome in others:
+                self._ingest(outcome)
             for outcome in outcomes:
                 try:
                     requests = self.plan(outcome.product, start, stop, obsids)
@@ -199,7 +203,7 @@ class Fetching:
                     outcome.failures.append(f"{outcome.product}: {error}")
                 else:
                     self._fetch(outcome, requests)
-        return self._show(outcomes)
+        return self._show([*others, *outcomes])
 
     def _finish(self, outcomes: dict[str, Outcome]) -> None:
         """Finish what a run that died has left: answers that are not filed, files that are not in the lake."""
@@ -279,8 +283,9 @@ class Fetching:
         outcome.ingested.append(report)
         outcome.aside |= report.set_aside
         if not self._keep:
-            for name, reason in report.set_aside.items():
-                for path in folder.rglob(Path(name).name):
+            reasons = {Path(name).name: reason for name, reason in report.set_aside.items()}
+            for path in sorted(folder.rglob("*")):
+                if reason := reasons.get(escaped(path.name)):
                     self._aside.add(_request(outcome.product, path), path.name, reason, path)
             # At once, as half of an observation would be taken for all that there is of it.
             os.rename(folder, self._done)  # noqa: PTH104 - a step at which a run may die

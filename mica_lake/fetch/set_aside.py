@@ -74,16 +74,16 @@ class SetAside:
         else:
             path.unlink()
 
-    def clear(self, request: Request, name: str | None = None) -> None:
+    def clear(self, request: Request, name: str = "") -> None:
         """
-        Forget the failures of a file, or all of an observation's product, as it was taken.
+        Forget the failures of a telemetry file, or all of an observation's product, as it was taken.
 
         Parameters
         ----------
         request : Request
             What was asked for.
-        name : str, optional
-            Name of the file.
+        name : str
+            Name of the file, without ``.gz``; nothing for an observation.
 
         Examples
         --------
@@ -93,12 +93,14 @@ class SetAside:
         >>> aside.failures()
         []
         """
-        of = request.obsid if isinstance(request, OfObservation) else None
-        for failure in self.failures():
-            if (failure.product, failure.obsid) == (request.product, of) and name in (None, failure.name):
-                for stored in (failure.name, f"{failure.name}.gz"):
-                    (self.folder / stored).unlink(missing_ok=True)
-                    (self.folder / f"{stored}{_TEXT}").unlink(missing_ok=True)
+        if isinstance(request, OfObservation):
+            ours = (request.product, request.obsid)
+            names = [failure.name for failure in self.failures() if (failure.product, failure.obsid) == ours]
+        else:
+            names = [name, f"{name}.gz"]
+        for stored in names:
+            (self.folder / stored).unlink(missing_ok=True)
+            (self.folder / f"{stored}{_TEXT}").unlink(missing_ok=True)
 
     def failures(self) -> list[Failure]:
         """

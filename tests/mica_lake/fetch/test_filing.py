@@ -152,6 +152,20 @@ def test_the_same_content_gzipped_otherwise_is_known(filing: Filing, reference: 
     assert content_of(tmp_path) == before
 
 
+@pytest.mark.parametrize("top", ["aca0", "obspar", "asp1"])
+def test_a_whole_file_takes_the_place_of_a_damaged_one(
+    top: str, filing: Filing, reference: Path, tmp_path: Path
+) -> None:
+    all_of_it(filing, reference, tmp_path)
+    rotten = max((tmp_path / ARCHIVE / top).rglob("*.gz"))
+    halved(rotten)
+    for folder in [tmp_path / "answer", *tmp_path.glob("*-*")]:
+        shutil.rmtree(folder)
+    again = all_of_it(filing, reference, tmp_path)
+    assert [name for one in again for name in one.taken] == [rotten.name]
+    assert content_of(tmp_path) == content_of(reference)
+
+
 def test_a_newer_revision_takes_an_older_one_off_the_list(filing: Filing, reference: Path, tmp_path: Path) -> None:
     everything = answer(reference, "aca0", tmp_path / "answer")
     newer = tmp_path / "newer"

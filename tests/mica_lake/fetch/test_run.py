@@ -216,6 +216,39 @@ def test_what_was_half_is_set_aside_with_the_reason_and_forgotten_when_it_is_who
 
 
 @pytest.mark.usefixtures("arc5gl")
+def test_what_a_run_left_is_filed_by_the_next_whatever_that_fetches(
+    night: Night, reference: Path, tmp_path: Path
+) -> None:
+    staging = tmp_path / "ska/data/mica/_inbox/staging"
+    answer(reference, "aca0", staging / "aca_l0-699990000-700050000")
+    (staging / "asp_l1-27379.part" / "last").mkdir(parents=True)
+    (staging / "something else").mkdir()
+    said = night("obspar", *BOTH).stdout
+    assert [line.split()[0] for line in said.splitlines()[2:4]] == ["aca_l0", "obspar"]
+    assert set(answers(tmp_path / "lake")) == {"aca_l0", "obspar", "obspar_kv"}
+    assert list(staging.iterdir()) == []
+
+
+@pytest.mark.usefixtures("arc5gl")
+def test_arguments_that_mean_nothing_are_refused(night: Night) -> None:
+    assert "there is no 'aca' to fetch" in night("aca", code=2).stderr
+    assert "telemetry is not of an observation" in night("aca_l0", *BOTH, code=1).stderr
+    assert "there is no such folder" in night("all", source="/nowhere", code=1).stderr
+    assert "Say --start" in night("aca_l0", code=1).stdout
+    assert (
+        "say with --archive"
+        in in_process(("fetch", "obspar", "--from", "arc5gl", "--lake", "s3://bucket/lake"), {}).stderr
+    )
+
+
+@pytest.mark.usefixtures("arc5gl")
+def test_the_status_says_until_when_there_is_telemetry(night: Night, tmp_path: Path) -> None:
+    night("aca_l0", *BEGIN)
+    said = in_process(("status", "--lake", tmp_path / "lake"), {}).stdout
+    assert "telemetry of all slots until 2020:067:23:25:" in said
+
+
+@pytest.mark.usefixtures("arc5gl")
 def test_two_runs_at_once_do_not_meet(night: Night, tmp_path: Path) -> None:
     import fcntl
 
