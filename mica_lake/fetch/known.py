@@ -15,7 +15,6 @@ from mica_lake.ingest.aca_l0.files import names_of, seconds_of
 from mica_lake.lake import Lake
 from mica_lake.times import utc_day
 
-_OBSERVATIONS = ("obspar", "asp_l1")
 _TABLES = {"obspar": "obspar", "asp_l1": "asp_l1_file"}
 # When observations ended, by table: by the archive's own catalog, the commands that ran, and the parameters.
 _ENDED = {
@@ -30,9 +29,9 @@ _NEWEST = """
 """
 
 
-def known(archive: Path | None, root: str, failures: Iterable[Failure]) -> Known:
+def known(archive: Path | None, root: str, failures: Iterable[Failure], product: str) -> Known:
     """
-    What there is, and what should be.
+    What there is of a product, and what should be.
 
     Parameters
     ----------
@@ -42,45 +41,42 @@ def known(archive: Path | None, root: str, failures: Iterable[Failure]) -> Known
         The lake; there may be none yet.
     failures : iterable of Failure
         What could not be taken.
+    product : str
+        The product.
 
     Returns
     -------
     Known
-        What the plan is made from.
+        What its plan is made from.
 
     Examples
     --------
-    >>> known(None, str(getfixture("tmp_path")), [])
-    Known(newest={}, missing=[], ended={}, revisions={'obspar': {}, 'asp_l1': {}}, failures=[])
+    >>> known(None, str(getfixture("tmp_path")), [], "obspar")
+    Known(newest={}, missing=(), ended={}, revisions={'obspar': {}}, failures=[])
     """
     lake = Lake(root) if state(absolute(root)) is not None else None
     tables = {name for (name,) in _rows(lake, "SELECT DISTINCT table_name FROM partition")}
-    missing = _rows(lake, _MISSING) if "aca0_list" in tables else []
+    if product == "aca_l0":
+        missing = _rows(lake, _MISSING) if "aca0_list" in tables else []
+        if archive is None:
+            return Known(newest=dict(_rows(lake, _NEWEST)), missing=missing, failures=list(failures))
+        top = archive / FOLDERS[product]
+        newest = dict(_listed(top, "SELECT slot, max(tstop) FROM archfiles GROUP BY slot"))
+        return Known(newest=newest, missing=_not_there(top, missing), failures=list(failures))
     ends = [row for table in sorted(tables & _ENDED.keys()) for row in _rows(lake, _ENDED[table])]
     if archive is None:
-        newest = _rows(lake, _NEWEST)
         query = "SELECT obsid, max(revision) FILTER (isdefault), max(revision) FROM {} GROUP BY obsid"
-        revisions = {product: _rows(lake, query.format(_TABLES[product])) for product in _OBSERVATIONS}
+        revisions = _rows(lake, query.format(_TABLES[product]))
     else:
-        newest = _listed(archive / FOLDERS["aca_l0"], "SELECT slot, max(tstop) FROM archfiles GROUP BY slot")
         query = "SELECT obsid, max(CASE WHEN isdefault = 1 THEN revision END), max(revision) FROM archfiles GROUP BY 1"
-        revisions = {product: _listed(archive / FOLDERS[product], query) for product in _OBSERVATIONS}
-        missing = _not_there(archive / FOLDERS["aca_l0"], missing)
+        revisions = _listed(archive / FOLDERS[product], query)
         ends += _listed(archive / FOLDERS["obspar"], "SELECT obsid, max(tstop) FROM archfiles GROUP BY obsid")
     ended: dict[int, float] = {}
     for obsid, time in ends:
         if obsid is not None and time is not None and math.isfinite(time):
             ended[int(obsid)] = max(time, ended.get(int(obsid), time))
-    return Known(
-        newest=dict(newest),
-        missing=missing,
-        ended=ended,
-        revisions={
-            product: {int(obsid): Revisions(default, last) for obsid, default, last in rows}
-            for product, rows in revisions.items()
-        },
-        failures=list(failures),
-    )
+    there = {int(obsid): Revisions(default, last) for obsid, default, last in revisions}
+    return Known(ended=ended, revisions={product: there}, failures=list(failures))
 
 
 def _rows(lake: Lake | None, query: str) -> list[Any]:

@@ -148,7 +148,8 @@ class Fetching:
         >>> [r.key for r in Fetching(Inbox(tmp), tmp, tmp / "lake", Console()).plan("obspar", obsids=[8008])]
         ['obspar-08008/default']
         """
-        there = known(self._ska / _ARCHIVE if self._keep else None, self._lake, self._aside.failures())
+        archive = self._ska / _ARCHIVE if self._keep else None
+        there = known(archive, self._lake, self._aside.failures(), product)
         options = {"start": start, "stop": stop}
         return plan(there, now(), products=[product], obsids=obsids, versions=self._transport.versions, **options)
 
