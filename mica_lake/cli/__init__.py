@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 # Each of these adds its command to the app, in the order of the help.
-from mica_lake.cli import dark, demo, explore, ingest, msid, reindex, sql, starcheck, status, verify, vv  # noqa: F401
+from mica_lake.cli import dark, demo, explore, ingest, msid, reindex, report, sql, starcheck, status, verify, vv  # noqa: F401
 from mica_lake.cli.app import app
 from mica_lake.errors import LakeError, MissingDataError, ObjectStoreError, said_of
 from mica_lake.output import Terminal, escape, standard_streams
