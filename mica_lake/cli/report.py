@@ -11,7 +11,7 @@ from mica_lake.output import printable
 
 @app.command(rich_help_panel=ASK)
 def report(
-    obsid: Annotated[int, typer.Argument(help="The observation.")],
+    obsid: Annotated[int, typer.Argument(metavar="OBSID", help="The observation.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="The folder that obsid_OBSID.html is written to.")
     ],

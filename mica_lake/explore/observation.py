@@ -53,15 +53,15 @@ _FINDINGS = """
 _ACQUIRED = """
     SELECT
         slot, idx, type, agasc_id, halfw, mag, mag_obs, acqid, img_func, spoiler_tracked, dy, dz, yang_obs, zang_obs,
-        ccd_temp, known_bad, bad_comment
+        known_bad, bad_comment
     FROM acq_stats
     WHERE obsid = $obsid
     ORDER BY slot, position
 """
 _GUIDED = """
     SELECT
-        slot, idx, type, agasc_id, sz, mag, aoacmag_mean, aoacmag_std, f_track, f_racq, f_srch, f_within_1, dy_mean,
-        dy_std, dz_mean, dz_std, known_bad, bad_comment
+        slot, idx, type, agasc_id, sz, mag, aoacmag_mean, aoacmag_std, f_track, f_within_1, dy_mean, dy_std, dz_mean,
+        dz_std, known_bad, bad_comment
     FROM guide_stats
     WHERE obsid = $obsid
     ORDER BY slot, position

@@ -166,11 +166,22 @@ def _acquired(one: Observation) -> Iterator[str]:
         yield _none("acquisition statistics")
         return
     yield _said(f"{one.acquired['acqid'].sum()} of {one.acquired.height} acquired.")
-    yield _table(one.acquired, "acq_stats")
+    yield _table(one.acquired.drop("known_bad", "bad_comment"), "acq_stats")
+    yield from _known_bad(one.acquired)
 
 
 def _guided(one: Observation) -> Iterator[str]:
-    yield _table(one.guided, "guide_stats") if one.guided.height else _none("guide statistics")
+    if not one.guided.height:
+        yield _none("guide statistics")
+        return
+    yield _table(one.guided.drop("known_bad", "bad_comment"), "guide_stats")
+    yield from _known_bad(one.guided)
+
+
+def _known_bad(rows: pl.DataFrame) -> Iterator[str]:
+    """What is said of the rows that statistics leave out."""
+    for slot, comment in rows.filter("known_bad").select("slot", "bad_comment").iter_rows():
+        yield _said(f"Slot {slot} is known to be bad: {comment or 'no comment'}.")
 
 
 def _vv(one: Observation) -> Iterator[str]:
@@ -179,7 +190,7 @@ def _vv(one: Observation) -> Iterator[str]:
         return
     levels = {(row["slot"], row["name"]): row["level"] for row in one.outside.iter_rows(named=True)}
     yield _said(f"Residuals of revision {one.residuals['revision'][0]}.")
-    yield _table(one.residuals, "vv_rms", levels)
+    yield _table(one.residuals.drop("revision"), "vv_rms", levels)
     yield _said("✗ outside the limit, ? to look at:" if one.outside.height else "All values are inside the limits.")
     if one.outside.height:
         yield _table(one.outside)

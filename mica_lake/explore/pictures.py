@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 COLOR = "#0072B2"
 _WIDTH, _DPI = 10.5, 130
-# What the entries of a star catalog are called, by type; colours that can be told apart by the colour-blind.
+# What the entries of a star catalog are called, their colour, marker and filling, by type. The colour-blind can tell
+# these colours apart.
 _ENTRIES = {
-    "BOT": ("star to acquire and track", COLOR, {"marker": "o", "fc": COLOR}),
-    "ACQ": ("star to acquire", COLOR, {"marker": "o", "fc": "none"}),
-    "GUI": ("star to track", "black", {"marker": "o", "fc": "black"}),
-    "FID": ("fid light", "#D55E00", {"marker": "P", "fc": "#D55E00"}),
-    "MON": ("monitor window", "#009E73", {"marker": "D", "fc": "none"}),
+    "BOT": ("star to acquire and track", COLOR, "o", COLOR),
+    "ACQ": ("star to acquire", COLOR, "o", "none"),
+    "GUI": ("star to track", "black", "o", "black"),
+    "FID": ("fid light", "#D55E00", "P", "#D55E00"),
+    "MON": ("monitor window", "#009E73", "D", "none"),
 }
 _SPOILER = "#CC79A7"
 # Half of the CCD (arcsec): 512 pixels of nearly 5.
@@ -143,22 +144,23 @@ def catalog(entries: pl.DataFrame, acquired: pl.DataFrame) -> Figure:
 
     Of spoilers is known what the load review found about an entry, and where one was tracked in its acquisition.
     """
-    figure = Figure(figsize=(7.6, 5.8), layout="constrained")
+    figure = Figure(figsize=(8.2, 5.9), layout="constrained")
     axes: Axes = figure.subplots()
     axes.add_patch(Rectangle((-_HALF_CCD, -_HALF_CCD), 2 * _HALF_CCD, 2 * _HALF_CCD, fc="0.97", ec="0.5", label="CCD"))
     axes.axhline(0, color="0.85", lw=0.6)
     axes.axvline(0, color="0.85", lw=0.6)
     placed = entries.filter(pl.col("yang").is_not_null() & pl.col("zang").is_not_null())
     for (kind,), rows in placed.group_by("type", maintain_order=True):
-        name, color, look = _ENTRIES.get(str(kind), (str(kind), "0.4", {"marker": "s", "fc": "none"}))
+        name, color, marker, filling = _ENTRIES.get(str(kind), (str(kind), "0.4", "s", "none"))
         # The brighter the larger.
         size = 20 + 16 * (11 - rows["mag"].fill_null(11).to_numpy()).clip(0, 5)
-        axes.scatter(rows["yang"], rows["zang"], s=size, ec=color, label=name, zorder=3, **look)
+        axes.scatter(rows["yang"], rows["zang"], s=size, marker=marker, fc=filling, ec=color, label=name, zorder=3)
         for row in rows.iter_rows(named=True):
             y, z, half = row["yang"], row["zang"], row["halfw"]
             if half is not None:
                 axes.add_patch(Rectangle((y - half, z - half), 2 * half, 2 * half, fc="none", ec=color, lw=0.9))
-            axes.annotate(str(row["idx"]), (y, z), (7, 7), textcoords="offset points", fontsize="small", color=color)
+            corner = y + (half or 0), z + (half or 0)
+            axes.annotate(str(row["idx"]), corner, (3, 1), textcoords="offset points", fontsize="small", color=color)
     _spoilers(
         axes, placed.filter("spoiler"), acquired.filter(pl.col("spoiler_tracked") & pl.col("yang_obs").is_finite())
     )
@@ -166,7 +168,7 @@ def catalog(entries: pl.DataFrame, acquired: pl.DataFrame) -> Figure:
     axes.set(
         xlabel="Y angle (arcsec)", ylabel="Z angle (arcsec)", xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal"
     )
-    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small", frameon=False, labelspacing=1)
     return figure
 
 
