@@ -143,19 +143,22 @@ def _what(one: Observation) -> Iterator[str]:
 
 
 def _catalog(one: Observation) -> Iterator[str]:
-    if one.load is None:
-        yield _none("load review")
-    else:
+    if one.load is not None:
         yield _said(f"Load {one.load}, {one.status}.")
-        if one.planned.height:
-            (planned,) = one.planned.iter_rows(named=True)
-            known = [(name, _text(name, value)) for name, value in planned.items() if value is not None]
-            yield _lines([(_head("starcheck", name), escaped(text)) for name, text in known])
-    if not one.catalog.height:
-        yield _none("star catalog")
+    if not one.planned.height:
+        yield _none("load review, and so no star catalog")
         return
-    yield _picture(pictures.catalog(one.catalog, one.acquired), "the star catalog on the CCD")
-    yield _table(one.catalog, "starcheck_catalog")
+    (planned,) = one.planned.iter_rows(named=True)
+    yield "<table>"
+    for name, value in planned.items():
+        if value is not None:
+            yield f"<tr>{_head('starcheck', name)}<td>{escaped(_text(name, value))}</td></tr>"
+    yield "</table>"
+    if one.catalog.height:
+        yield _picture(pictures.catalog(one.catalog, one.acquired), "the star catalog on the CCD")
+        yield _table(one.catalog, "starcheck_catalog")
+    else:
+        yield _none("star catalog")
     yield _said("What the checks of the load review found:" if one.findings.height else "The checks found nothing.")
     if one.findings.height:
         yield _table(one.findings)
@@ -212,11 +215,6 @@ def _temperature(one: Observation) -> Iterator[str]:
 
 def _picture(figure: Figure, alt: str) -> str:
     return f'<img alt="{alt}" src="data:image/png;base64,{base64.b64encode(pictures.png(figure)).decode()}">'
-
-
-def _lines(lines: Iterable[tuple[str, str]]) -> str:
-    """Names and values, a line each."""
-    return f"<table>{''.join(f'<tr>{name}<td>{value}</td></tr>' for name, value in lines)}</table>"
 
 
 def _table(rows: pl.DataFrame, of: str = "", levels: Mapping[tuple[Any, str], str] | None = None) -> str:

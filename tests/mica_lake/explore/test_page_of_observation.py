@@ -223,7 +223,7 @@ def test_what_the_lake_lacks_is_said(product: str, shown: str, tmp_path: Path) -
     found = Parsed(page(observation(Lake(tmp_path / "lake"), one.obsid)))
     lacks = {
         "What it was": "no observation parameters (obspar) of this obsid",
-        "Star catalog": "no star catalog of this obsid",
+        "Star catalog": "no load review, and so no star catalog of this obsid",
         "Acquisition": "no acquisition statistics of this obsid",
         "Guide stars and fid lights": "no guide statistics of this obsid",
         "Verification and validation": "no V&V of this obsid",
