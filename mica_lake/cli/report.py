@@ -1,5 +1,6 @@
 """The command ``mica-lake report``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,5 +35,10 @@ def report(
     text = page(observation(Lake(lake), obsid))
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"obsid_{obsid}.html"
-    path.write_text(text, encoding="utf-8")
+    beside = output / f".{path.name}.{os.getpid()}"
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
     print(printable(str(path)))

@@ -13,12 +13,18 @@ from mica_lake.starcheck import get_mp_dir
 
 __all__ = ["Observation", "Temperature", "observation"]
 
+# The released revision, or else the last, and the year in whose files its parameters are.
+_REVISION = """
+    SELECT revision, year(utc_day(tstart)) AS year
+    FROM obspar
+    WHERE obsid = $obsid
+    ORDER BY isdefault DESC, revision DESC
+    LIMIT 1
+"""
 _PARAMETERS = """
     SELECT name, value, description, revision
-    FROM obspar_kv
-    WHERE obsid = $obsid AND revision = (
-        SELECT revision FROM obspar WHERE obsid = $obsid ORDER BY isdefault DESC, revision DESC LIMIT 1
-    )
+    FROM obspar_kv_of_year($year)
+    WHERE obsid = $obsid AND revision = $revision
 """
 _PLANNED = """
     SELECT
@@ -218,10 +224,11 @@ def observation(lake: Lake, obsid: int) -> Observation:
     def rows(query: str, **params: Any) -> pl.DataFrame:
         return pl.DataFrame(lake.arrow(query, {"obsid": obsid, **params}))
 
+    ((revision, year),) = rows(_REVISION).rows() or [(-1, 0)]
     mp_dir, status, _ = get_mp_dir(obsid, lake.root)
     of_load = {"mp_dir": mp_dir or ""}
     found = {
-        "parameters": rows(_PARAMETERS),
+        "parameters": rows(_PARAMETERS, revision=revision, year=year),
         "planned": rows(_PLANNED, **of_load),
         "catalog": rows(_CATALOG, **of_load),
         "findings": rows(_FINDINGS, **of_load),

@@ -26,9 +26,11 @@ _MARKS = {"bad": "✗", "warn": "?"}
 _NONE = "-"
 _STYLE = """
 .observation { font: 14px/1.45 system-ui, sans-serif; }
-.observation h2 { font-size: 1.15em; margin: 1.8em 0 0.4em; border-bottom: 1px solid #ccc; }
+.observation h1 { font-size: 1.7em; font-weight: 700; margin: 0.4em 0; }
+.observation h2 { font-size: 1.2em; font-weight: 600; margin: 1.8em 0 0.4em; border-bottom: 1px solid #ccc; }
+.observation p { margin: 0.6em 0; }
 .observation table { border-collapse: collapse; margin: 0.6em 0; font-size: 0.92em; }
-.observation th, .observation td { padding: 2px 9px; text-align: left; border-bottom: 1px solid #e4e4e4; }
+.observation th, .observation td { padding: 2px 7px; text-align: left; border-bottom: 1px solid #e4e4e4; }
 .observation td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .observation td.bad { color: #b30000; font-weight: bold; }
 .observation td.warn { color: #9a5b00; font-weight: bold; }

@@ -151,9 +151,9 @@ def catalog(entries: pl.DataFrame, acquired: pl.DataFrame) -> Figure:
     axes.axvline(0, color="0.85", lw=0.6)
     placed = entries.filter(pl.col("yang").is_not_null() & pl.col("zang").is_not_null())
     for (kind,), rows in placed.group_by("type", maintain_order=True):
-        name, color, marker, filling = _ENTRIES.get(str(kind), (str(kind), "0.4", "s", "none"))
+        name, color, marker, filling = _ENTRIES.get(str(kind), ("another entry", "0.4", "s", "none"))
         # The brighter the larger.
-        size = 20 + 16 * (11 - rows["mag"].fill_null(11).to_numpy()).clip(0, 5)
+        size = 20 + 16 * (11 - rows["mag"].fill_null(11).fill_nan(11).to_numpy()).clip(0, 5)
         axes.scatter(rows["yang"], rows["zang"], s=size, marker=marker, fc=filling, ec=color, label=name, zorder=3)
         for row in rows.iter_rows(named=True):
             y, z, half = row["yang"], row["zang"], row["halfw"]

@@ -57,7 +57,7 @@ def _spoil(path: Path, obsid: int) -> None:
         rows = file["data"][()]
     spoilt = (rows["obsid"] == obsid) & (rows["slot"] == 4)
     rows["spoiler_tracked"][spoilt], rows["acqid"][spoilt], rows["img_func"][spoilt] = True, False, b"spoiler"
-    rows["yang_obs"][spoilt], rows["zang_obs"][spoilt] = 1234.5, -765.5
+    rows["yang_obs"][spoilt], rows["zang_obs"][spoilt] = rows["yang"][spoilt] + 115, rows["zang"][spoilt] + 90
     bad = (rows["obsid"] == obsid) & (rows["slot"] == 5)
     rows["known_bad"][bad], rows["bad_comment"][bad] = True, b"<i>odd</i>"
     write(path, hdf5(rows, "data"))

@@ -1,5 +1,7 @@
 """The command ``mica-lake report``: the page of an observation, in a file."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,12 @@ def test_a_folder_that_cannot_be_made_is_an_error(demo_lake: str, tmp_path: Path
     done = in_process(("report", 32448, "-o", tmp_path / "file", "--lake", demo_lake), {})
     assert done.returncode == 1
     assert str(tmp_path / "file") in done.stderr
+
+
+def test_without_matplotlib_it_says_what_to_install(demo_lake: str, tmp_path: Path) -> None:
+    arguments = ["mica-lake", "report", "32448", "-o", str(tmp_path / "reports"), "--lake", demo_lake]
+    code = f"import sys; sys.modules['matplotlib'] = None; sys.argv = {arguments!r}"
+    code += "; from mica_lake.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "mica-lake: matplotlib is absent: pip install 'mica-lake[plot]'"

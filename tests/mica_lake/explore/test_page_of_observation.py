@@ -162,9 +162,10 @@ def test_the_catalog_is_drawn_with_boxes_windows_and_spoilers(everything: tuple[
         places = lake.sql(query, {"obsid": one.obsid, "type": kind}).fetchall()
         assert drawn.pop(name) == [list(place) for place in places]
     entry = found.catalog.row(4, named=True)
+    tracked = "SELECT yang_obs, zang_obs FROM acq_stats WHERE obsid = $obsid AND spoiler_tracked AND yang_obs != 'nan'"
     assert drawn == {
         "spoiler found in the review": [[entry["yang"], entry["zang"]]],
-        "spoiler tracked": [[1234.5, -765.5]],
+        "spoiler tracked": [list(place) for place in lake.sql(tracked, {"obsid": one.obsid}).fetchall()],
     }
     boxes = {(p.get_x(), p.get_y(), p.get_width()) for p in axes.patches if isinstance(p, Rectangle)}
     assert {(e["yang"] - e["halfw"], e["zang"] - e["halfw"], 2 * e["halfw"]) for e in found.catalog.to_dicts()} < boxes
