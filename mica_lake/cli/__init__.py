@@ -15,6 +15,7 @@ from mica_lake.cli import (  # noqa: F401
     ingest,
     msid,
     reindex,
+    report,
     sql,
     starcheck,
     stats,

@@ -1,6 +1,5 @@
 """What the page shows: forms, and the answers to them."""
 
-import html
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ import polars as pl
 
 from mica_lake.errors import LakeError, MissingDataError
 from mica_lake.explore import pictures
+from mica_lake.explore.observation import observation
+from mica_lake.explore.page import body, escaped
 from mica_lake.explore.question import MOST_ROWS, Question, fields, needs_slot, takes_slot
 from mica_lake.lake import Lake, message
 from mica_lake.output import printable
@@ -85,7 +86,7 @@ def _lines(lines: list[dict[str, str]], right: set[str]) -> Any:
     side = {name: "right" if name in right else "left" for name in names}
 
     def cell(tag: str, name: str, text: str) -> Any:
-        return f'<{tag} style="text-align: {side[name]}; padding: 2px 22px 2px 0">{_escaped(text)}</{tag}>'
+        return f'<{tag} style="text-align: {side[name]}; padding: 2px 22px 2px 0">{escaped(text)}</{tag}>'
 
     head = "".join(cell("th", name, name) for name in names)
     body = "".join(f"<tr>{''.join(cell('td', n, line[n]) for n in names)}</tr>" for line in lines)
@@ -93,10 +94,6 @@ def _lines(lines: list[dict[str, str]], right: set[str]) -> Any:
         '<div style="width: fit-content"><table style="font-size: 0.85rem">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
-
-
-def _escaped(text: object) -> str:
-    return html.escape(printable(str(text)))
 
 
 def coverage(lake: Lake, table: str | None) -> Any:
@@ -236,6 +233,24 @@ def star_image(lake: Lake, time: float, slot: int) -> list[Any]:
     return [mo.hstack([picture, _lines(known, right=set())], justify="start", align="center", gap=2)]
 
 
+def observation_form(lake: Lake) -> Any:
+    """The form for an observation."""
+    last = lake.sql("SELECT obsid FROM obspar ORDER BY tstart DESC NULLS LAST LIMIT 1").fetchall()
+    element = mo.ui.text(str(last[0][0]) if last else "", label="obsid")
+    return mo.md("{obsid}").batch(obsid=element).form(submit_button_label="Show", bordered=True)
+
+
+def an_observation(lake: Lake, obsid: str) -> list[Any]:
+    """What the lake has of an observation."""
+    return [mo.Html(body(observation(lake, _obsid(obsid))))]
+
+
+def _obsid(typed: str) -> int:
+    if not typed.strip().isdecimal():
+        raise ValueError(f"{typed!r} is not an obsid: give a number")
+    return int(typed)
+
+
 def vv_form(lake: Lake) -> Any:
     """The form for V&V."""
     last = lake.sql("SELECT obsid FROM asp_l1_file ORDER BY tstart DESC NULLS LAST LIMIT 1").fetchall()
@@ -251,10 +266,8 @@ def vv_form(lake: Lake) -> Any:
 
 def vv(lake: Lake, obsid: str, revision: str) -> list[Any]:
     """Residuals of the slots of an observation."""
-    if not obsid.strip().isdecimal():
-        raise ValueError(f"{obsid!r} is not an obsid: give a number")
     version = revision.strip()
-    obi = get_arch_vv(int(obsid), int(version) if version.isdecimal() else version, lake.root)
+    obi = get_arch_vv(_obsid(obsid), int(version) if version.isdecimal() else version, lake.root)
     lines, outside = [], []
     for slot, report in obi.slot_report.items():
         if "n_pts" not in report:
@@ -271,8 +284,8 @@ def vv(lake: Lake, obsid: str, revision: str) -> list[Any]:
     info = obi.info()
     shown = [
         mo.Html(
-            f"<div><b>obsid {_escaped(info['obsid'])}</b>, revision {_escaped(info['revision'])}, "
-            f"{_escaped(info['instrument'])}; arcsec and magnitudes</div>"
+            f"<div><b>obsid {escaped(info['obsid'])}</b>, revision {escaped(info['revision'])}, "
+            f"{escaped(info['instrument'])}; arcsec and magnitudes</div>"
         ),
         _lines(lines, right={"samples", *_VV_HEADS}),
         mo.md("✗ outside the limit, ? to look at" if outside else "All values are inside the limits."),

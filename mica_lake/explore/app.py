@@ -19,7 +19,7 @@ def _():
 
 @app.cell
 def _(answers, lake, mo):
-    tabs = mo.ui.tabs(dict.fromkeys(("What is in it", "Ask", "Star images", "V&V"), ""))
+    tabs = mo.ui.tabs(dict.fromkeys(("What is in it", "Ask", "Observation", "Star images", "V&V"), ""))
     mo.vstack([mo.hstack([mo.md("### mica-lake"), answers.plain(str(lake.root))], justify="start"), tabs])
     return (tabs,)
 
@@ -60,6 +60,28 @@ def _(answers, asked, caught, form, lake, mo, tabs):
     mo.stop(tabs.value != "Ask" or not asked.value or form.value is None)
     with caught() as _shown:
         _shown += answers.answer(lake, asked.value, **form.value)
+    mo.vstack(_shown)
+    return
+
+
+@app.cell
+def _(answers, lake):
+    observation_form = answers.observation_form(lake)
+    return (observation_form,)
+
+
+@app.cell
+def _(mo, observation_form, tabs):
+    mo.stop(tabs.value != "Observation")
+    observation_form
+    return
+
+
+@app.cell
+def _(answers, caught, lake, mo, observation_form, tabs):
+    mo.stop(tabs.value != "Observation" or observation_form.value is None)
+    with caught() as _shown:
+        _shown += answers.an_observation(lake, **observation_form.value)
     mo.vstack(_shown)
     return
 

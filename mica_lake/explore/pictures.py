@@ -1,4 +1,4 @@
-"""Pictures on the page: the coverage of a table, values against time, a star image."""
+"""Pictures on the page: the coverage of a table, values against time, a star image, a star catalog."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -6,9 +6,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 from astropy.time import Time
 from matplotlib import dates
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from mica_lake.archive.arrays import images
@@ -21,6 +23,18 @@ if TYPE_CHECKING:
 
 COLOR = "#0072B2"
 _WIDTH, _DPI = 10.5, 130
+# What the entries of a star catalog are called, their colour, marker and filling, by type. The colour-blind can tell
+# these colours apart.
+_ENTRIES = {
+    "BOT": ("star to acquire and track", COLOR, "o", COLOR),
+    "ACQ": ("star to acquire", COLOR, "o", "none"),
+    "GUI": ("star to track", "black", "o", "black"),
+    "FID": ("fid light", "#D55E00", "P", "#D55E00"),
+    "MON": ("monitor window", "#009E73", "D", "none"),
+}
+_SPOILER = "#CC79A7"
+# Half of the CCD (arcsec): 512 pixels of nearly 5.
+_HALF_CCD = 2560
 _MONTHS = [date(2024, month, 1) for month in range(1, 13)]
 
 
@@ -122,3 +136,50 @@ def star_image(readout: "pa.Table") -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(shown, ax=axes, label="DN")
     return figure
+
+
+def catalog(entries: pl.DataFrame, acquired: pl.DataFrame) -> Figure:
+    """
+    The entries of a star catalog on the CCD, each with its number and search box.
+
+    Of spoilers is known what the load review found about an entry, and where one was tracked in its acquisition.
+    """
+    figure = Figure(figsize=(8.2, 5.9), layout="constrained")
+    axes: Axes = figure.subplots()
+    axes.add_patch(Rectangle((-_HALF_CCD, -_HALF_CCD), 2 * _HALF_CCD, 2 * _HALF_CCD, fc="0.97", ec="0.5", label="CCD"))
+    axes.axhline(0, color="0.85", lw=0.6)
+    axes.axvline(0, color="0.85", lw=0.6)
+    placed = entries.filter(pl.col("yang").is_not_null() & pl.col("zang").is_not_null())
+    for (kind,), rows in placed.group_by("type", maintain_order=True):
+        name, color, marker, filling = _ENTRIES.get(str(kind), ("another entry", "0.4", "s", "none"))
+        # The brighter the larger.
+        size = 20 + 16 * (11 - rows["mag"].fill_null(11).fill_nan(11).to_numpy()).clip(0, 5)
+        axes.scatter(rows["yang"], rows["zang"], s=size, marker=marker, fc=filling, ec=color, label=name, zorder=3)
+        for row in rows.iter_rows(named=True):
+            y, z, half = row["yang"], row["zang"], row["halfw"]
+            if half is not None:
+                axes.add_patch(Rectangle((y - half, z - half), 2 * half, 2 * half, fc="none", ec=color, lw=0.9))
+            corner = y + (half or 0), z + (half or 0)
+            axes.annotate(str(row["idx"]), corner, (3, 1), textcoords="offset points", fontsize="small", color=color)
+    _spoilers(
+        axes, placed.filter("spoiler"), acquired.filter(pl.col("spoiler_tracked") & pl.col("yang_obs").is_finite())
+    )
+    edge = 1.06 * _HALF_CCD
+    axes.set(
+        xlabel="Y angle (arcsec)", ylabel="Z angle (arcsec)", xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal"
+    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small", frameon=False, labelspacing=1)
+    return figure
+
+
+def _spoilers(axes: "Axes", found: pl.DataFrame, tracked: pl.DataFrame) -> None:
+    """Rings around entries with a finding of a spoiler, and crosses where one was tracked."""
+    if found.height:
+        axes.scatter(
+            found["yang"], found["zang"], s=260, fc="none", ec=_SPOILER, lw=1.8, label="spoiler found in the review"
+        )
+    if tracked.height:
+        axes.scatter(
+            tracked["yang_obs"], tracked["zang_obs"], s=60, marker="x", c=_SPOILER, lw=1.8, zorder=4,
+            label="spoiler tracked",
+        )  # fmt: skip

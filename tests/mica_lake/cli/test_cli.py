@@ -37,7 +37,9 @@ def test_without_arguments_it_says_what_it_can_do() -> None:
     assert all(command in done.stdout for command in ("ingest", "sql", "status", "verify", "reindex", "demo"))
 
 
-@pytest.mark.parametrize("command", ["ingest", "sql", "msid", "vv", "explore", "status", "verify", "reindex", "demo"])
+@pytest.mark.parametrize(
+    "command", ["ingest", "sql", "msid", "vv", "explore", "report", "status", "verify", "reindex", "demo"]
+)
 def test_the_help_of_each_command_has_an_example(command: str) -> None:
     done = mica_lake(command, "--help")
     assert done.returncode == 0

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from mica_lake.archive.aca_l0 import get_slot_data
+from mica_lake.lake import Lake
 from mica_lake.vv import get_arch_vv
 
 PROGRAM = Path(sys.executable).with_name("mica-lake")
@@ -161,6 +162,32 @@ def test_a_time_that_is_none_gets_a_message(page: Page) -> None:
     text = page.wait_for("'tomorrow' is not a time")
     assert "Traceback" not in text
     assert page.pictures() == []
+
+
+def test_an_observation_is_shown_with_its_catalog_and_its_statistics(page: Page, demo_lake: str) -> None:
+    page.press("[role=tab]", "Observation")
+    page.press("button", "Show")
+    text = page.wait_for("of 8 acquired.")
+    ((obsid, acquired),) = (
+        Lake(demo_lake).sql("SELECT obsid, count(*) FILTER (acqid) FROM acq_stats GROUP BY obsid").fetchall()
+    )
+    assert f"{acquired} of 8 acquired." in text
+    assert f"obsid {obsid}:" in text and "All values are inside the limits." in text
+    assert "no CCD temperature in header 3 (table hdr3) of this obsid" in text
+    (picture,) = page.wait(page.pictures, "the catalog")
+    assert picture.get_property("naturalWidth") > 1000
+
+
+def test_an_unknown_observation_gets_a_message_that_names_it(page: Page, demo_lake: str) -> None:
+    page.press("[role=tab]", "Observation")
+    (obsid,) = {obsid for (obsid,) in Lake(demo_lake).sql("SELECT obsid FROM obspar").fetchall()}
+    page.type(str(obsid), "99")
+    page.press("button", "Show")
+    assert "Traceback" not in page.wait_for("has nothing of obsid 99")
+    page.type("99", "M31")
+    page.press("button", "Show")
+    page.wait_for("'M31' is not an obsid: give a number")
+    page.type("M31", str(obsid))
 
 
 def test_star_images_follow_the_slider(page: Page) -> None:

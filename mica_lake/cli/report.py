@@ -1,0 +1,44 @@
+"""The command ``mica-lake report``."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mica_lake.cli.app import ASK, LakeOption, app
+from mica_lake.output import printable
+
+
+@app.command(rich_help_panel=ASK)
+def report(
+    obsid: Annotated[int, typer.Argument(metavar="OBSID", help="The observation.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder that obsid_OBSID.html is written to.")
+    ],
+    lake: LakeOption = None,
+) -> None:
+    """
+    Write a page of an observation: what it was, its stars, their statistics, V&V, temperature of the CCD.
+
+    The page is one HTML file with its pictures in it. What the lake lacks of the observation is said there.
+
+    Example: mica-lake report 32448 -o reports
+    """
+    from mica_lake.explore.observation import observation
+    from mica_lake.lake import Lake
+
+    try:
+        from mica_lake.explore.page import page
+    except ImportError as error:
+        raise ImportError("matplotlib is absent: pip install 'mica-lake[plot]'") from error
+    text = page(observation(Lake(lake), obsid))
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / f"obsid_{obsid}.html"
+    beside = output / f".{path.name}.{os.getpid()}"
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    print(printable(str(path)))
