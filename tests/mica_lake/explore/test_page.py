@@ -166,6 +166,7 @@ def test_a_time_that_is_none_gets_a_message(page: Page) -> None:
 
 def test_an_observation_is_shown_with_its_catalog_and_its_statistics(page: Page, demo_lake: str) -> None:
     page.press("[role=tab]", "Observation")
+    page.wait(lambda: "obsid" in (text := page.text()) and "columns" not in text, "the form, and no other")
     page.press("button", "Show")
     text = page.wait_for("of 8 acquired.")
     ((obsid, acquired),) = (
