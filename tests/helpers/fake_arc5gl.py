@@ -13,7 +13,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-ARCHIVE = Path(os.environ["FAKE_SKA"], "data/mica/archive")
+ARCHIVE = Path(os.environ.get("FAKE_SKA", ""), "data/mica/archive")
 UNTIL = float(os.environ.get("FAKE_UNTIL", "inf"))
 TROUBLE, _, PATTERN = os.environ.get("FAKE_TROUBLE", "").partition(":")
 # From 2017 to this writing CXC seconds are seconds of UTC since 1998 and 69.184.
@@ -89,4 +89,5 @@ def main() -> None:
         say("ARC5GL> ")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -3,8 +3,9 @@
 import base64
 import io
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,12 +142,19 @@ def test_nothing_comes_from_elsewhere(demo_lake: str) -> None:
         assert not re.search(r"https?:|<script|<link|url\(", shown._repr_html_())
 
 
-def test_jupyter_and_marimo_find_what_to_show(demo_lake: str, tmp_path: Path) -> None:
-    from marimo._output.formatting import get_formatter
+def test_marimo_finds_what_to_show(demo_lake: str) -> None:
+    # In a process of its own: marimo imports what formats all that this one has imported, Spark's connection too.
+    script = f"""
+import numpy as np
+from marimo._output.formatting import get_formatter
+from mica_lake import Lake
+from mica_lake.aca_image import ACAImage
+from mica_lake.ingest.report import Report
 
-    for shown in (Lake(demo_lake), ACAImage(np.eye(3)), Report("aca_l0")):
-        formatter = get_formatter(shown)
-        assert formatter is not None
-        kind, html = formatter(shown)
-        assert kind == "text/html"
-        assert html == shown._repr_html_()
+for shown in (Lake({demo_lake!r}), ACAImage(np.eye(3)), Report("aca_l0")):
+    kind, html = get_formatter(shown)(shown)
+    assert (kind, html) == ("text/html", shown._repr_html_())
+print("shown")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("shown\n"), done.stderr
