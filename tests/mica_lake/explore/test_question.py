@@ -48,9 +48,11 @@ def test_the_rows_are_those_of_the_facade(lake: Lake) -> None:
 
 @pytest.mark.parametrize("table", [name for name in TABLES if name != "dark_cal_image"])
 @pytest.mark.often(5)
-def test_each_table_can_be_asked_and_its_sql_and_python_give_the_same(table: str, lake: Lake) -> None:
+def test_each_table_can_be_asked_and_its_sql_and_python_give_the_same(table: str, lake: Lake, many_stars: str) -> None:
+    if table.endswith("_model"):
+        lake = Lake(many_stars)  # the statistics of two hours have no models
     slot = 3 if table == "aca_cent" or "slot" in TABLES[table].keys else None
-    asked = Question(lake, table, "2020:001", "2024:030", list(fields(lake, table))[:6], slot)
+    asked = Question(lake, table, "2003:001", "2024:030", list(fields(lake, table))[:6], slot)
     assert asked.count > 0
     everything = asked.rows(asked.count)
     assert pl.DataFrame(lake.arrow(asked.sql)).equals(everything)
