@@ -324,7 +324,7 @@ die_before_each_step(
 
 @pytest.mark.usefixtures("arc5gl")
 @pytest.mark.parametrize("kept", ["archive", "lake"])
-@pytest.mark.parametrize("step", [pytest.param(89, id="some"), pytest.param(1, id="all", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [pytest.param(89, id="some"), pytest.param(13, id="more", marks=pytest.mark.soak)])
 def test_killed_before_any_step_the_next_run_ends_with_the_same_archive_and_lake(
     step: int, kept: str, reference: Path, truth: Truth, tmp_path: Path, deaths: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
