@@ -428,3 +428,36 @@ def utc_day(secs: float) -> date:
     datetime.date(2012, 1, 1)
     """
     return _EPOCH + timedelta(days=_number_of(secs))
+
+
+def fractional_years(times: Any) -> Any:
+    """
+    Years of times in CXC seconds, with the share of the year's seconds (UTC) that have passed.
+
+    Parameters
+    ----------
+    times : float or numpy.ndarray
+        CXC seconds.
+
+    Returns
+    -------
+    float or numpy.ndarray of float64
+        The years.
+
+    Raises
+    ------
+    ValueError
+        If one is outside the years 1 to 9998.
+
+    Examples
+    --------
+    >>> fractional_years(cxcsec("2011:001")), float(round(fractional_years(cxcsec("2011:183:12:00:00")), 6))
+    (np.float64(2011.0), 2011.5)
+    """
+    times = np.asarray(times, np.float64)
+    if not times.size:
+        return times
+    first, last = (utc_day(float(time)).year for time in (times.min(), times.max()))
+    starts = np.array([day_start(date(year, 1, 1)) for year in range(first, last + 2)])
+    at = np.searchsorted(starts, times, side="right")
+    return first + at - 1 + (times - starts[at - 1]) / (starts[at] - starts[at - 1])

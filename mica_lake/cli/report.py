@@ -1,6 +1,5 @@
 """The command ``mica-lake report``."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -27,18 +26,13 @@ def report(
     """
     from mica_lake.explore.observation import observation
     from mica_lake.lake import Lake
+    from mica_lake.store.disk import Disk
 
     try:
         from mica_lake.explore.page import page
     except ImportError as error:
         raise ImportError("matplotlib is absent: pip install 'mica-lake[plot]'") from error
     text = page(observation(Lake(lake), obsid))
-    output.mkdir(parents=True, exist_ok=True)
     path = output / f"obsid_{obsid}.html"
-    beside = output / f".{path.name}.{os.getpid()}"
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    Disk().put(path, text.encode())
     print(printable(str(path)))

@@ -5,15 +5,11 @@ import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from mica_lake.fetch.request import DEFAULT, OfObservation, Request
 from mica_lake.fetch.transport import TransportError
 from mica_lake.ingest import asp_l1_files, obspar
-
-if TYPE_CHECKING:
-    pass
 
 _FOLDERS = ("primary", "secondary", "secondary/aspect")
 _LINK = re.compile(r"""href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mica_lake.gathering.telemetry import Floats, NotGathered
-from mica_lake.times import cxcsec, utc_day
+from mica_lake.times import fractional_years
 
 #: Arcseconds in a radian, as rounded in the reference.
 ARCSEC = 206264.81
@@ -138,29 +138,16 @@ def moved(stars: NDArray[np.void], time: float) -> tuple[Floats, Floats]:
     Examples
     --------
     >>> row = [("RA", "f8"), ("DEC", "f8"), ("EPOCH", "f4"), ("PM_RA", "i2"), ("PM_DEC", "i2")]
+    >>> from mica_lake.times import cxcsec
     >>> ra, dec = moved(np.array([(10.0, 0.0, 2000.0, 3600, -9999)], row), cxcsec("2010:001"))
     >>> ra.tolist(), dec.tolist()
     ([10.01], [0.0])
     """
-    years = fractional_year(time) - np.asarray(stars["EPOCH"], np.float64)
+    years = fractional_years(time) - np.asarray(stars["EPOCH"], np.float64)
     along, up = (np.asarray(stars[name], np.float64) for name in ("PM_RA", "PM_DEC"))
     ra, dec = np.asarray(stars["RA"], np.float64), np.asarray(stars["DEC"], np.float64)
     along, up = (np.where(pm == _NO_MOTION, 0.0, pm) * years / _MAS for pm in (along, up))
     return ra + along / np.cos(np.radians(dec)), dec + up
-
-
-def fractional_year(time: float) -> float:
-    """
-    The year of a time, with the share of its seconds (UTC) that have passed.
-
-    Examples
-    --------
-    >>> fractional_year(cxcsec("2011:001")), round(fractional_year(cxcsec("2011:183:12:00:00")), 6)
-    (2011.0, 2011.5)
-    """
-    year = utc_day(time).year
-    start, stop = cxcsec(f"{year:04d}:001"), cxcsec(f"{year + 1:04d}:001")
-    return year + (time - start) / (stop - start)
 
 
 def color_of(stars: NDArray[np.void]) -> Floats:

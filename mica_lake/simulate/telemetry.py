@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mica_lake.formats.hdf5 import h5py_module
-from mica_lake.gathering.residuals import ARCSEC, fractional_year, moved, product, star_residuals
+from mica_lake.gathering.residuals import ARCSEC, moved, product, star_residuals
 from mica_lake.gathering.telemetry import EXTRAS, FLAGS, SHAPES, TEMPERATURE, msids
 from mica_lake.quaternion import Quat
 from mica_lake.simulate import stats
 from mica_lake.simulate.dwells import generator, temperatures
 from mica_lake.simulate.files import write
 from mica_lake.simulate.observations import Observation, dwell_of
+from mica_lake.times import fractional_years
 
 __all__ = ["AGASC", "Scene", "agasc_rows", "example", "scene_of", "telemetry_of", "write_archive"]
 
@@ -177,7 +178,7 @@ def agasc_rows(
     x, y, z, _ = product(product(attitude, body), attitude * [-1, -1, -1, 1]).T
     rows["DEC"], rows["RA"] = np.degrees(np.arcsin(z)), np.degrees(np.arctan2(y, x)) % 360
     # From where they are back to where they were at the epoch.
-    years = (fractional_year(time) - rows["EPOCH"].astype(np.float64)) / 3.6e6
+    years = (fractional_years(time) - rows["EPOCH"].astype(np.float64)) / 3.6e6
     up, along = (np.where(rows[name] == -9999, 0.0, rows[name]) * years for name in ("PM_DEC", "PM_RA"))
     rows["DEC"] -= up
     rows["RA"] -= along / np.cos(np.radians(rows["DEC"]))

@@ -3,14 +3,13 @@
 import math
 import os
 import warnings
-from datetime import date as calendar_date
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mica_lake.archive.aca_dark.dark_cal import SIDE, dark_temp_scale, get_dark_cal_image
-from mica_lake.times import cxcsec, day_start, is_scalar, utc_day
+from mica_lake.times import cxcsec, fractional_years, is_scalar
 
 __all__ = [
     "dark_temp_scale",
@@ -52,12 +51,7 @@ def _pars(dates: Any) -> Floats:
     # What is not negative is a time: a look at each of a thousand would take longer than all the rest.
     plain = given.dtype == np.float64 and bool((given >= 0).all())
     times = given if plain else np.array([cxcsec(date) for date in given.ravel().tolist()]).reshape(given.shape)
-    if not times.size:
-        return np.empty((*times.shape, 5))
-    first, last = (utc_day(time).year for time in (times.min(), times.max()))
-    starts = np.array([day_start(calendar_date(year, 1, 1)) for year in range(first, last + 2)])
-    at = np.searchsorted(starts, times, side="right")
-    years = (first + at - 1 + (times - starts[at - 1]) / (starts[at] - starts[at - 1]))[..., np.newaxis] - _MIDDLE
+    years = fractional_years(times)[..., np.newaxis] - _MIDDLE
     found: Floats = _AT_MIDDLE + np.where(years < 0, _BEFORE, _AFTER) * years
     return found
 
