@@ -2,28 +2,29 @@
 
 import operator
 import os
-import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-import numpy as np
 import pyarrow as pa
 
 from mica_lake import forked
 from mica_lake.catalog.pointer import pointer
 from mica_lake.catalog.root import absolute, existing
 from mica_lake.catalog.script import parts, parts_for
+from mica_lake.direct import is_quicker, rows_between
 from mica_lake.errors import LakeError, near
 from mica_lake.opened import Opened
+from mica_lake.query import parameter, plainly
 from mica_lake.store.place import store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
-from mica_lake.times import cxcsec, is_time_object, open_interval, utc
+from mica_lake.times import open_interval
 
 if TYPE_CHECKING:
+    import duckdb
     import polars as pl
 
 __all__ = ["Lake", "LakeError", "default_root", "open_lake"]
@@ -105,7 +106,7 @@ class Lake:
         return table(str(self.root), found.columns, found.fetchall())
 
     @property
-    def connection(self) -> duckdb.DuckDBPyConnection:
+    def connection(self) -> "duckdb.DuckDBPyConnection":
         """
         The DuckDB connection of this thread, with all views and macros of `sql/` and the lake as it is now.
 
@@ -128,7 +129,7 @@ class Lake:
             local.opened, local.state = Opened(self.root, found), now
         return local.opened  # type: ignore[no-any-return]
 
-    def private_connection(self, query: str | None = None) -> duckdb.DuckDBPyConnection:
+    def private_connection(self, query: str | None = None) -> "duckdb.DuckDBPyConnection":
         """
         A new DuckDB connection for a caller that changes its settings.
 
@@ -221,30 +222,27 @@ class Lake:
     def between(
         self,
         table: str,
-        columns: Iterable[str],
+        columns: Iterable[str] | None,
         start: float,
         stop: float,
         slot: int | None = None,
-        where: str = "",
-        params: Mapping[str, Any] | None = None,
+        only: Mapping[str, Collection[Any]] | None = None,
     ) -> pa.Table:
         """
-        Rows of a time range, sooner than by the macros of `sql/`: it is told which files have them.
+        Rows of a time range, sooner than by the macros of `sql/`: there is nothing to plan.
 
         Parameters
         ----------
         table : str
             Name of the table.
-        columns : iterable of str
-            Names of columns, or SQL expressions of them.
+        columns : iterable of str, optional
+            Names of columns; all by default.
         start, stop : float
             Rows with start <= TIME <= stop, CXC seconds.
         slot : int, optional
             The slot, for a table that has slots; all by default.
-        where : str
-            A condition in SQL.
-        params : mapping, optional
-            Values of its parameters.
+        only : mapping, optional
+            For some columns the values to choose rows by, one to four different ones each: ``{"IMGSIZE": [6, 8]}``.
 
         Returns
         -------
@@ -254,7 +252,7 @@ class Lake:
         Raises
         ------
         LakeError
-            If the lake is gone or its catalog is damaged.
+            If the lake is gone, or its catalog or a partition is damaged.
 
         Examples
         --------
@@ -262,19 +260,23 @@ class Lake:
         >>> lake.between("hdr3", ["TIME", "ccd_temp"], 820454400.0, 820455000.0).num_rows
         130
         """
-        query = (
-            f"SELECT {', '.join(columns)} FROM read_parquet($files, hive_partitioning = false) "
-            f"WHERE {TABLES[table].time} BETWEEN $start AND $stop{' AND ' if where else ''}{where}"
-        )
-        opened = self._opened()
+        opened, described = self._opened(), TABLES[table]
+        names = described.schema.names if columns is None else list(columns)
         files = opened.files(table, start, stop, slot)
-        values = {"files": files, "start": start, "stop": stop, **(params or {})}
-        try:
+        if isinstance(self.root, Path) and is_quicker(files[1:], described, names):
+            return rows_between(files[1:], described, names, start, stop, only or {})
+        # Of five values DuckDB makes a join, which does not keep the order of rows.
+        conditions = "".join(f" AND list_contains(${name}, {name})" for name in only or {})
+        quoted = ", ".join(f'"{name}"' for name in names)
+        query = (
+            f"SELECT {quoted} FROM read_parquet($files, hive_partitioning = false) "
+            f"WHERE {described.time} BETWEEN $start AND $stop{conditions}"
+        )
+        values = {"files": files, "start": start, "stop": stop, **{name: list(of) for name, of in (only or {}).items()}}
+        with plainly():
             return opened.connection.sql(query, params=values).to_arrow_table()
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(message(error)) from error
 
-    def sql(self, query: str, params: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
+    def sql(self, query: str, params: Mapping[str, Any] | None = None) -> "duckdb.DuckDBPyRelation":
         """
         The answer of a SQL query.
 
@@ -304,16 +306,17 @@ class Lake:
         >>> lake.sql("SELECT cxcsec($day) AS secs", {"day": "2012:001"}).fetchall()
         [(441763266.184,)]
         """
-        values = {name: _parameter(value) for name, value in (params or {}).items()}
+        values = {name: parameter(value) for name, value in (params or {}).items()}
         texts = [query, *(value for value in values.values() if isinstance(value, str))]
         return self._sql(query, values, parts_for(texts))
 
-    def _sql(self, query: str, values: dict[str, Any], wanted: Iterable[str]) -> duckdb.DuckDBPyRelation:
+    def _sql(self, query: str, values: dict[str, Any], wanted: Iterable[str]) -> "duckdb.DuckDBPyRelation":
         try:
-            return self._opened().with_sql(wanted).sql(query, params=values or None)
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            with plainly():
+                return self._opened().with_sql(wanted).sql(query, params=values or None)
+        except ValueError:
             if self._opened().has_all_sql:
-                raise ValueError(message(error)) from error
+                raise
         # What it needs may not be named in its text.
         return self._sql(query, values, parts())
 
@@ -337,10 +340,8 @@ class Lake:
             If the query is wrong.
         """
         relation = self.sql(query, params)
-        try:
+        with plainly():
             return relation.to_arrow_table()
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(message(error)) from error
 
     def scan(self, table: str, start: Any = None, stop: Any = None, slot: int | None = None) -> "pl.LazyFrame":
         """
@@ -435,40 +436,6 @@ class Lake:
         schema = {n: pl.String if t == "VARCHAR" else pl.Int64 for n, t in zip(found.columns, found.types, strict=True)}
         # Of rows, Polars makes it without its threads, which a forked process does not have.
         return pl.DataFrame(found.fetchall(), schema=schema, orient="row")
-
-
-def _parameter(value: Any) -> Any:
-    """A value in a form that DuckDB takes: it knows neither numpy scalars nor astropy's times."""
-    if is_time_object(value):
-        return cxcsec(value)
-    if np.ma.is_masked(value):
-        return None  # its item is what lies below the mask
-    return value.item() if isinstance(value, np.generic | np.ndarray) and not value.ndim else value
-
-
-def message(error: duckdb.Error) -> str:
-    """
-    DuckDB's message; if it is about a table that has no view, also what has its rows.
-
-    Parameters
-    ----------
-    error : duckdb.Error
-        The error.
-
-    Returns
-    -------
-    str
-        Its message, without the class of error in front of it.
-    """
-    text = str(error).split("Error: ", 1)[-1]
-    # In SQL a date takes longer to write than the query to plan.
-    if order := re.fullmatch(r"stop (\S+) is before start (\S+)", text):
-        stop, start = map(float, order.groups())
-        if 0 <= stop < start < 6.4e9:
-            return f"stop {utc(stop)} is before start {utc(start)}"
-    absent = re.match(r"Table with name (\w+) does not exist", text)
-    table = TABLES.get(absent[1].lower()) if absent else None
-    return f"the rows of table {table.name} come with FROM {table.rows}" if table and table.rows else text
 
 
 @cache

@@ -1,13 +1,14 @@
-"""A lake as one thread has opened it: a DuckDB connection, and what that knows of one generation of the catalog."""
+"""A lake as one thread has opened it: what it knows of one generation of the catalog, and a DuckDB connection."""
 
 import os
 from collections.abc import Iterable
+from functools import cached_property
 from tempfile import gettempdir
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import duckdb
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
@@ -18,12 +19,16 @@ from mica_lake.errors import LakeError
 from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
 
+if TYPE_CHECKING:
+    import duckdb
+
 _LAST_TIME = 6.4e9
+_LISTED = ["day_number", "path", "rows", "tstart", "tstop"]
 
 
 class Opened:
     """
-    A connection that knows where the lake is, at first without any SQL of the lake.
+    A lake as it is in one generation of its catalog, at first without a connection, and that without any SQL.
 
     Parameters
     ----------
@@ -39,28 +44,48 @@ class Opened:
             raise LakeError(f"{root} has just been created again: ask again")
         generation, checked = found.generation, check(root, found)
         self._root, self._generation = root, f"{root}/{CATALOG}/{generation}"
+        self._name, self._checked = generation, checked
         self._files: dict[tuple[str, int | None], dict[str, NDArray[Any]]] = {}
         self._parts: set[str] | None = None
-        self.connection = duckdb.connect(":memory:")
-        self.connection.execute("SET enable_progress_bar = false")
+
+    @cached_property
+    def connection(self) -> "duckdb.DuckDBPyConnection":
+        """A connection that knows where the lake is."""
+        import duckdb
+
+        made = duckdb.connect(":memory:")
+        made.execute("SET enable_progress_bar = false")
         # DuckDB makes it when a query has no room in memory, and removes it with the connection; by default it would
         # be in the current directory.
         spilt = os.path.join(gettempdir(), f"mica-lake-{uuid4().hex}")  # noqa: PTH118 - a str
-        self.connection.execute("SET temp_directory = $spilt", {"spilt": spilt})
-        store_of(root).attach(self.connection, root, checked)
-        self.connection.execute("SET VARIABLE mica_lake = $root", {"root": str(root)})
-        self.connection.execute("SET VARIABLE mica_lake_generation = $name", {"name": generation})
-        self.connection.execute("SET VARIABLE cxotime_now = $now", {"now": os.environ.get("CXOTIME_NOW") or None})
+        made.execute("SET temp_directory = $spilt", {"spilt": spilt})
+        store_of(self._root).attach(made, self._root, self._checked)
+        made.execute("SET VARIABLE mica_lake = $root", {"root": str(self._root)})
+        made.execute("SET VARIABLE mica_lake_generation = $name", {"name": self._name})
+        made.execute("SET VARIABLE cxotime_now = $now", {"now": os.environ.get("CXOTIME_NOW") or None})
+        return made
 
-    def with_sql(self, wanted: Iterable[str]) -> duckdb.DuckDBPyConnection:
+    @cached_property
+    def _partition(self) -> pa.Table:
+        """The catalog's list of partitions."""
+        from pyarrow.parquet import ParquetFile
+
+        path = f"{CATALOG}/{self._name}/{PARTITION_FILE}"
+        content = self._checked.get(path) or (self._root / path).read_bytes()
+        with ParquetFile(pa.BufferReader(content), read_dictionary=["table_name"]) as file:
+            return file.read(columns=["table_name", "slot", *_LISTED]).combine_chunks()
+
+    def with_sql(self, wanted: Iterable[str]) -> "duckdb.DuckDBPyConnection":
         """The connection, with the SQL of the catalog and of some parts."""
+        from duckdb import Error
+
         so_far, wanted = self._parts, set(wanted)
         if so_far is not None and wanted <= so_far:
             return self.connection
         script = [catalog_sql()] if so_far is None else []
         try:
             self.connection.execute("\n".join([*script, sql_of_parts(wanted, so_far or ())]))
-        except duckdb.Error as error:
+        except Error as error:
             said = str(error).split("Error: ", 1)[-1]
             raise LakeError(f"{said}; 'mica-lake reindex --lake {self._root}' derives the catalog") from error
         self._parts = wanted.union(so_far or ())
@@ -85,19 +110,30 @@ class Opened:
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Paths and numbers of rows of the partitions that can have rows from start to stop."""
         if (table, slot) not in self._files:
-            listed = self.connection.execute(
-                "SELECT day_number, path, rows, tstart, tstop FROM read_parquet($partition, hive_partitioning = false) "
-                "WHERE table_name = $table AND ($slot IS NULL OR slot = $slot) ORDER BY day_number, slot",
-                {"partition": f"{self._generation}/{PARTITION_FILE}", "table": table, "slot": slot},
-            ).fetchnumpy()
-            self._files[table, slot] = {name: np.ma.filled(values, np.nan) for name, values in listed.items()}
+            self._files[table, slot] = self._of(table, slot)
         found = self._files[table, slot]
-        days, paths, rows = (found[name] for name in ("day_number", "path", "rows"))
-        if "doy" not in TABLES[table].keys:
-            # Of a partition that does not say what times it has, nothing is known.
-            chosen = ~((found["tstart"] > stop) | (found["tstop"] < start))
-            return paths[chosen], rows[chosen]
-        # Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998: see files_between.
-        earliest, latest = (min(max(time, 0.0), _LAST_TIME) for time in (start, stop))
-        first, last = np.searchsorted(days, [(earliest - 80) // 86400, (latest - 63.184) // 86400 + 1]).tolist()
-        return paths[first:last], rows[first:last]
+        if "doy" in TABLES[table].keys:
+            # Day n begins 63.184 s after 86400 n, and later by the leap seconds since 1998: see files_between.
+            earliest, latest = (min(max(time, 0.0), _LAST_TIME) for time in (start, stop))
+            ends = [(earliest - 80) // 86400, (latest - 63.184) // 86400 + 1]
+            found = {name: values[slice(*np.searchsorted(found["day_number"], ends))] for name, values in found.items()}
+        # Of a partition that does not say what times it has, nothing is known.
+        chosen = ~((found["tstart"] > stop) | (found["tstop"] < start))
+        return found["path"][chosen], found["rows"][chosen]
+
+    def _of(self, table: str, slot: int | None) -> dict[str, NDArray[Any]]:
+        """Columns of the list of partitions of a table, or of a slot of it, by day and slot."""
+        names = self._partition.column("table_name")
+        places = np.zeros(0, np.intp)
+        for chunk in names.chunks:  # one, or none
+            known = chunk.dictionary.to_pylist()
+            if table in known:
+                places = np.flatnonzero(chunk.indices.to_numpy() == known.index(table))
+        # They follow one another; what is between them need not become Python's.
+        first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
+        near = self._partition.slice(first, last - first)
+        slots = near.column("slot").to_numpy()[places - first]
+        order = np.lexsort([slots, near.column("day_number").to_numpy()[places - first]])
+        if slot is not None:
+            order = order[slots[order] == slot]
+        return {name: near.column(name).to_numpy()[places - first][order] for name in _LISTED}

@@ -23,7 +23,8 @@ from typing import Any
 import duckdb
 
 from mica_lake.catalog.script import lake_sql
-from mica_lake.lake import Lake, message
+from mica_lake.lake import Lake
+from mica_lake.query import message
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 

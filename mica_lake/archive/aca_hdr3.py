@@ -207,8 +207,7 @@ class MSID(Telemetry):
         self._is_of(*time_range(start, stop, days))
         if stat is not None:
             dtype = np.float64 if found.type == pa.float64() else np.int64
-            between, of_msid = (self.tstart, self.tstop), {"msid": found.name}
-            self._fill_statistics("hdr3", stat, between, dtype, "msid = $msid", of_msid, data_root)
+            self._fill_statistics("hdr3", stat, (self.tstart, self.tstop), dtype, {"msid": [found.name]}, data_root)
         elif msid_data is None:
             self.times, values = _read([found], self.tstart, self.tstop, data_root)
             self.vals = values[found.name]

@@ -1,7 +1,7 @@
 """ACA L0 telemetry: the functions of ``mica.archive.aca_l0``, which give the rows of the macros of `sql/aca_l0.sql`."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,7 +103,7 @@ def _sizes(imgsize: int | Iterable[int] | None) -> list[int]:
     for size in sizes:
         if size not in IMAGE_SIZES:
             raise ValueError(f"imgsize {size!r} is not one of 4, 6, 8")
-    return [int(size) for size in sizes]
+    return sorted({int(size) for size in sizes})
 
 
 def _no_column(name: str) -> str:
@@ -119,14 +119,16 @@ def _fields(columns: Iterable[str]) -> list[str]:
 
 
 def _readouts(
-    between: dict[str, float], slot: Any, sizes: list[int], fields: Sequence[str], data_root: Any, where: str = ""
+    between: dict[str, float],
+    slot: Any,
+    sizes: list[int],
+    fields: Sequence[str],
+    data_root: Any,
+    **only: Collection[Any],
 ) -> pa.Table:
-    conditions = [where] if where else []
-    if set(sizes) != set(IMAGE_SIZES):
-        conditions.append("list_contains($sizes, IMGSIZE)")
-    params = {"sizes": sizes} if len(conditions) > bool(where) else {}
-    lake = open_lake(data_root)
-    return lake.between(ACA_L0.name, fields, **between, slot=_slot(slot), where=" AND ".join(conditions), params=params)
+    if len(sizes) < len(IMAGE_SIZES):
+        only["IMGSIZE"] = sizes
+    return open_lake(data_root).between(ACA_L0.name, fields, **between, slot=_slot(slot), only=only)
 
 
 def get_slot_data(
@@ -235,7 +237,7 @@ def get_l0_images(
     """
     asked = _fields(_IMAGE_META if columns is None else columns)
     meta = [name for name in _fields([*asked, "IMGROW0", "IMGCOL0"]) if name != "IMGRAW"]
-    rows = _readouts(_interval(start, stop), slot, _sizes(imgsize), [*meta, "IMGRAW"], data_root, "QUALITY = 0")
+    rows = _readouts(_interval(start, stop), slot, _sizes(imgsize), [*meta, "IMGRAW"], data_root, QUALITY=[0])
     columns_of_meta = []
     for name in meta:
         values, null = values_and_mask(rows.column(name), _ACA_L0_DTYPE[name])
@@ -430,8 +432,8 @@ class MSID(Telemetry):
         if name not in SLOT_COLUMNS:
             raise MissingDataError(f"there are no statistics of {msid!r}. There are of {', '.join(SLOT_COLUMNS)}")
         self._is_column(name, slot, between)
-        where, dtype, of_column = "msid = $msid AND imgsize = 8", _ACA_L0_DTYPE[name], {"msid": name}
-        self._fill_statistics("slot", stat, between, dtype, where, of_column, data_root, _slot(slot))
+        only: dict[str, list[Any]] = {"msid": [name], "imgsize": [8]}
+        self._fill_statistics("slot", stat, between, _ACA_L0_DTYPE[name], only, data_root, _slot(slot))
 
     def _is_column(self, name: str, slot: int, between: tuple[float, float]) -> None:
         self.msid, self.slot, self.unit = name.lower(), slot, ACA_L0.by_name[name.upper()].unit

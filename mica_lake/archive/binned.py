@@ -1,7 +1,7 @@
 """Statistics over time for the facade's `MSID` classes: ``stat="5min"`` and ``stat="daily"``."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,7 @@ class WithStatistics:
         stat: str,
         between: tuple[float, float],
         dtype: DTypeLike,
-        where: str,
-        params: Mapping[str, Any],
+        only: Mapping[str, Collection[Any]],
         data_root: str | os.PathLike[str] | None,
         slot: int | None = None,
     ) -> None:
@@ -53,8 +52,7 @@ class WithStatistics:
             raise ValueError(f"stat {stat!r} is not one of {', '.join(map(repr, WIDTHS))}")
         percentiles = {f"p{p:02}": f"p{p:02}s" for p in (PERCENTILES if stat == "daily" else ())}
         names = {"TIME": "times", "n": "samples", **_OWN, **_MEANS, **percentiles}
-        columns = [f'"{name}"' for name in names]
-        rows = open_lake(data_root).between(f"{of}_{stat}", columns, *between, slot=slot, where=where, params=params)
+        rows = open_lake(data_root).between(f"{of}_{stat}", names, *between, slot=slot, only=only)
         for name, attribute in names.items():
             column = rows.column(name)
             values, _ = values_and_mask(column, column.type.to_pandas_dtype())

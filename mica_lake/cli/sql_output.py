@@ -10,8 +10,9 @@ from typing import IO
 
 import duckdb
 
-from mica_lake.lake import Lake, message
+from mica_lake.lake import Lake
 from mica_lake.output import copy, printable
+from mica_lake.query import message
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
 _TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')

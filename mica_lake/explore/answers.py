@@ -14,8 +14,9 @@ from mica_lake.explore import pictures
 from mica_lake.explore.observation import observation
 from mica_lake.explore.page import body, escaped
 from mica_lake.explore.question import MOST_ROWS, Question, fields, needs_slot, takes_slot
-from mica_lake.lake import Lake, message
+from mica_lake.lake import Lake
 from mica_lake.output import printable
+from mica_lake.query import message
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec, utc
 from mica_lake.vv import get_arch_vv

@@ -183,7 +183,7 @@ def _of_day(root: str, _: State, table: str, day: date | None) -> pa.Table:
     """Rows of the loads of a day, of a table; who asks for one observation asks for the next ones."""
     if day is None:
         return open_lake(root).arrow(f"FROM {table} WHERE load_tstart IS NULL")
-    return open_lake(root).between(table, ["*"], day_start(day), day_start(day))
+    return open_lake(root).between(table, None, day_start(day), day_start(day))
 
 
 def _of_load(lake: Lake, obsid: int, mp_dir: str, status: str | None) -> dict[str, Any] | None:

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "astropy.io.fits", "astropy.table", "h5py", "matplotlib", "pandas", "polars", "pyarrow.compute", "pyarrow.parquet",
-    "rich", "scipy", "tables",
+    "astropy.io.fits", "astropy.table", "duckdb", "h5py", "matplotlib", "pandas", "polars", "pyarrow.compute", "rich",
+    "scipy", "tables",
 }  # fmt: skip
 
 
@@ -17,14 +17,14 @@ HEAVY = {
     [
         ("archive.aca_hdr3.MSID('ccd_temp', *day)", set()),
         ("archive.aca_l0.get_slot_data(*day, 3, columns=['TEMPCCD'])", set()),
-        ("archive.aca_l0.get_l0_images(*day, 3)", set()),
-        ("archive.aca_l0.get_files(start=day[0], stop=day[1])", set()),
-        ("archive.aca_l0.get_aca_images(*day)", {"astropy.io.fits", "astropy.table", "pyarrow.compute"}),
-        ("archive.obspar.get_obspar(32448)", set()),
-        ("archive.aca_dark.dark_cal.get_dark_cal_image('2024:001')", set()),
-        ("stats.acq_stats.get_stats()", {"pyarrow.compute"}),
-        ("archive.asp_l1.get_atts(32448)", {"astropy.io.fits", "pyarrow.compute"}),
-        ("Lake().sql('FROM status')", set()),
+        ("archive.aca_l0.get_l0_images(*day, 3)", {"duckdb"}),
+        ("archive.aca_l0.get_files(start=day[0], stop=day[1])", {"duckdb"}),
+        ("archive.aca_l0.get_aca_images(*day)", {"astropy.io.fits", "astropy.table", "duckdb", "pyarrow.compute"}),
+        ("archive.obspar.get_obspar(32448)", {"duckdb"}),
+        ("archive.aca_dark.dark_cal.get_dark_cal_image('2024:001')", {"duckdb"}),
+        ("stats.acq_stats.get_stats()", {"duckdb", "pyarrow.compute"}),
+        ("archive.asp_l1.get_atts(32448)", {"astropy.io.fits", "duckdb", "pyarrow.compute"}),
+        ("Lake().sql('FROM status')", {"duckdb"}),
         ("Lake().scan('hdr3').collect()", {"polars"}),
     ],
 )

@@ -355,6 +355,13 @@ class TestWhichLake:
         with pytest.raises(LakeError, match=re.escape(str(tmp_path))):
             get_slot_data(**ALL, slot=3, data_root=tmp_path)
 
+    @pytest.mark.parametrize("columns", [["TIME"], ["TIME", "IMGRAW"]])
+    def test_rows_are_in_time_order_if_a_size_is_given_again_and_again(self, lake: Path, columns: list[str]) -> None:
+        of_size = get_slot_data(**ALL, slot=3, imgsize=6, columns=columns, data_root=lake)
+        again = get_slot_data(**ALL, slot=3, imgsize=[6] * 9, columns=columns, data_root=lake)
+        assert again.filled().tobytes() == of_size.filled().tobytes()
+        assert (np.diff(of_size["TIME"]) > 0).all()
+
 
 class TestGetL0Images:
     META = ("TIME", "BGDAVG", "IMGSTAT", "IMGFUNC1", "IMGSIZE", "IMGSCALE", "INTEG", "IMGROW0", "IMGCOL0")
