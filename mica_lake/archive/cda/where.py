@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from mica_lake.errors import near
 
 _FUNCTIONS = {
-    "abs": pc.abs, "arccos": pc.acos, "arcsin": pc.asin, "arctan": pc.atan, "arctan2": pc.atan2, "ceil": pc.ceil,
-    "cos": pc.cos, "exp": pc.exp, "floor": pc.floor, "log": pc.ln, "log10": pc.log10, "log1p": pc.log1p, "sin": pc.sin,
-    "sqrt": pc.sqrt, "tan": pc.tan,
+    "abs": pc.abs, "arccos": pc.acos, "arccosh": pc.acosh, "arcsin": pc.asin, "arcsinh": pc.asinh, "arctan": pc.atan,
+    "arctan2": pc.atan2, "arctanh": pc.atanh, "ceil": pc.ceil, "cos": pc.cos, "cosh": pc.cosh, "exp": pc.exp,
+    "expm1": pc.expm1, "floor": pc.floor, "log": pc.ln, "log10": pc.log10, "log1p": pc.log1p, "sin": pc.sin,
+    "sinh": pc.sinh, "sqrt": pc.sqrt, "tan": pc.tan, "tanh": pc.tanh, "where": pc.if_else,
 }  # fmt: skip
 _OPERATIONS: dict[type, Any] = {
     ast.Add: pc.add, ast.Sub: pc.subtract, ast.Mult: pc.multiply, ast.Div: pc.divide, ast.Pow: pc.power,
@@ -42,6 +43,8 @@ def condition(text: str, columns: Mapping[str, pa.DataType]) -> pc.Expression:
         match node:
             case ast.Constant(value=bool() | str() as value):
                 return pc.scalar(value)
+            case ast.Constant(value=bytes() as value):
+                return pc.scalar(value.decode("utf-8", "replace"))
             case ast.Constant(value=int() | float() as value):
                 return pc.scalar(float(value))
             case ast.Name(id=name):
@@ -53,15 +56,22 @@ def condition(text: str, columns: Mapping[str, pa.DataType]) -> pc.Expression:
                 return _OPERATIONS[type(op)](of(left), of(right))
             case ast.BinOp(left=left, op=ast.Mod(), right=right):
                 a, b = of(left), of(right)
-                return pc.subtract(a, pc.multiply(pc.floor(pc.divide(a, b)), b))
+                # With the sign of what is divided, as in C: Python's would have that of the divisor.
+                return pc.subtract(a, pc.multiply(pc.trunc(pc.divide(a, b)), b))
             case ast.UnaryOp(op=ast.Invert(), operand=operand):
                 return pc.invert(of(operand))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return pc.negate(of(operand))
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return of(operand)
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATIONS:
                 return _OPERATIONS[type(op)](of(left), of(right))
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
-                return _FUNCTIONS[name](*map(of, arguments))
+                values = [of(one) for one in arguments]
+                try:
+                    return _FUNCTIONS[name](*values)
+                except TypeError as error:
+                    raise ValueError(f"where {text!r}: {ast.unparse(node)!r} cannot be computed: {error}") from None
         raise ValueError(f"where {text!r}: {ast.unparse(node)!r} is not known; combine comparisons with & | ~")
 
     return of(parsed)
