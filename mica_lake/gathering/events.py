@@ -152,7 +152,7 @@ def _dwells(
             place += 1
             begin = int(kalman[place])
         later = changes[(changes > begin) & (changes < end)]
-        later = later[times[later] - times[begin] >= _SETTLING]
+        later = later[times[later] - times[begin] > _SETTLING]
         end = min([end, *later[:1].tolist()])
         found.append(Dwell(float(times[begin]), float(times[end - 1])))
         place += 1

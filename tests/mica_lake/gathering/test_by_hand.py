@@ -109,6 +109,18 @@ def test_a_change_of_less_than_400_s_moves_the_dwell() -> None:
     assert [one.start for one in event.dwells] == [telemetry["TIME"][after(GUIDE, 150, telemetry)]]
 
 
+@pytest.mark.parametrize(("lost", "stop"), [(399, 999), (400, 999), (401, 410)])
+def test_a_change_ends_the_dwell_only_if_it_is_more_than_400_s_on(lost: int, stop: int) -> None:
+    n = 1000
+    telemetry = {"TIME": np.arange(n, dtype=float)}
+    telemetry |= {"AOACASEQ": np.full(n, "KALM"), "AOPCADMD": np.full(n, "NPNT"), "AOFATTMD": np.full(n, "STDY")}
+    telemetry["AOFATTMD"][:5] = "MNVR"
+    telemetry["AOACASEQ"][:10] = "GUID"
+    telemetry["AOACASEQ"][10 + lost :] = "BRIT"
+    (event,) = events_of(telemetry)
+    assert [(one.start, one.stop) for one in event.dwells] == [(10, stop)]
+
+
 # --- the catalog ------------------------------------------------------------------------------------------------------
 
 
