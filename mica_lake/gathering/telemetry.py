@@ -64,7 +64,8 @@ def good_samples(telemetry: Telemetry) -> dict[str, NDArray[Any]]:
     Returns
     -------
     dict of str to numpy.ndarray
-        The same arrays, without `bad`. Of several samples of one time the first is there.
+        The same arrays, without `bad`. Of several samples of one time the first is there. A sample is bad, too, if
+        something of it is masked, or its attitude or the angles or magnitude of an image that it tracks are no numbers.
 
     Raises
     ------
@@ -88,23 +89,36 @@ def good_samples(telemetry: Telemetry) -> dict[str, NDArray[Any]]:
                 f"{name} has shape {arrays[name].shape}, and TIME has {len(arrays['TIME'])} samples: "
                 f"it should be {(len(arrays['TIME']), *more)}"
             )
-    times, bad = arrays["TIME"], arrays["bad"].astype(bool) | ~np.isfinite(arrays["TIME"])
+    times = arrays["TIME"]
+    bad = arrays["bad"].astype(bool) | ~np.isfinite(times) | _unknown(telemetry, arrays)
     chosen: Any = np.flatnonzero(~bad)
     if np.any(np.diff(times[chosen]) <= 0):
         chosen = chosen[np.unique(times[chosen], return_index=True)[1]]
     elif len(chosen) == len(times):
         chosen = slice(None)
     samples = {name: plain(arrays[name][chosen]) for name in SHAPES if name != "bad"}
-    return samples | _temperatures(arrays)
+    return samples | _temperatures(telemetry)
 
 
-def _temperatures(arrays: Telemetry) -> dict[str, NDArray[Any]]:
+def _unknown(telemetry: Telemetry, arrays: Telemetry) -> Bools:
+    """The samples of which something that counts is masked, or is no number."""
+    found: Bools = ~np.isfinite(arrays["AOATTQT"]).all(axis=1)
+    for name in ("AOACMAG", "AOACYAN", "AOACZAN"):
+        if not (known := np.isfinite(arrays[name])).all():
+            found |= (~known & (plain(arrays["AOACFCT"]) == b"TRAK")).any(axis=1)
+    for name in SHAPES:
+        if np.ma.is_masked(values := telemetry.get(name)):
+            found |= np.ma.getmaskarray(values).reshape(len(found), -1).any(axis=1)
+    return found
+
+
+def _temperatures(telemetry: Telemetry) -> dict[str, NDArray[Any]]:
     """The good values of AACCCDPT and their times, in order of time."""
     for name in TEMPERATURE:
-        if name not in arrays:
+        if name not in telemetry:
             raise NotGathered(f"the telemetry has no {name}")
-    celsius, times = (np.asarray(arrays[name], np.float64) for name in TEMPERATURE)
-    bad = np.asarray(arrays.get("AACCCDPT_bad", np.zeros(len(times), bool)), bool)
+    celsius, times = (np.ma.filled(np.ma.asarray(telemetry[name], np.float64), np.nan) for name in TEMPERATURE)
+    bad = np.asarray(telemetry.get("AACCCDPT_bad", np.zeros(len(times), bool)), bool)
     if not len(celsius) == len(times) == len(bad):
         raise NotGathered(f"AACCCDPT has {len(celsius)} values, {len(times)} times and {len(bad)} qualities")
     good = np.flatnonzero(~bad & np.isfinite(celsius) & np.isfinite(times))

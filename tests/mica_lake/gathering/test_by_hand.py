@@ -208,6 +208,37 @@ def test_bad_temperatures_are_left_out() -> None:
         rows_of("acq", AACCCDPT_bad=np.ones(len(celsius), bool))
 
 
+@pytest.mark.parametrize("kind", CALC)
+@pytest.mark.parametrize("name", ["AOACYAN", "AOACZAN", "AOACMAG", "AOATTQT"])
+def test_a_sample_with_a_number_that_is_none_is_bad(kind: str, name: str) -> None:
+    _, telemetry, _, _ = example(GUIDE)
+    values, at = telemetry[name].copy(), [after(GUIDE, seconds, telemetry) for seconds in (-20, 200)]
+    assert (telemetry["AOACFCT"][at, 3] == b"TRAK").all()
+    values[at, 3] = np.nan
+    bad = np.isin(np.arange(len(values)), at)
+    expected = rows_of(kind, bad=bad)
+    np.testing.assert_array_equal(rows_of(kind, **{name: values}), expected)
+    masked = np.ma.masked_array(telemetry[name], np.isnan(values))
+    np.testing.assert_array_equal(rows_of(kind, **{name: masked}), expected)
+
+
+@pytest.mark.parametrize("kind", CALC)
+def test_what_an_image_that_is_not_tracked_has_does_not_matter(kind: str) -> None:
+    _, telemetry, _, _ = example(GUIDE)
+    lost = telemetry["AOACFCT"] != b"TRAK"
+    assert lost.any()
+    values = {name: np.where(lost, np.nan, telemetry[name]) for name in ("AOACYAN", "AOACZAN", "AOACMAG")}
+    np.testing.assert_array_equal(rows_of(kind, **values), rows_of(kind))
+
+
+@pytest.mark.parametrize("kind", CALC)
+def test_temperatures_that_are_masked_are_left_out(kind: str) -> None:
+    _, telemetry, _, _ = example(GUIDE)
+    bad = np.arange(len(telemetry["AACCCDPT"])) % 3 == 0
+    masked = np.ma.masked_array(np.where(bad, -90.0, telemetry["AACCCDPT"]), bad)
+    np.testing.assert_array_equal(rows_of(kind, AACCCDPT=masked), rows_of(kind, AACCCDPT_bad=bad))
+
+
 def test_telemetry_without_an_msid_is_refused_by_name() -> None:
     observation, telemetry, catalog, stars = example(GUIDE)
     del telemetry["AOACIMS"]
