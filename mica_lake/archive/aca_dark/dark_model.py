@@ -276,7 +276,7 @@ def get_warm_fracs(
     Returns
     -------
     float or numpy.ndarray of float64
-        Fractions; arrays are broadcast against each other.
+        Fractions; arrays are broadcast against each other. Masked where a threshold or temperature is.
 
     Raises
     ------
@@ -309,7 +309,8 @@ def get_warm_fracs(
         part = here * (upper**m - level**m) / (upper**m - lower**m)
         answer = (above + np.where(at == 0, 0.0, part)) / _PIXELS
     # The lowest edge is the last threshold that all bins are above.
-    wrong = ~np.isfinite(answer) | (at > 73) | ~(threshold >= scale * _BINS[0])
+    masked = np.broadcast_to(np.ma.getmaskarray(warm_threshold) | np.ma.getmaskarray(T_ccd), shape)
+    wrong = (~np.isfinite(answer) | (at > 73) | ~(threshold >= scale * _BINS[0])) & ~masked
     if wrong.any():
         t, w = (np.broadcast_to(of, shape)[wrong].flat[0] for of in (temperature, threshold))
         lowest, highest = dark_temp_scale(_T_CCD, t) * _BINS[[0, 73]]
@@ -317,6 +318,8 @@ def get_warm_fracs(
             f"warm_threshold {w:g} is outside the model: "
             f"at {t:g} °C it knows {max(lowest, 1.0):.4g} to {highest:.4g} e-/s"
         )
+    if masked.any():
+        return np.ma.masked_array(answer, masked)
     return answer if answer.ndim else answer[()]
 
 

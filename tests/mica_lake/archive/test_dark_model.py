@@ -234,6 +234,15 @@ def test_dates_in_any_form_give_the_same_fractions() -> None:
     assert get_warm_fracs(100, [], -10).shape == (0,)
 
 
+def test_warm_fractions_of_what_is_masked_are_masked() -> None:
+    temps = np.ma.masked_array([-14.0, -999.0, -10.0], [False, True, False])
+    found = get_warm_fracs(np.array([[100.0], [200.0]]), DATE, temps)
+    assert found.mask.tolist() == [[False, True, False]] * 2
+    assert found[1, 2] == get_warm_fracs(200.0, DATE, -10.0)
+    assert get_warm_fracs(np.ma.masked_array([100.0, 0.0], [False, True]), DATE).mask.tolist() == [False, True]
+    assert not np.ma.isMaskedArray(get_warm_fracs(100.0, DATE, temps[::2]))
+
+
 @pytest.mark.parametrize(
     ("threshold", "t_ccd", "known"),
     [
