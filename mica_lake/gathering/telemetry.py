@@ -65,7 +65,7 @@ def good_samples(telemetry: Telemetry) -> dict[str, NDArray[Any]]:
     -------
     dict of str to numpy.ndarray
         The same arrays, without `bad`. Of several samples of one time the first is there. A sample is bad, too, if
-        something of it is masked, or its attitude or the angles or magnitude of an image that it tracks are no numbers.
+        something of it is masked, or the angles or the magnitude of an image that it tracks are no numbers.
 
     Raises
     ------
@@ -102,13 +102,13 @@ def good_samples(telemetry: Telemetry) -> dict[str, NDArray[Any]]:
 
 def _unknown(telemetry: Telemetry, arrays: Telemetry) -> Bools:
     """The samples of which something that counts is masked, or is no number."""
-    found: Bools = ~np.isfinite(arrays["AOATTQT"]).all(axis=1)
+    found = np.zeros(len(arrays["TIME"]), bool)
     for name in ("AOACMAG", "AOACYAN", "AOACZAN"):
         if not (known := np.isfinite(arrays[name])).all():
             found |= (~known & (plain(arrays["AOACFCT"]) == b"TRAK")).any(axis=1)
-    for name in SHAPES:
-        if np.ma.is_masked(values := telemetry.get(name)):
-            found |= np.ma.getmaskarray(values).reshape(len(found), -1).any(axis=1)
+    for name in SHAPES.keys() & telemetry.keys():
+        if np.ma.is_masked(telemetry[name]):
+            found |= np.ma.getmaskarray(telemetry[name]).reshape(len(found), -1).any(axis=1)
     return found
 
 

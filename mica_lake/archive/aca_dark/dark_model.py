@@ -309,7 +309,8 @@ def get_warm_fracs(
         part = here * (upper**m - level**m) / (upper**m - lower**m)
         answer = (above + np.where(at == 0, 0.0, part)) / _PIXELS
     # The lowest edge is the last threshold that all bins are above.
-    masked = np.broadcast_to(np.ma.getmaskarray(warm_threshold) | np.ma.getmaskarray(T_ccd), shape)
+    either = np.ma.getmaskarray(np.ma.asarray(warm_threshold)) | np.ma.getmaskarray(np.ma.asarray(T_ccd))
+    masked = np.broadcast_to(either, shape)
     wrong = (~np.isfinite(answer) | (at > 73) | ~(threshold >= scale * _BINS[0])) & ~masked
     if wrong.any():
         t, w = (np.broadcast_to(of, shape)[wrong].flat[0] for of in (temperature, threshold))
