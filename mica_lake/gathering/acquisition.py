@@ -37,8 +37,8 @@ def calc_stats(
         (n) and AACCCDPT_bad. In any order of time.
     catalog : iterable of mapping
         The star catalog: idx, slot, id, type, yang, zang, mag, halfw, sz. Or a table with these columns.
-    stars : mapping or structured array
-        AGASC rows: by id, or an array with AGASC_ID.
+    stars : mapping, structured array or astropy.table.Table
+        AGASC rows: by id, or an array or table with AGASC_ID.
 
     Returns
     -------

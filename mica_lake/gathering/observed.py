@@ -124,8 +124,8 @@ def entries_of(catalog: Iterable[Any], stars: Stars, of: tuple[str, tuple[str, .
     ----------
     catalog : iterable
         Mappings, or rows of a table.
-    stars : mapping or structured array
-        AGASC rows: by id, or an array with AGASC_ID.
+    stars : mapping, structured array or astropy.table.Table
+        AGASC rows: by id, or an array or table with AGASC_ID.
     of : tuple
         `ACQ` or `GUIDE`.
     """

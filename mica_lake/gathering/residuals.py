@@ -170,7 +170,8 @@ def color_of(stars: NDArray[np.void]) -> Floats:
 def rows_of_stars(ids: Iterable[int], stars: Stars) -> dict[int, np.void]:
     """The AGASC rows of those stars that it has."""
     wanted = set(ids)
-    if isinstance(stars, np.ndarray):
-        places = np.flatnonzero(np.isin(stars["AGASC_ID"], list(wanted)))
-        return {int(stars["AGASC_ID"][place]): stars[place] for place in places[::-1]}
-    return {one: stars[one] for one in wanted if one in stars}
+    if isinstance(stars, Mapping):
+        return {one: stars[one] for one in wanted if one in stars}
+    rows = np.asarray(stars)
+    places = np.flatnonzero(np.isin(rows["AGASC_ID"], list(wanted)))
+    return {int(rows["AGASC_ID"][place]): rows[place] for place in places[::-1]}

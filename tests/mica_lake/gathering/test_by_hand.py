@@ -169,8 +169,9 @@ def test_catalog_and_stars_may_be_tables_and_mappings() -> None:
     observation, telemetry, catalog, stars = example(GUIDE)
     rows = acq_stats.calc_stats(observation, telemetry, catalog, stars)
     by_id = {int(row["AGASC_ID"]): row for row in stars}
-    same = acq_stats.calc_stats(observation, telemetry, Table(rows=catalog), by_id)
-    np.testing.assert_array_equal(rows, same)
+    for known in (by_id, Table(stars), Table(stars, masked=True)):
+        same = acq_stats.calc_stats(observation, telemetry, Table(rows=catalog), known)
+        np.testing.assert_array_equal(rows, same)
 
 
 def test_proper_motion_that_is_not_known_on_one_axis_moves_the_star_on_the_other() -> None:
