@@ -23,12 +23,12 @@ CREATE OR REPLACE TEMP MACRO tai_utc(day) AS
 
 -- CXC seconds at which a UTC day begins.
 CREATE OR REPLACE TEMP MACRO day_start(day) AS
-    (day * 86400000000 + tai_utc(day) * 1000000 + 32184000) / 1e6;
+    (day::BIGINT * 86400000000 + tai_utc(day) * 1000000 + 32184000) / 1e6;
 
 -- The UTC day of CXC seconds, found by comparison with the days' starts, so that rounding never moves a row.
 CREATE OR REPLACE TEMP MACRO utc_day_number(secs) AS
     list_transform(
-        [floor((secs - 63.184) / 86400)::BIGINT],
+        [floor((secs::DOUBLE - 63.184) / 86400)::BIGINT],
         LAMBDA day: day + (secs >= day_start(day + 1))::BIGINT - (secs < day_start(day))::BIGINT
     )[1];
 
@@ -59,5 +59,20 @@ CREATE OR REPLACE TEMP MACRO utc(secs) AS
                         ms % 1000
                     )
             END
+        )[1]
+    )[1];
+
+-- The timestamp (UTC) of CXC seconds, to a microsecond: within a leap second 23:59:59.999999, as a timestamp has no second 60.
+-- cxcsec is the way back.
+--     SELECT utc_timestamp(TIME) AS time, TEMPCCD FROM slot_data('2012:001', '2012:002', 3)
+CREATE OR REPLACE TEMP MACRO utc_timestamp(secs) AS
+    list_transform(
+        [round(secs::DOUBLE * 1e6)::BIGINT],
+        LAMBDA us: list_transform(
+            [utc_day_number(us / 1e6)],
+            LAMBDA day: make_timestamp(
+                883612800000000 + day * 86400000000
+                + least(us - day * 86400000000 - tai_utc(day) * 1000000 - 32184000, 86399999999)
+            )
         )[1]
     )[1];
