@@ -10,8 +10,10 @@ from typing import IO
 
 import duckdb
 
+from mica_lake.cli.nothing import nothing
 from mica_lake.lake import Lake, message
-from mica_lake.output import copy, printable
+from mica_lake.output import Terminal, copy, printable
+from mica_lake.tables import TABLES
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
 _TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')
@@ -73,25 +75,38 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
     with TemporaryDirectory(dir=output.absolute().parent if output else None, prefix=".mica-lake-") as folder:
         try:
             try:
-                answer = _answer(lake, lake.private_connection(query), query, form, Path(folder))
+                connection = lake.private_connection(query)
+                answer, is_empty = _answer(lake, connection, query, form, Path(folder))
             except duckdb.ProgrammingError:
                 # What it needs may not be named in its text.
-                answer = _answer(lake, lake.private_connection(), query, form, Path(folder))
+                connection = lake.private_connection()
+                answer, is_empty = _answer(lake, connection, query, form, Path(folder))
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from error
         except duckdb.Error as error:
             raise OSError(message(error)) from error
-        if answer is None:
-            return
-        if output is not None:
+        if answer is not None and output is not None:
             answer.replace(output)
-        else:
+        elif answer is not None:
             with answer.open("rb") as content:
                 _to_terminal(content) if sys.stdout.isatty() else copy(content)
+    if is_empty and (tables := _of_ranges(connection, query)):
+        Terminal(stderr=True).print(nothing("rows", tables, lake), soft_wrap=True, highlight=False)
 
 
-def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path) -> Path | None:
-    """Write the answer to a file in a folder, or print it if it is a table."""
+def _of_ranges(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
+    """The tables of the macros in a query that take a start and a stop."""
+    macros = connection.sql(
+        "SELECT function_name, regexp_extract(macro_definition, '(\\w+)_files\\(', 1) FROM duckdb_functions() "
+        "WHERE function_type = 'table_macro' AND list_has_all(parameters, ['start', 'stop']) ORDER BY ALL"
+    ).fetchall()
+    return sorted({table for name, table in macros if table in TABLES and re.search(rf"\b{name}\s*\(", query, re.I)})
+
+
+def _answer(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path
+) -> tuple[Path | None, bool]:
+    """Write the answer to a file in a folder, or print it if it is a table; and say whether it has no rows."""
     target = folder / "answer"
     statement = _only_reads(connection, query)
     # Where a large answer is asked for there is more room than where temporary files are.
@@ -103,11 +118,12 @@ def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form:
     if form != "table" and statement.type is not duckdb.StatementType.SELECT:
         raise ValueError("a query plan goes to the terminal, as a table")
     if form == "table":
-        print(printable(str(connection.sql(query)), lines=True))
-        return None
+        shown = str(connection.sql(query))
+        print(printable(shown, lines=True))
+        return None, shown.rstrip().rpartition("\n")[2].split()[:2] == ["0", "rows"]
     text = statement.query.rstrip().rstrip(";")
-    connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
-    return _without_nan(target) if form == "json" else target
+    (rows,) = connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})").fetchall()
+    return _without_nan(target) if form == "json" else target, rows == (0,)
 
 
 def _to_terminal(answer: IO[bytes]) -> None:

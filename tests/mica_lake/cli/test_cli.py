@@ -334,6 +334,44 @@ def test_a_wrong_msid_question_gets_a_message(
     assert list(tmp_path.iterdir()) == []
 
 
+IN_THE_LAKE = "the lake has hdr3 from 2024:001:00:00 to 2024:001:01:59\n"
+
+
+def test_msid_says_where_the_lake_has_values_if_there_are_none(demo_lake: str, tmp_path: Path) -> None:
+    asked = ["msid", "ccd_temp", "ad_5v_ps", "--start", "2012:001", "--stop", "2012:002"]
+    assert mica_lake(*asked, lake=demo_lake).stderr == f"0 good values; {IN_THE_LAKE}"
+    for name in ("a.csv", "a.parquet"):
+        done = mica_lake(*asked, "-o", tmp_path / name, lake=demo_lake)
+        assert (done.returncode, done.stderr) == (0, f"0 good values; {IN_THE_LAKE}")
+    assert (tmp_path / "a.csv").read_text() == "time,ccd_temp,ad_5v_ps\n"
+    assert pl.read_parquet(tmp_path / "a.parquet").shape == (0, 3)
+    done = mica_lake(*asked, "-o", tmp_path / "a.png", lake=demo_lake)
+    assert (done.returncode, done.stderr) == (1, f"mica-lake: nothing to plot: 0 good values; {IN_THE_LAKE}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.parquet"]
+    asked[4:] = ["2024:001", "--stop", "2024:002"]
+    assert mica_lake(*asked, lake=demo_lake).stderr == ""
+
+
+def test_sql_says_where_the_lake_has_rows_if_a_range_has_none(demo_lake: str, tmp_path: Path) -> None:
+    query = "SELECT TIME FROM HDR3_data('2012:001', '2012:002')"
+    for form in ("table", "csv", "json"):
+        assert mica_lake("sql", query, "--format", form, lake=demo_lake).stderr == f"0 rows; {IN_THE_LAKE}"
+    assert mica_lake("sql", query, "-o", tmp_path / "a.parquet", lake=demo_lake).stderr == f"0 rows; {IN_THE_LAKE}"
+    assert pl.read_parquet(tmp_path / "a.parquet").schema == {"TIME": pl.Float64}
+    joined = f"{query} JOIN asp_sol('2012:001', '2012:002') USING (time)"
+    assert "0 rows; the lake has asp_sol from 2023:365:22:29 to 2024:001:05:42, hdr3 from 2024" in (
+        mica_lake("sql", joined, lake=demo_lake).stderr.replace("\n", " ")
+    )
+    for other in ("FROM obspar WHERE obsid = 3", "SELECT TIME FROM hdr3_data('2024:001', '2024:002')"):
+        assert mica_lake("sql", other, lake=demo_lake).stderr == ""
+
+
+def test_of_a_table_without_rows_it_says_so(files: Path, tmp_path: Path) -> None:
+    assert mica_lake("ingest", "aca_l0", "--from", files, "--lake", tmp_path / "lake").returncode == 0
+    said = mica_lake("sql", "FROM asp_sol('2012:001', '2012:002')", lake=tmp_path / "lake").stderr
+    assert said == "0 rows; the lake has no asp_sol\n"
+
+
 def test_hdr3_is_brought_up_to_date_alone(files: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     assert mica_lake("ingest", "aca_l0", "--from", files, "--lake", lake).returncode == 0
