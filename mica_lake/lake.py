@@ -2,7 +2,6 @@
 
 import operator
 import os
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -18,15 +17,16 @@ from mica_lake.catalog.root import absolute, existing
 from mica_lake.catalog.script import parts, parts_for
 from mica_lake.errors import LakeError, near
 from mica_lake.opened import Opened
+from mica_lake.query_errors import in_short, message
 from mica_lake.store.place import store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
-from mica_lake.times import cxcsec, is_time_object, open_interval, utc
+from mica_lake.times import cxcsec, is_time_object, open_interval
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Lake", "LakeError", "default_root", "open_lake"]
+__all__ = ["Lake", "LakeError", "default_root", "message", "open_lake"]
 
 
 _LEFT_BEHIND: list[Opened] = []
@@ -269,10 +269,8 @@ class Lake:
         opened = self._opened()
         files = opened.files(table, start, stop, slot)
         values = {"files": files, "start": start, "stop": stop, **(params or {})}
-        try:
+        with in_short():
             return opened.connection.sql(query, params=values).to_arrow_table()
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(message(error)) from error
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """
@@ -313,7 +311,7 @@ class Lake:
             return self._opened().with_sql(wanted).sql(query, params=values or None)
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             if self._opened().has_all_sql:
-                raise ValueError(message(error)) from error
+                raise ValueError(message(error)) from None
         # What it needs may not be named in its text.
         return self._sql(query, values, parts())
 
@@ -337,10 +335,8 @@ class Lake:
             If the query is wrong.
         """
         relation = self.sql(query, params)
-        try:
+        with in_short():
             return relation.to_arrow_table()
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(message(error)) from error
 
     def scan(self, table: str, start: Any = None, stop: Any = None, slot: int | None = None) -> "pl.LazyFrame":
         """
@@ -429,12 +425,41 @@ class Lake:
         >>> lake.status().select("table_name", "partitions").rows()[1:3]
         [('aca_cent', 2), ('aca_l0', 8)]
         """
-        import polars as pl
+        return forked.frame(self._opened().with_sql(()).sql("FROM status"))
 
-        found = self._opened().with_sql(()).sql("FROM status")
-        schema = {n: pl.String if t == "VARCHAR" else pl.Int64 for n, t in zip(found.columns, found.types, strict=True)}
-        # Of rows, Polars makes it without its threads, which a forked process does not have.
-        return pl.DataFrame(found.fetchall(), schema=schema, orient="row")
+    def tables(self) -> "pl.DataFrame":
+        """
+        What there is to ask for: views, and macros that give rows.
+
+        Returns
+        -------
+        polars.DataFrame
+            A row for each: name, kind (view or table macro), arguments, gives (what it gives), example (a query).
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.tables().select("name", "arguments").rows()[1:3]
+        [('aca_cent', 'start, stop'), ('aca_cent_revisions', 'start, stop')]
+        """
+        return forked.frame(self.sql("FROM lake_objects WHERE kind <> 'macro' ORDER BY name"))
+
+    def macros(self) -> "pl.DataFrame":
+        """
+        The macros, of rows (after FROM) and of values (in expressions).
+
+        Returns
+        -------
+        polars.DataFrame
+            A row for each: name, kind (table macro or macro), arguments, gives (what it gives), example (a query).
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.macros().filter(name="utc_timestamp")["arguments"].item()
+        'secs'
+        """
+        return forked.frame(self.sql("FROM lake_objects WHERE kind <> 'view' ORDER BY name"))
 
 
 def _parameter(value: Any) -> Any:
@@ -444,31 +469,6 @@ def _parameter(value: Any) -> Any:
     if np.ma.is_masked(value):
         return None  # its item is what lies below the mask
     return value.item() if isinstance(value, np.generic | np.ndarray) and not value.ndim else value
-
-
-def message(error: duckdb.Error) -> str:
-    """
-    DuckDB's message; if it is about a table that has no view, also what has its rows.
-
-    Parameters
-    ----------
-    error : duckdb.Error
-        The error.
-
-    Returns
-    -------
-    str
-        Its message, without the class of error in front of it.
-    """
-    text = str(error).split("Error: ", 1)[-1]
-    # In SQL a date takes longer to write than the query to plan.
-    if order := re.fullmatch(r"stop (\S+) is before start (\S+)", text):
-        stop, start = map(float, order.groups())
-        if 0 <= stop < start < 6.4e9:
-            return f"stop {utc(stop)} is before start {utc(start)}"
-    absent = re.match(r"Table with name (\w+) does not exist", text)
-    table = TABLES.get(absent[1].lower()) if absent else None
-    return f"the rows of table {table.name} come with FROM {table.rows}" if table and table.rows else text
 
 
 @cache

@@ -75,7 +75,7 @@ def _run() -> int:
 
 def _of_duckdb(error: Exception) -> bool:
     """Whether this is DuckDB's message with lines that point into the query."""
-    return type(error.__cause__).__module__ in ("duckdb", "_duckdb")
+    return type(error.__context__).__module__ in ("duckdb", "_duckdb")
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ from typing import IO
 import duckdb
 
 from mica_lake.cli.nothing import nothing
-from mica_lake.lake import Lake, message
+from mica_lake.lake import Lake
 from mica_lake.output import Terminal, copy, printable
+from mica_lake.query_errors import message
 from mica_lake.tables import TABLES
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
@@ -82,9 +83,9 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
                 connection = lake.private_connection()
                 answer, is_empty = _answer(lake, connection, query, form, Path(folder))
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(message(error)) from error
+            raise ValueError(message(error)) from None
         except duckdb.Error as error:
-            raise OSError(message(error)) from error
+            raise OSError(message(error)) from None
         if answer is not None and output is not None:
             answer.replace(output)
         elif answer is not None:
