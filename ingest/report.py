@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from mica_lake.errors import counted
 from mica_lake.output import escape, printable
 
 SET_ASIDE = 3
@@ -153,6 +154,7 @@ class Report:
     def show_derived(self, console: Console) -> None:
         """Print it in one line, for a derived product."""
         done = (
-            f"{self.partitions:,} partitions, {self.rows:,} rows, {self.bytes_out / 1e6:,.1f} MB, {self.seconds:,.2f} s"
+            f"{counted(self.partitions, 'partition')}, {counted(self.rows, 'row')}, {self.bytes_out / 1e6:,.1f} MB, "
+            f"{self.seconds:,.2f} s"
         )
         console.print(f"{self.product}, derived: {done if self.partitions else 'up to date'}")

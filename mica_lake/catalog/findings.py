@@ -115,7 +115,7 @@ class Verified:
         console.print(table)
         if self.unguarded:
             console.print(
-                f"{self.unguarded:,} of these partitions have no page checksums, as an older mica-lake wrote them. "
-                "They get them when ingest next writes them."
+                f"{self.unguarded:,} of these partitions {'has' if self.unguarded == 1 else 'have'} no page checksums, "
+                "as an older mica-lake wrote them: ingest adds them when it next writes them."
             )
         console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")

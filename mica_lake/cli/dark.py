@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mica_lake.cli.app import KEEP, LakeOption, app
+from mica_lake.errors import counted
 from mica_lake.output import Terminal, escape
 
 if TYPE_CHECKING:
@@ -91,5 +92,7 @@ def _show(calibration: "Calibration", folder: Path, console: Terminal) -> None:
         )
     never = int(np.isnan(calibration.image).sum())
     if never:
-        console.print(f"{never:,} pixels were never read: they are NaN", highlight=False)
+        console.print(
+            counted(never, "pixel was never read: it is NaN", "pixels were never read: they are NaN"), highlight=False
+        )
     console.print(escape(folder), soft_wrap=True, highlight=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mica_lake.cli.app import START, LakeOption, app
+from mica_lake.errors import counted
 from mica_lake.output import Terminal, escape
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def fetch(
             console.print(escape(request.key), soft_wrap=True, highlight=False)
         if len(requests) > _MOST:
             console.print(f"… and {len(requests) - _MOST:,} more")
-        console.print(f"{name}: {len(requests):,} requests", highlight=False)
+        console.print(f"{name}: {counted(len(requests), 'request')}", highlight=False)
     raise typer.Exit(int(failed))
 
 

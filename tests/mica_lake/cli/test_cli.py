@@ -75,7 +75,7 @@ def test_a_bad_file_is_set_aside_with_exit_code_3_and_status_lists_it(files: Pat
     assert "the file is empty" in done.stdout
     status = mica_lake("status", lake=tmp_path / "lake")
     assert status.returncode == 0
-    assert "1 files need a look" in status.stdout
+    assert "1 file needs a look" in status.stdout
     assert "the file is empty" in status.stdout
 
 
@@ -380,3 +380,37 @@ def test_hdr3_is_brought_up_to_date_alone(files: Path, tmp_path: Path) -> None:
     assert "hdr3, derived: up to date" in done.stdout
     assert "takes neither" in mica_lake("ingest", "hdr3", "--from", files, lake=lake).stderr
     assert "Say --from" in mica_lake("ingest", "aca_l0", lake=lake).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("report", "x", "-o", "z"), "OBSID: 'x' is not a whole number\n"),
+        (("sql", "SELECT 1", "--format", "x"), "--format: 'x' is not one of 'table', 'csv', 'json', 'parquet'.\n"),
+        (("ingest", "all", "--jobs", "0"), "--jobs: '0' is less than 1\n"),
+        (("verify", "--sample", "much"), "--sample: 'much' is not a number\n"),
+        (("sql", "--format"), "Option '--format' requires an argument.\n'mica-lake --help' says more\n"),
+    ],
+)
+def test_a_wrong_argument_is_named_in_our_words(arguments: tuple[str, ...], expected: str) -> None:
+    done = mica_lake(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"mica-lake: {expected}")
+
+
+def test_on_a_terminal_lines_end_between_words(demo_lake: str) -> None:
+    question = ("msid", "ccd_temp", "--start", "the_day_before_yesterday", "--lake", demo_lake)
+    (in_one,) = in_process(question, {}).stderr.splitlines()
+    assert len(in_one) > 160
+    lines = in_process(
+        question, {"TTY_COMPATIBLE": 1, "NO_COLOR": 1, "TERM": "dumb", "COLUMNS": 80}
+    ).stderr.splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines) == in_one
+
+
+def test_a_path_longer_than_a_line_stays_whole(tmp_path: Path) -> None:
+    place = tmp_path / ("a" * 100)
+    said = in_process(("status", "--lake", place), {"TTY_COMPATIBLE": 1, "NO_COLOR": 1, "COLUMNS": 80}).stderr
+    assert f"{place} is not a mica lake" in said.replace("\n", " ")
