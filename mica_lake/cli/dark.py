@@ -12,7 +12,7 @@ from mica_lake.output import Terminal, escape
 if TYPE_CHECKING:
     from mica_lake.archive.aca_dark.processing import Calibration
 
-dark = typer.Typer(no_args_is_help=True, help="Dark current calibrations.")
+dark = typer.Typer(no_args_is_help=True, help="Dark current calibrations.\n\nExample: mica-lake dark process --help")
 app.add_typer(dark, name="dark", rich_help_panel=KEEP)
 
 

@@ -23,9 +23,9 @@ def msid(
     ] = None,
 ) -> None:
     """
-    Summarise header-3 pseudo-MSIDs, write their values, or plot them.
+    Summarise, write or plot header-3 pseudo-MSIDs.
 
-    Example: mica-lake msid ccd_temp aca_temp --start 2024:001 --stop 2024:002 -o temps.png
+    Example: mica-lake msid ccd_det_therm ad_5v_ps --start 2024:001 --stop 2024:002 -o temps.png
     """
     from mica_lake.archive.aca_hdr3 import MSIDset
     from mica_lake.cli.msid_output import is_empty, summary, write
