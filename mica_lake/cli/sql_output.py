@@ -1,18 +1,20 @@
 """Answers to SQL that anyone may type: read-only, written where asked for and nowhere else."""
 
 import io
+import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Any
 
 import duckdb
 
 from mica_lake.cli.nothing import nothing
 from mica_lake.lake import Lake
-from mica_lake.output import Terminal, copy, printable
+from mica_lake.output import Terminal, copy, escape, printable
 from mica_lake.query_errors import message
 from mica_lake.tables import TABLES
 
@@ -77,11 +79,11 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         try:
             try:
                 connection = lake.private_connection(query)
-                answer, is_empty = _answer(lake, connection, query, form, Path(folder))
+                answer = _answer(lake, connection, query, form, Path(folder))
             except duckdb.ProgrammingError:
                 # What it needs may not be named in its text.
                 connection = lake.private_connection()
-                answer, is_empty = _answer(lake, connection, query, form, Path(folder))
+                answer = _answer(lake, connection, query, form, Path(folder))
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise ValueError(message(error)) from None
         except duckdb.Error as error:
@@ -91,23 +93,44 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         elif answer is not None:
             with answer.open("rb") as content:
                 _to_terminal(content) if sys.stdout.isatty() else copy(content)
-    if is_empty and (tables := _of_ranges(connection, query)):
-        Terminal(stderr=True).print(nothing("rows", tables, lake), soft_wrap=True, highlight=False)
+    for said in _empty_ranges(lake, connection, query):
+        Terminal(stderr=True).print(escape(said), soft_wrap=True, highlight=False)
 
 
-def _of_ranges(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:
-    """The tables of the macros in a query that take a start and a stop."""
-    macros = connection.sql(
-        "SELECT function_name, regexp_extract(macro_definition, '(\\w+)_files\\(', 1) FROM duckdb_functions() "
-        "WHERE function_type = 'table_macro' AND list_has_all(parameters, ['start', 'stop']) ORDER BY ALL"
+def _empty_ranges(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[str]:
+    """What to say of the macros in a query whose range of times has no rows, whatever the query makes of that."""
+    known = connection.sql(
+        "SELECT DISTINCT function_name, regexp_extract(macro_definition, '(\\w+)_files\\(', 1) FROM duckdb_functions() "
+        "WHERE function_type = 'table_macro' AND list_has_all(parameters, ['start', 'stop'])"
     ).fetchall()
-    return sorted({table for name, table in macros if table in TABLES and re.search(rf"\b{name}\s*\(", query, re.I)})
+    tables = {name: table for name, table in known if table in TABLES}
+    ((parsed,),) = connection.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()
+    for call in _table_functions(json.loads(parsed)):
+        if (table := tables.get(call["function"]["function_name"].lower())) is None:
+            continue
+        begin = call["query_location"]
+        asked = query.encode()[begin : begin + call["query_location_length"]].decode()
+        asked = asked[: asked.rindex(")") + 1]  # without its alias
+        try:
+            is_empty = not connection.sql(f"SELECT 1 FROM {asked} LIMIT 1").fetchall()
+        except duckdb.Error:  # its range is of a row of another table
+            continue
+        if is_empty:
+            yield f"{asked}: {nothing('rows', [table], lake)}"
 
 
-def _answer(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path
-) -> tuple[Path | None, bool]:
-    """Write the answer to a file in a folder, or print it if it is a table; and say whether it has no rows."""
+def _table_functions(parsed: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(parsed, dict):
+        if parsed.get("type") == "TABLE_FUNCTION":
+            yield parsed
+        parsed = list(parsed.values())
+    if isinstance(parsed, list):
+        for each in parsed:
+            yield from _table_functions(each)
+
+
+def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path) -> Path | None:
+    """Write the answer to a file in a folder, or print it if it is a table."""
     target = folder / "answer"
     statement = _only_reads(connection, query)
     # Where a large answer is asked for there is more room than where temporary files are.
@@ -119,12 +142,11 @@ def _answer(
     if form != "table" and statement.type is not duckdb.StatementType.SELECT:
         raise ValueError("a query plan goes to the terminal, as a table")
     if form == "table":
-        shown = str(connection.sql(query))
-        print(printable(shown, lines=True))
-        return None, shown.rstrip().rpartition("\n")[2].split()[:2] == ["0", "rows"]
+        print(printable(str(connection.sql(query)), lines=True))
+        return None
     text = statement.query.rstrip().rstrip(";")
-    (rows,) = connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})").fetchall()
-    return _without_nan(target) if form == "json" else target, rows == (0,)
+    connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
+    return _without_nan(target) if form == "json" else target
 
 
 def _to_terminal(answer: IO[bytes]) -> None:
