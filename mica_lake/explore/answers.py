@@ -1,5 +1,6 @@
 """What the page shows: forms, and the answers to them."""
 
+import html
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from mica_lake.errors import LakeError, MissingDataError
 from mica_lake.explore import pictures
 from mica_lake.explore.observation import observation
 from mica_lake.explore.page import body, escaped
-from mica_lake.explore.question import MOST_ROWS, Question, fields, needs_slot, takes_slot
+from mica_lake.explore.question import MOST_ROWS, Question, fields, needs_slot, takes_slot, typed_interval
 from mica_lake.lake import Lake, message
 from mica_lake.output import printable
 from mica_lake.tables import TABLES
@@ -46,7 +47,9 @@ def _callout(text: str) -> Any:
 
 def plain(text: str) -> Any:
     """A text with its line breaks, taken neither for Markdown nor for HTML, without control characters."""
-    return mo.plain_text(printable(text, lines=True))
+    return mo.Html(
+        f'<div style="white-space: pre-wrap; overflow-wrap: anywhere">{html.escape(printable(text, lines=True))}</div>'
+    )
 
 
 def _code(language: str, text: str) -> str:
@@ -58,7 +61,8 @@ def _code(language: str, text: str) -> str:
 
 def tables(lake: Lake) -> list[str]:
     """The tables that have rows."""
-    return [name for name in lake.status()["table_name"] if name in TABLES]
+    known = lake.status().filter(pl.col("rows") > 0, pl.col("start").is_not_null())
+    return [name for name in known["table_name"] if name in TABLES]
 
 
 def status(lake: Lake) -> Any:
@@ -112,13 +116,27 @@ def coverage(lake: Lake, table: str | None) -> Any:
     return mo.md("This table is one file.")
 
 
+def problem(typed: dict[str, Any] | None) -> str | None:
+    """What is wrong with the times typed into a form, to be shown in it."""
+    try:
+        typed_interval((typed or {})["start"], (typed or {})["stop"])
+    except ValueError as error:
+        return printable(str(error))
+    return None
+
+
 def _last_day(lake: Lake, table: str) -> tuple[str, str]:
-    """Start and stop to begin with: the last day of a table by day, everything in any other."""
-    row = lake.status().row(by_predicate=pl.col("table_name") == table, named=True)
-    stop = str(row["stop"])
-    if row["days"] is None:
-        return str(row["start"])[:17], f"{stop[:14]}:59:59"
-    return stop[:8], f"{stop[:8]}:23:59:59"
+    """Start and stop to begin with: the last day of a table by day, everything in any other; to whole seconds."""
+    start, stop = _extent(lake, table)
+    by_day = "doy" in TABLES[table].keys
+    return utc(stop)[:8] if by_day else utc(start)[:17], utc(stop + 0.999)[:17]
+
+
+def _extent(lake: Lake, table: str) -> tuple[float, float]:
+    """The first and the last time of a table that has rows."""
+    query = "SELECT min(tstart), max(tstop) FROM partition WHERE table_name = $table"
+    ((start, stop),) = lake.sql(query, {"table": table}).fetchall()
+    return start, stop
 
 
 def form(lake: Lake, table: str) -> Any:
@@ -138,30 +156,41 @@ def form(lake: Lake, table: str) -> Any:
         may_be_none = not needs_slot(TABLES[table])
         elements["slot"] = mo.ui.dropdown(slots, value="3", label="slot", allow_select_none=may_be_none)
         line = "{start} {stop} {slot} {columns}"
-    return mo.md(line).batch(**elements).form(submit_button_label="Show", bordered=True)
+    return mo.md(line).batch(**elements).form(submit_button_label="Show", validate=problem)
 
 
 def answer(lake: Lake, table: str, start: str, stop: str, columns: list[str], slot: int | None = None) -> list[Any]:
     """The answer about the rows of a table."""
     asked = Question(lake, table, start, stop, columns, slot)
     tstart, tstop = asked.interval
-    rows = "1 row" if asked.count == 1 else f"{asked.count:,} rows"
-    shown: list[Any] = [mo.md(f"**{rows}** from {utc(tstart)} to {utc(tstop)} UTC")]
     if asked.count:
-        drawn = asked.drawn[:MOST_PANELS]
-        if drawn:
-            seconds = asked.bin_seconds
-            how = "a dot a row" if seconds is None else f"from least to greatest value in each {_duration(seconds)}"
-            more = f", the first {MOST_PANELS} columns" if len(asked.drawn) > MOST_PANELS else ""
-            picture = pictures.against_time([(f, asked.points[f.name]) for f in drawn], tstart, tstop)
-            shown += [mo.image(pictures.png(picture), alt="values against time"), mo.md(f"Drawn: {how}{more}.")]
+        rows = "1 row" if asked.count == 1 else f"{asked.count:,} rows"
+        shown: list[Any] = [mo.md(f"**{rows}** from {utc(tstart)} to {utc(tstop)} UTC"), *_drawn(asked)]
         note = f"The first {MOST_ROWS:,} rows; the SQL below gives all:" if asked.count > MOST_ROWS else "The rows:"
         shown += [mo.md(note), _first_rows(asked.rows())]
+    else:
+        first, last = (utc(secs)[:8] for secs in _extent(lake, table))
+        shown = [mo.md(f"**0 rows** from {utc(tstart)} to {utc(tstop)} UTC; the lake has {first} to {last}")]
     shown += [
         mo.md(f"The same in SQL:\n{_code('sql', asked.sql)}"),
         mo.md(f"and in Python:\n{_code('python', asked.python)}"),
     ]
     return shown
+
+
+def _drawn(asked: Question) -> Iterator[Any]:
+    """The pictures of a question's columns, and what is said of columns that have no values."""
+    full = [field for field in asked.drawn if len(asked.points[field.name].time)]
+    if absent := [field.name for field in asked.drawn if field not in full]:
+        yield plain(f"no values of {', '.join(absent)} in these rows")
+    if full:
+        drawn = full[:MOST_PANELS]
+        seconds = asked.bin_seconds
+        how = "a dot a row" if seconds is None else f"from least to greatest value in each {_duration(seconds)}"
+        more = f", the first {MOST_PANELS} columns" if len(full) > MOST_PANELS else ""
+        picture = pictures.against_time([(f, asked.points[f.name]) for f in drawn], *asked.interval)
+        yield mo.image(pictures.png(picture), alt="values against time")
+        yield mo.md(f"Drawn: {how}{more}.")
 
 
 def _first_rows(rows: pl.DataFrame) -> Any:

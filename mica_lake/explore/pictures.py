@@ -101,8 +101,6 @@ def against_time(drawn: Iterable[tuple[Field, Points]], start: float, stop: floa
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.grid(color="0.9", lw=0.6)
         axes.set_axisbelow(True)
-        if not len(when):
-            axes.text(0.5, 0.5, "no values in these rows", transform=axes.transAxes, ha="center", va="center")
     first, last = _dates(np.array([start, stop]))
     axes.set_xlim(first, last if last > first else first + 1 / 86400)
     locator = dates.AutoDateLocator()

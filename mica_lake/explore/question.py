@@ -12,11 +12,12 @@ from mica_lake.errors import near
 from mica_lake.lake import Lake
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
-from mica_lake.times import interval
+from mica_lake.times import cxcsec
 
 MOST_ROWS = 1000
 #: Rows that are drawn one by one; above it, the range of the values in each of as many bins.
 MOST_POINTS = 1500
+TIMES_TAKEN = "Give a date in UTC, 2024:001, 2024:001:12:30:00 or 2024-01-01T12:30, or CXC seconds"
 _NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?(INT|INTEGER)|FLOAT|DOUBLE|BOOLEAN|DECIMAL.*)")
 
 
@@ -160,7 +161,7 @@ class Question:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Start and stop in CXC seconds."""
-        return interval(_typed(self.start), _typed(self.stop))
+        return typed_interval(self.start, self.stop)
 
     @property
     def time(self) -> str:
@@ -269,6 +270,20 @@ class Question:
             for n, f in enumerate(chosen)
             for known in [frame.filter(pl.col(f"low{n}").is_not_null())]
         }
+
+
+def typed_interval(start: str, stop: str) -> tuple[float, float]:
+    """CXC seconds of two times as they are typed into a text box."""
+    times = []
+    for name, text in (("start", start), ("stop", stop)):
+        try:
+            times.append(cxcsec(_typed(text)))
+        except ValueError:
+            raise ValueError(f"{name}: {text!r} is not a time. {TIMES_TAKEN}") from None
+    tstart, tstop = times
+    if tstop < tstart:
+        raise ValueError(f"stop {stop!r} is before start {start!r}")
+    return tstart, tstop
 
 
 def _typed(text: str) -> str | float:

@@ -37,7 +37,7 @@ class Tags(HTMLParser):
 
 def test_a_text_is_shown_as_text() -> None:
     shown = Tags(answers.plain(HOSTILE).text)
-    assert shown.tags == ["pre"]
+    assert shown.tags == ["div"]
     assert shown.text == printable(HOSTILE)
 
 
@@ -48,7 +48,7 @@ def test_an_error_is_shown_as_text() -> None:
     assert "img" not in Tags(callout.text).tags
     ((_, content),) = re.findall("data-html=(['\"])(.*?)\\1", callout.text)
     shown_text = Tags(json.loads(html.unescape(content)))
-    assert (shown_text.tags, shown_text.text) == (["pre"], printable(HOSTILE))
+    assert (shown_text.tags, shown_text.text) == (["div"], printable(HOSTILE))
 
 
 def test_cells_are_text() -> None:

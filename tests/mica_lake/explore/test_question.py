@@ -123,7 +123,7 @@ def test_null_and_nan_are_not_drawn(lake: Lake) -> None:
     [
         ({"start": "yesterday"}, "'yesterday' is not a time"),
         ({"start": ""}, "'' is not a time"),
-        ({"start": "nan"}, "nan is not a time"),
+        ({"start": "nan"}, "'nan' is not a time"),
         ({"stop": "2024:001' OR TRUE --"}, "is not a time"),
         ({"start": "2024:002", "stop": "2024:001"}, "stop '2024:001' is before start '2024:002'"),
         ({"columns": ["TEMPCDD"]}, "no column 'TEMPCDD'; near it: TEMPCCD"),
