@@ -1,36 +1,17 @@
 """Answers to SQL that anyone may type: read-only, written where asked for and nowhere else."""
 
 import io
-import os
 import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-import duckdb
-
-from mica_lake.lake import Lake, message
+from mica_lake.lake import Lake
 from mica_lake.output import copy, printable
+from mica_lake.reading import answered, copied
 
-_EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
 _TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')
-_OPTIONS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY", "parquet": "FORMAT parquet, COMPRESSION zstd"}
-
-
-def _quoted(text: str | os.PathLike[str]) -> str:
-    return "'" + os.fspath(text).replace("'", "''") + "'"
-
-
-def _only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
-    """The one statement of a query, refused unless it only reads; EXPLAIN ANALYZE would execute one that writes."""
-    statements = connection.extract_statements(query)
-    if len(statements) == 1:
-        explained = _EXPLAIN.fullmatch(query) if statements[0].type is duckdb.StatementType.EXPLAIN else None
-        reading = connection.extract_statements(explained["of"]) if explained else statements
-        if len(reading) == 1 and reading[0].type is duckdb.StatementType.SELECT:
-            return statements[0]
-    raise ValueError("one SELECT (or FROM …) is taken, nothing that writes")
 
 
 def _without_nan(answer: Path) -> Path:
@@ -71,43 +52,18 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
     if form == "parquet" and output is None:
         raise ValueError("Parquet goes to a file: say -o FILE.parquet")
     with TemporaryDirectory(dir=output.absolute().parent if output else None, prefix=".mica-lake-") as folder:
-        try:
-            try:
-                answer = _answer(lake, lake.private_connection(query), query, form, Path(folder))
-            except duckdb.ProgrammingError:
-                # What it needs may not be named in its text.
-                answer = _answer(lake, lake.private_connection(), query, form, Path(folder))
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(message(error)) from error
-        except duckdb.Error as error:
-            raise OSError(message(error)) from error
-        if answer is None:
+        if form == "table":
+            table = answered(lake, query, Path(folder), lambda connection, _: str(connection.sql(query)))
+            print(printable(table, lines=True))
             return
+        answer = copied(lake, query, form, Path(folder))
+        if form == "json":
+            answer = _without_nan(answer)
         if output is not None:
             answer.replace(output)
         else:
             with answer.open("rb") as content:
                 _to_terminal(content) if sys.stdout.isatty() else copy(content)
-
-
-def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path) -> Path | None:
-    """Write the answer to a file in a folder, or print it if it is a table."""
-    target = folder / "answer"
-    statement = _only_reads(connection, query)
-    # Where a large answer is asked for there is more room than where temporary files are.
-    connection.execute(f"SET temp_directory = {_quoted(folder / 'spilt')}")
-    connection.execute(f"SET allowed_directories = [{_quoted(lake.root)}]")
-    connection.execute(f"SET allowed_paths = [{_quoted(target)}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    if form != "table" and statement.type is not duckdb.StatementType.SELECT:
-        raise ValueError("a query plan goes to the terminal, as a table")
-    if form == "table":
-        print(printable(str(connection.sql(query)), lines=True))
-        return None
-    text = statement.query.rstrip().rstrip(";")
-    connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
-    return _without_nan(target) if form == "json" else target
 
 
 def _to_terminal(answer: IO[bytes]) -> None:
