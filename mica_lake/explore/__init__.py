@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ def application(lake: Lake, token: str, port: int) -> _Application:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError("the page is made with marimo and matplotlib: pip install 'mica-lake[explore]'") from error
+    # Before anybody waits for the page, which would import them.
+    for name in ("ask", "dark", "observed", "overview", "sql_box", "stars", "temperatures"):
+        import_module(f"{__name__}.{name}")
     os.environ["MICA_LAKE"] = str(lake.root)
     page = str(Path(__file__).with_name("app.py"))
     built: Any = marimo.create_asgi_app(quiet=True, token=token).with_app(path="", root=page).build()
