@@ -14,6 +14,13 @@ from mica_lake.lake import Lake
 __all__ = ["HOST", "application", "serve"]
 
 HOST = "127.0.0.1"
+# Something is seen while the browser reads marimo's scripts, which takes it a second or more. A narrow window has room
+# for all tabs, and marimo's menu, which has no name for a screen reader, has nothing that the page needs.
+_HEAD = """<style>
+#root:empty::before { content: "mica-lake: opening the lake …"; display: block; padding: 4rem; font: 16px sans-serif; }
+@media (max-width: 1100px) { #App > div { padding-left: 12px; padding-right: 12px; } }
+[data-testid="notebook-actions-dropdown"] { display: none; }
+</style>"""
 _Message = MutableMapping[str, Any]
 _Application = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Any]
 
@@ -36,7 +43,7 @@ def application(lake: Lake, token: str, port: int) -> _Application:
         import_module(f"{__name__}.{name}")
     os.environ["MICA_LAKE"] = str(lake.root)
     page = str(Path(__file__).with_name("app.py"))
-    built: Any = marimo.create_asgi_app(quiet=True, token=token).with_app(path="", root=page).build()
+    built: Any = marimo.create_asgi_app(quiet=True, token=token, html_head=_HEAD).with_app(path="", root=page).build()
     hosts = {f"{name}:{port}".encode() for name in (HOST, "localhost")}
     origins = {b"http://" + host for host in hosts}
 

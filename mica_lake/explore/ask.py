@@ -53,9 +53,7 @@ def answer(
         yield shown.table(asked.rows())
         yield shown.downloads(lake, asked.sql, table)
     else:
-        found = span.extent(lake, table)
-        has = f"{utc(found[0])[:8]} to {utc(found[1])[:8]}" if found else "none"
-        yield mo.md(f"**0 rows** {between}; the lake has {has}")
+        yield mo.md(f"**0 rows** {between}; {span.has(lake, table)}")
     yield mo.md("The same in SQL:")
     yield shown.code("sql", asked.sql)
     yield mo.md("and in Python:")

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import marimo as mo
+import numpy as np
 
 from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_image
-from mica_lake.explore import pictures, shown
+from mica_lake.explore import pictures, shown, span
 from mica_lake.explore.link import Given
 from mica_lake.lake import Lake
+from mica_lake.output import printable
 
 _HALF = 512
 _SIZES = [str(2**n) for n in range(10, 3, -1)]
@@ -28,20 +30,35 @@ def form(lake: Lake, given: Given) -> Any:
         "size": mo.ui.dropdown(
             _SIZES, value=given.chosen("size", _SIZES, _SIZES[0]), label="pixels on a side", allow_select_none=False
         ),
-        "row": mo.ui.number(-_HALF, _HALF - 1, value=given.number("row", -_HALF, _HALF - 1, 0), label="around row"),
-        "column": mo.ui.number(
-            -_HALF, _HALF - 1, value=given.number("column", -_HALF, _HALF - 1, 0), label="and column"
-        ),
+        "row": mo.ui.text(given.text("row", "0"), label="around row"),
+        "column": mo.ui.text(given.text("column", "0"), label="and column"),
     }
-    return mo.md("{calibration} {size} {row} {column}").batch(**elements).form(submit_button_label="Show")
+    return (
+        mo.md("{calibration} {size} {row} {column}")
+        .batch(**elements)
+        .form(submit_button_label="Show", validate=_problem)
+    )
 
 
-def answer(lake: Lake, calibration: str | None, size: str, row: float, column: float) -> Iterator[Any]:
+def _pixel(row: str, column: str) -> tuple[int, int]:
+    return span.whole("row", row, -_HALF, _HALF - 1), span.whole("column", column, -_HALF, _HALF - 1)
+
+
+def _problem(typed: dict[str, Any] | None) -> str | None:
+    known = typed or {}
+    try:
+        _pixel(known["row"], known["column"])
+    except ValueError as error:
+        return printable(str(error))
+    return None
+
+
+def answer(lake: Lake, calibration: str | None, size: str, row: str, column: str) -> Iterator[Any]:
     """The image around a pixel."""
     if calibration is None:
         raise ValueError("the lake has no dark current calibrations: 'mica-lake ingest dark_cal' takes them into it")
     side = int(size)
-    first = [min(max(int(middle) + _HALF - side // 2, 0), 2 * _HALF - side) for middle in (row, column)]
+    first = [min(max(middle + _HALF - side // 2, 0), 2 * _HALF - side) for middle in _pixel(row, column)]
     whole = get_dark_cal_image(calibration, data_root=lake.root, select="nearest")
     part = whole[first[0] : first[0] + side, first[1] : first[1] + side]
     row0, col0 = (one - _HALF for one in first)
@@ -53,7 +70,7 @@ def answer(lake: Lake, calibration: str | None, size: str, row: float, column: f
     figure = pictures.dark_image(part, row0, col0, f"dark current {calibration}, {where}")
     yield mo.md(
         f"{date}{'' if ccd_temp is None else f', CCD at {ccd_temp:.2f} °C'}: mean {part.mean():,.1f} e-/s, "
-        f"median {float(sorted(part.ravel())[part.size // 2]):,.1f}, greatest {part.max():,.0f} at row {row0 + at[0]}, "
+        f"median {np.median(part):,.1f}, greatest {part.max():,.0f} at row {row0 + at[0]}, "
         f"column {col0 + at[1]}. Colours are logarithmic, from 1 e-/s on."
     )
     yield shown.picture(figure, f"dark current, {where}", f"dark_{calibration}", 860)

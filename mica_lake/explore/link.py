@@ -47,18 +47,6 @@ class Given:
                 )
         return [text for text in texts if text in options]
 
-    def number(self, name: str, least: float, most: float, default: float) -> float:
-        """A number within bounds."""
-        text = self.text(name, str(default))
-        try:
-            value = float(text)
-        except ValueError:
-            value = least - 1
-        if least <= value <= most:
-            return int(value) if value.is_integer() else value
-        self._complaints.append(f"the address asks for {name} {text!r}, which is no number from {least:g} to {most:g}")
-        return default
-
 
 class Link:
     """

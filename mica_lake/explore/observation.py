@@ -257,7 +257,9 @@ def interval_of(lake: Lake, obsid: int) -> tuple[float, float]:
     Examples
     --------
     >>> from mica_lake import Lake
-    >>> interval_of(Lake(getfixture("demo_lake")), 32448)
+    >>> start, stop = interval_of(Lake(getfixture("demo_lake")), 32448)
+    >>> round(stop - start)
+    26003
     """
     start, stop = _when(lake, obsid)
     if start is None or stop is None:

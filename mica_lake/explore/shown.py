@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -94,32 +95,26 @@ def picture(figure: "Figure", alt: str, name: str, width: int | None = None) -> 
     return mo.vstack(
         [
             mo.image(content, alt=alt, width=width),
-            mo.download(content, filename=f"{name}.png", mimetype="image/png", label="PNG"),
+            mo.hstack(
+                [mo.download(content, filename=f"{name}.png", mimetype="image/png", label="PNG")], justify="start"
+            ),
         ]
     )
 
 
+def downloaded(lake: Lake, query: str, form: str) -> bytes:
+    """The answer of a query as a file."""
+    with TemporaryDirectory(prefix="mica-lake-") as folder:
+        return copied(lake, query, form, Path(folder), MOST_DOWNLOADED).read_bytes()
+
+
 def downloads(lake: Lake, query: str, name: str) -> Any:
     """Buttons that download the answer of a query, made when they are pressed."""
-
-    def content(form: str) -> Callable[[], bytes]:
-        def made() -> bytes:
-            with TemporaryDirectory(prefix="mica-lake-") as folder:
-                return copied(lake, query, form, Path(folder), MOST_DOWNLOADED).read_bytes()
-
-        return made
-
-    return mo.hstack(
-        [
-            mo.download(content("csv"), filename=f"{name}.csv", mimetype="text/csv", label="CSV"),
-            mo.download(
-                content("parquet"),
-                filename=f"{name}.parquet",
-                mimetype="application/vnd.apache.parquet",
-                label="Parquet",
-            ),
-            mo.md(f"all rows, up to {MOST_DOWNLOADED:,}"),
-        ],
-        justify="start",
-        align="center",
-    )
+    buttons = [
+        mo.download(partial(downloaded, lake, query, form), filename=f"{name}.{form}", mimetype=kind, label=label)
+        for form, kind, label in (
+            ("csv", "text/csv", "CSV"),
+            ("parquet", "application/vnd.apache.parquet", "Parquet"),
+        )
+    ]
+    return mo.hstack([*buttons, mo.md(f"all rows, up to {MOST_DOWNLOADED:,}")], justify="start", align="center")

@@ -24,6 +24,12 @@ def extent(lake: Lake, table: str) -> tuple[float, float] | None:
     return None if start is None else (start, stop)
 
 
+def has(lake: Lake, table: str) -> str:
+    """What is said of a range without rows: which days there are."""
+    found = extent(lake, table)
+    return f"the lake has {utc(found[0])[:8]} to {utc(found[1])[:8]}" if found else f"the lake has no {table}"
+
+
 def last_day(lake: Lake, table: str) -> tuple[str, str]:
     """Start and stop to begin with: the last day of a table by day, everything in any other; to whole seconds."""
     found = extent(lake, table)
@@ -49,6 +55,17 @@ def times(lake: Lake, typed: Mapping[str, Any]) -> tuple[str, str]:
         start, stop = interval_of(lake, an_obsid(typed["obsid"]))
         return utc(start), utc(stop)
     return typed["start"], typed["stop"]
+
+
+def whole(name: str, typed: str, least: int, most: int) -> int:
+    """A typed whole number within bounds."""
+    try:
+        value = int(typed)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        raise ValueError(f"{name}: {typed!r} is not a whole number from {least} to {most}")
+    return value
 
 
 def problem(lake: Lake, typed: Mapping[str, Any] | None) -> str | None:

@@ -29,27 +29,34 @@ def form(lake: Lake, given: Given) -> Any:
     elements = {
         "start": mo.ui.text(given.text("start", start), label="start"),
         "obsid": mo.ui.text(given.text("obsid", ""), label="or obsid"),
-        "minutes": mo.ui.number(1, MOST_MINUTES, value=given.number("minutes", 1, MOST_MINUTES, 10), label="minutes"),
+        "minutes": mo.ui.text(given.text("minutes", "10"), label="minutes"),
     }
 
     def problem(typed: dict[str, Any] | None) -> str | None:
-        return span.problem(lake, {**(typed or {}), "stop": (typed or {})["start"]})
+        known = {"start": "", "minutes": "", **(typed or {})}
+        try:
+            _minutes(known["minutes"])
+        except ValueError as error:
+            return printable(str(error))
+        return span.problem(lake, {**known, "stop": known["start"]})
 
     return mo.md("{start} {obsid} {minutes}").batch(**elements).form(submit_button_label="Show", validate=problem)
 
 
-def answer(lake: Lake, start: str, obsid: str, minutes: float) -> Iterator[Any]:
+def _minutes(typed: str) -> int:
+    return span.whole("minutes", typed, 1, MOST_MINUTES)
+
+
+def answer(lake: Lake, start: str, obsid: str, minutes: str) -> Iterator[Any]:
     """A player of the images."""
     first, _ = span.times(lake, {"start": start, "stop": start, "obsid": obsid})
     tstart, _ = typed_interval(first, first)
-    tstop = tstart + 60 * minutes
+    tstop = tstart + 60 * _minutes(minutes)
     slots = [images(lake, slot, tstart, tstop) for slot in range(8)]
     count = sum(len(slot["TIME"]) for slot in slots)
     between = f"from {utc(tstart)} to {utc(tstop)} UTC"
     if not count:
-        known = span.extent(lake, "aca_l0")
-        has = f"{utc(known[0])[:8]} to {utc(known[1])[:8]}" if known else "none"
-        yield mo.md(f"**0 images** {between}; the lake has {has}")
+        yield mo.md(f"**0 images** {between}; {span.has(lake, 'aca_l0')}")
         return
     yield mo.md(f"**{count:,} images** {between}")
     times = sorted({time for slot in slots for time in slot["TIME"]})

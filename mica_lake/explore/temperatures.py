@@ -26,10 +26,13 @@ def form(lake: Lake, given: Given) -> Any:
     names = [*MSIDS, *COLUMNS]
     kinds = list(STATISTICS.values())
     kind = given.chosen("statistic", kinds, "full")
+    # Of a lake without 8x8 images in slot 6 there is no CCD temperature.
+    known = {name for (name,) in lake.sql("SELECT DISTINCT msid FROM hdr3_daily").fetchall()}
+    first = [name for name in ("ccd_temp", *MSIDS) if name in known][:1] or ["ccd_temp"]
     elements = {
         **span.fields_of(given, *span.last_day(lake, "hdr3")),
         "temperatures": mo.ui.multiselect(
-            names, value=given.several("temperatures", names, ["ccd_temp"]), label="temperatures"
+            names, value=given.several("temperatures", names, first), label="temperatures"
         ),
         "slot": mo.ui.dropdown(
             {slot: int(slot) for slot in SLOTS},
@@ -38,7 +41,10 @@ def form(lake: Lake, given: Given) -> Any:
             allow_select_none=False,
         ),
         "statistic": mo.ui.radio(
-            STATISTICS, value={kind: label for label, kind in STATISTICS.items()}[kind or "full"], inline=True
+            STATISTICS,
+            value={kind: label for label, kind in STATISTICS.items()}[kind or "full"],
+            inline=True,
+            label="drawn",
         ),
     }
     return (
@@ -83,10 +89,7 @@ def answer(
     full = {name: known for name, known in found.items() if known is not None}
     yield mo.md(f"From {utc(tstart)} to {utc(tstop)} UTC, in °C.")
     if absent := [name for name in temperatures if name not in full]:
-        table = {"hdr3": "hdr3", "slot": "aca_l0"}["slot" if absent[0] in COLUMNS else "hdr3"]
-        known = span.extent(lake, table if statistic == "full" else f"{table.replace('aca_l0', 'slot')}_{statistic}")
-        has = f"{utc(known[0])[:8]} to {utc(known[1])[:8]}" if known else "none"
-        yield mo.md(f"**0 values** of {', '.join(absent)}; the lake has {has}")
+        yield mo.md(f"**0 values** of {', '.join(absent)}; {span.has(lake, 'aca_l0')}")
     if full:
         panels = [(Field(name, "°C", "", True), known) for name, known in full.items()]
         figure = pictures.against_time(panels, tstart, tstop)
