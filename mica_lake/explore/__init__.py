@@ -20,7 +20,21 @@ _HEAD = """<style>
 #root:empty::before { content: "mica-lake: opening the lake …"; display: block; padding: 4rem; font: 16px sans-serif; }
 @media (max-width: 1100px) { #App > div { padding-left: 12px; padding-right: 12px; } }
 [data-testid="notebook-actions-dropdown"] { display: none; }
-</style>"""
+</style>
+<script>
+// marimo's tabs and radio buttons cannot tell in their shadow roots which of them has the focus.
+addEventListener("keydown", event => {
+  const step = {ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1}[event.key];
+  const one = event.composedPath()[0], role = one.getAttribute?.("role");
+  if (!step || !["tab", "radio"].includes(role)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const all = [...one.closest("[role=tablist], [role=radiogroup]").querySelectorAll(`[role=${role}]`)];
+  const next = all[(all.indexOf(one) + step + all.length) % all.length];
+  next.focus();
+  next.click();
+}, true);
+</script>"""
 _Message = MutableMapping[str, Any]
 _Application = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Any]
 

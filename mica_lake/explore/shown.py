@@ -1,5 +1,6 @@
 """What the page shows of anything: texts, tables, pictures, downloads, and errors."""
 
+import base64
 import html
 import re
 from collections.abc import Callable, Iterator
@@ -92,9 +93,11 @@ def _seven_digits(value: float | None) -> str:
 def picture(figure: "Figure", alt: str, name: str, width: int | None = None) -> Any:
     """A picture, and a button that downloads it."""
     content = png(figure)
+    # In the page itself: marimo would complain of a file that a browser asks for after it has left.
+    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     return mo.vstack(
         [
-            mo.image(content, alt=alt, width=width),
+            mo.image(source, alt=alt, width=width),
             mo.hstack(
                 [mo.download(content, filename=f"{name}.png", mimetype="image/png", label="PNG")], justify="start"
             ),

@@ -36,7 +36,7 @@ _OBJECTS = """
 
 def form(given: Given) -> Any:
     """The form for a query."""
-    query = mo.ui.text_area(given.text("query", _FIRST), rows=6, label="SQL", full_width=True)
+    query = mo.ui.text_area(given.text("query", _FIRST), rows=6, label="query", full_width=True)
     return mo.md("{query}").batch(query=query).form(submit_button_label="Show")
 
 
