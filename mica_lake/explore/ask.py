@@ -20,7 +20,7 @@ def form(lake: Lake, table: str, given: Given) -> Any:
     """The form for questions about a table."""
     known = fields(lake, table)
     numbers = [name for name, field in known.items() if field.drawn and name != TABLES[table].time]
-    likely = [name for name in ("TEMPCCD", "ccd_temp", "ra", "ang_y", "value") if name in numbers]
+    likely: list[str] = [name for name in ("TEMPCCD", "ccd_temp", "ra", "ang_y", "value") if name in numbers]
     elements = span.fields_of(given, *span.last_day(lake, table))
     columns = given.several("columns", known, (likely or numbers)[:1])
     elements["columns"] = mo.ui.multiselect(list(known), value=columns, label="columns")
@@ -33,9 +33,7 @@ def form(lake: Lake, table: str, given: Given) -> Any:
             allow_select_none=not needs_slot(TABLES[table]),
         )
         line = f"{span.LINE} {{slot}} {{columns}}"
-    return (
-        mo.md(line).batch(**elements).form(submit_button_label="Show", validate=lambda typed: span.problem(lake, typed))
-    )
+    return mo.md(line).batch(**elements).form(submit_button_label="Show", validate=span.problem(lake))
 
 
 def answer(

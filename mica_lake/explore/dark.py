@@ -10,7 +10,6 @@ from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_image
 from mica_lake.explore import pictures, shown, span
 from mica_lake.explore.link import Given
 from mica_lake.lake import Lake
-from mica_lake.output import printable
 
 _HALF = 512
 _SIZES = [str(2**n) for n in range(10, 3, -1)]
@@ -20,7 +19,7 @@ def form(lake: Lake, given: Given) -> Any:
     """The form for an image."""
     query = "SELECT dark_id FROM dark_cal ORDER BY time DESC"
     ids = [dark_id for (dark_id,) in lake.sql(query).fetchall()]
-    elements = {
+    elements: dict[str, Any] = {
         "calibration": mo.ui.dropdown(
             ids,
             value=given.chosen("calibration", ids, ids[0] if ids else None),
@@ -36,21 +35,12 @@ def form(lake: Lake, given: Given) -> Any:
     return (
         mo.md("{calibration} {size} {row} {column}")
         .batch(**elements)
-        .form(submit_button_label="Show", validate=_problem)
+        .form(submit_button_label="Show", validate=span.said(lambda typed: _pixel(typed["row"], typed["column"])))
     )
 
 
 def _pixel(row: str, column: str) -> tuple[int, int]:
     return span.whole("row", row, -_HALF, _HALF - 1), span.whole("column", column, -_HALF, _HALF - 1)
-
-
-def _problem(typed: dict[str, Any] | None) -> str | None:
-    known = typed or {}
-    try:
-        _pixel(known["row"], known["column"])
-    except ValueError as error:
-        return printable(str(error))
-    return None
 
 
 def answer(lake: Lake, calibration: str | None, size: str, row: str, column: str) -> Iterator[Any]:

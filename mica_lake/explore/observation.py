@@ -247,7 +247,7 @@ def observation(lake: Lake, obsid: int) -> Observation:
 
 def _when(lake: Lake, obsid: int) -> tuple[float, float] | tuple[None, None]:
     known = lake.sql(_WHEN, {"obsid": obsid}).fetchall()
-    return known[0] if known else (None, None)  # type: ignore[return-value]
+    return known[0] if known else (None, None)
 
 
 def interval_of(lake: Lake, obsid: int) -> tuple[float, float]:

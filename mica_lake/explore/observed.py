@@ -9,10 +9,9 @@ from mica_lake.explore import shown
 from mica_lake.explore.ask import SLOTS
 from mica_lake.explore.link import Given
 from mica_lake.explore.observation import observation
-from mica_lake.explore.page import body, escaped
-from mica_lake.explore.span import an_obsid
+from mica_lake.explore.page import body, escaped, page
+from mica_lake.explore.span import an_obsid, said
 from mica_lake.lake import Lake
-from mica_lake.output import printable
 from mica_lake.vv import get_arch_vv
 from mica_lake.vv.limits import limits
 
@@ -27,12 +26,7 @@ def _obsid(lake: Lake, view: str, given: Given) -> Any:
     return mo.ui.text(given.text("obsid", str(last[0][0]) if last else ""), label="obsid")
 
 
-def _problem(typed: dict[str, Any] | None) -> str | None:
-    try:
-        an_obsid((typed or {})["obsid"])
-    except ValueError as error:
-        return printable(str(error))
-    return None
+_problem = said(lambda typed: an_obsid(typed["obsid"]))
 
 
 def form(lake: Lake, given: Given) -> Any:
@@ -44,7 +38,12 @@ def form(lake: Lake, given: Given) -> Any:
 
 def answer(lake: Lake, obsid: str) -> Iterator[Any]:
     """What the lake has of an observation."""
-    yield mo.Html(body(observation(lake, an_obsid(obsid))))
+    one = observation(lake, an_obsid(obsid))
+    yield mo.Html(body(one))
+    whole = mo.download(
+        lambda: page(one).encode(), filename=f"obsid_{one.obsid}.html", mimetype="text/html", label="HTML"
+    )
+    yield mo.hstack([whole, mo.md("this page with its pictures, as of 'mica-lake report'")], justify="start")
 
 
 def vv_form(lake: Lake, given: Given) -> Any:

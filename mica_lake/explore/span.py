@@ -1,6 +1,6 @@
 """The fields of a range of time: an obsid, or start and stop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import marimo as mo
@@ -68,13 +68,22 @@ def whole(name: str, typed: str, least: int, most: int) -> int:
     return value
 
 
-def problem(lake: Lake, typed: Mapping[str, Any] | None) -> str | None:
-    """What is wrong with what was typed, to be shown in the form."""
-    try:
-        typed_interval(*times(lake, typed or {}))
-    except (ValueError, LakeError, MissingDataError) as error:
-        return printable(str(error))
-    return None
+def said(check: Callable[[Any], object]) -> Callable[[Any], str | None]:
+    """What a check complains of in what was typed, to be shown in the form."""
+
+    def complaint(typed: Any) -> str | None:
+        try:
+            check(typed)
+        except (ValueError, LakeError, MissingDataError) as error:
+            return printable(str(error))
+        return None
+
+    return complaint
+
+
+def problem(lake: Lake) -> Callable[[Any], str | None]:
+    """What is wrong with a typed range."""
+    return said(lambda typed: typed_interval(*times(lake, typed)))
 
 
 def an_obsid(typed: str) -> int:

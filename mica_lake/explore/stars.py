@@ -32,25 +32,27 @@ def form(lake: Lake, given: Given) -> Any:
         "minutes": mo.ui.text(given.text("minutes", "10"), label="minutes"),
     }
 
-    def problem(typed: dict[str, Any] | None) -> str | None:
-        known = {"start": "", "minutes": "", **(typed or {})}
-        try:
-            _minutes(known["minutes"])
-        except ValueError as error:
-            return printable(str(error))
-        return span.problem(lake, {**known, "stop": known["start"]})
+    def check(typed: Any) -> None:
+        _minutes(typed["minutes"])
+        _start(lake, typed["start"], typed["obsid"])
 
-    return mo.md("{start} {obsid} {minutes}").batch(**elements).form(submit_button_label="Show", validate=problem)
+    return (
+        mo.md("{start} {obsid} {minutes}").batch(**elements).form(submit_button_label="Show", validate=span.said(check))
+    )
 
 
 def _minutes(typed: str) -> int:
     return span.whole("minutes", typed, 1, MOST_MINUTES)
 
 
+def _start(lake: Lake, start: str, obsid: str) -> float:
+    first, _ = span.times(lake, {"start": start, "stop": start, "obsid": obsid})
+    return typed_interval(first, first)[0]
+
+
 def answer(lake: Lake, start: str, obsid: str, minutes: str) -> Iterator[Any]:
     """A player of the images."""
-    first, _ = span.times(lake, {"start": start, "stop": start, "obsid": obsid})
-    tstart, _ = typed_interval(first, first)
+    tstart = _start(lake, start, obsid)
     tstop = tstart + 60 * _minutes(minutes)
     slots = [images(lake, slot, tstart, tstop) for slot in range(8)]
     count = sum(len(slot["TIME"]) for slot in slots)
@@ -69,7 +71,7 @@ def answer(lake: Lake, start: str, obsid: str, minutes: str) -> Iterator[Any]:
 
 def images(lake: Lake, slot: int, start: float, stop: float) -> dict[str, list[Any]]:
     """The images of a slot and what is known of each, column by column."""
-    rows = lake.arrow(_QUERY, {"start": start, "stop": stop, "slot": slot}).to_pydict()
+    rows: dict[str, list[Any]] = lake.arrow(_QUERY, {"start": start, "stop": stop, "slot": slot}).to_pydict()
     rows["FILENAME"] = [printable(name) for name in rows["FILENAME"]]
     rows["celsius"] = [None if value is None else round(float(value), 2) for value in rows["celsius"]]
     return rows

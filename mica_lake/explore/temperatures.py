@@ -50,7 +50,7 @@ def form(lake: Lake, given: Given) -> Any:
     return (
         mo.md(f"{span.LINE} {{temperatures}} {{slot}} {{statistic}}")
         .batch(**elements)
-        .form(submit_button_label="Show", validate=lambda typed: span.problem(lake, typed))
+        .form(submit_button_label="Show", validate=span.problem(lake))
     )
 
 

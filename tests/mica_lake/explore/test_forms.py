@@ -1,6 +1,7 @@
 """The page's forms as they are filled in at first, what is said of what is typed into them, and their answers."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mica_lake.explore import ask, dark, observed, overview, span, sql_box, star
 from mica_lake.explore.link import Given, Link
 from mica_lake.explore.question import Question
 from mica_lake.explore.shown import downloaded
+from mica_lake.ingest import follow
 from mica_lake.lake import Lake
 from mica_lake.tables import TABLES
 
@@ -48,7 +50,7 @@ def test_models_are_shown_as_their_form_is_filled_in_at_first(table: str, many_s
 def is_shown(lake: Lake, table: str) -> None:
     assert table in overview.tables(lake)
     asked = ask.form(lake, table, NOTHING).element.value
-    assert span.problem(lake, asked) is None
+    assert span.problem(lake)(asked) is None
     assert re.match(r"[1-9][\d,]* rows? from", text_of(ask.answer(lake, table, **asked)))
 
 
@@ -68,7 +70,7 @@ def test_columns_without_values_are_named_and_not_drawn(lake: Lake) -> None:
 
 @pytest.mark.parametrize("field", ["start", "stop"])
 def test_a_time_that_is_none_names_its_field_and_what_a_text_box_takes(field: str, lake: Lake) -> None:
-    said = span.problem(lake, {"start": "2024:001", "stop": "2024:002", "obsid": "", field: "tomorrow"})
+    said = span.problem(lake)({"start": "2024:001", "stop": "2024:002", "obsid": "", field: "tomorrow"})
     assert said is not None and said.startswith(f"{field}: 'tomorrow' is not a time. Give a date in UTC, 2024:001")
     assert "astropy" not in said and "datetime" not in said
 
@@ -77,7 +79,7 @@ def test_a_time_that_is_none_names_its_field_and_what_a_text_box_takes(field: st
     ("obsid", "said"), [("M31", "'M31' is not an obsid: give a number"), ("99", "says when obsid 99 was")]
 )
 def test_an_obsid_that_is_none_is_named(obsid: str, said: str, lake: Lake) -> None:
-    assert said in str(span.problem(lake, {"start": "", "stop": "", "obsid": obsid}))
+    assert said in str(span.problem(lake)({"start": "", "stop": "", "obsid": obsid}))
 
 
 def test_an_obsid_is_its_range(lake: Lake) -> None:
@@ -157,7 +159,7 @@ def test_a_query_without_end_is_ended(lake: Lake, monkeypatch: pytest.MonkeyPatc
         list(sql_box.answer(lake, "SELECT sum(a.range * b.range) FROM range(1000000) AS a, range(1000000) AS b"))
 
 
-def test_downloads_have_all_rows(lake: Lake, tmp_path: Any) -> None:
+def test_downloads_have_all_rows(lake: Lake, tmp_path: Path) -> None:
     asked = Question(lake, "aca_l0", "2024:001", "2024:002", ["TEMPCCD", "IMGRAW"], 3)
     everything = asked.rows(asked.count)
     (tmp_path / "a.parquet").write_bytes(downloaded(lake, asked.sql, "parquet"))
@@ -186,6 +188,20 @@ def test_a_slot_without_data_has_no_plots(lake: Lake) -> None:
     shown = list(observed.vv(lake, OBSID, "last", 3))
     assert sum("<img" in one.text for one in shown) == 1
     assert not any("<img" in one.text for one in observed.vv(lake, OBSID, "last", None))
+
+
+def test_a_lake_that_has_little_says_what_it_lacks(demo_ska: Path, tmp_path: Path) -> None:
+    follow.ingest("ocat", demo_ska, tmp_path / "lake", jobs=1)
+    little = Lake(tmp_path / "lake")
+    assert overview.tables(little) == ["ocat", "ocat_column"]
+    sought = temperatures.form(little, NOTHING).element.value | {"start": "2024:001", "stop": "2024:002"}
+    assert "0 values of ccd_temp; the lake has no aca_l0" in text_of(temperatures.answer(little, **sought))
+    assert stars.form(little, NOTHING).element.value["start"] == ""
+    assert "the lake has no aca_l0" in text_of(stars.answer(little, "2024:001", "", "10"))
+    calibration = dark.form(little, NOTHING).element.value
+    assert observed.form(little, NOTHING).element.value == {"obsid": ""}
+    with pytest.raises(ValueError, match="no dark current calibrations"):
+        list(dark.answer(little, **calibration))
 
 
 def test_the_address_fills_forms_in(lake: Lake) -> None:

@@ -286,6 +286,7 @@ def test_an_observation_is_shown_with_its_catalog_and_its_statistics(page: Page,
     assert "no CCD temperature in header 3 (table hdr3) of this obsid" in text
     (picture,) = page.wait(page.pictures, "the catalog")
     assert picture.get_property("naturalWidth") > 1000
+    assert f"<title>obsid {obsid}</title>" in page.downloaded("HTML", f"obsid_{obsid}.html").decode()
 
 
 def test_an_unknown_observation_gets_a_message_that_names_it(page: Page) -> None:
