@@ -58,12 +58,12 @@ def _sql(name: str, start: str, stop: str, slot: int, statistic: str) -> str:
     """A temperature in SQL: its values, or their number, mean and range in each bin."""
     first, last = literal(start), literal(stop)
     of_slot = name in COLUMNS
-    kelvin = " - 273.15" if of_slot else ""
     if statistic == "full":
         rows = f"slot_data({first}, {last}, {slot})" if of_slot else f"hdr3_data({first}, {last})"
         good = " AND QUALITY = 0" if of_slot else ""
-        return f"SELECT '{name}' AS msid, TIME, {name}{kelvin} AS value\nFROM {rows}\nWHERE {name} IS NOT NULL{good}"
-    numbers = ", ".join(f'"{one}"{kelvin} AS "{one}"' for one in ("mean", "min", "max"))
+        value = f"{name} - 273.15" if of_slot else name
+        return f"SELECT '{name}' AS msid, TIME, {value} AS value\nFROM {rows}\nWHERE {name} IS NOT NULL{good}"
+    numbers = ", ".join(f"{one} - 273.15 AS {one}" if of_slot else one for one in ('"mean"', '"min"', '"max"'))
     of = f" AND slot = {slot}" if of_slot else ""
     return (
         f"SELECT msid, TIME, n, {numbers}\nFROM {'slot' if of_slot else 'hdr3'}_{statistic}\n"
