@@ -7,7 +7,7 @@ import typer
 
 from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
-from mica_lake.output import Terminal, printable
+from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=ASK)
@@ -19,7 +19,13 @@ def msid(
     stop: Annotated[str | None, typer.Option("--stop", help="As --start; now by default.")] = None,
     lake: LakeOption = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the values to .csv or .parquet, or plot them to .png.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Write the values to .csv (with UTC dates), .json, .parquet, .fits or .npy, or plot them to "
+            ".png, .svg or .pdf.",
+        ),
     ] = None,
 ) -> None:
     """
@@ -29,10 +35,10 @@ def msid(
     """
     from mica_lake.archive.aca_hdr3 import MSIDset
     from mica_lake.cli.msid_output import summary, write
+    from mica_lake.lake import Lake
 
     found = MSIDset(names, start, stop, data_root=lake)
     if output is None:
         summary(found, Terminal())
     else:
-        write(found, output)
-        print(printable(str(output)))
+        write(found, Lake(lake), output)

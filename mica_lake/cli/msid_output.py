@@ -1,17 +1,19 @@
 """What `mica-lake msid` shows: a summary of pseudo-MSIDs, their values in a file, or a plot."""
 
-import os
 from pathlib import Path
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 from mica_lake.archive.aca_hdr3 import MSIDset
+from mica_lake.cli import export
+from mica_lake.lake import Lake
 from mica_lake.output import escape
 
 GAP_SECONDS = 60.0
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def summary(msids: MSIDset, console: Console) -> None:
@@ -26,27 +28,24 @@ def summary(msids: MSIDset, console: Console) -> None:
     console.print(table)
 
 
-def write(msids: MSIDset, path: Path) -> None:
-    """Write the values of pseudo-MSIDs on their common time axis, or plot them."""
-    beside = path.absolute().with_name(f".{path.name}.{os.getpid()}{path.suffix}")
-    try:
-        if path.suffix == ".png":
-            _plot(msids, beside)
-        elif path.suffix in (".csv", ".parquet"):
+def write(msids: MSIDset, lake: Lake, path: Path) -> None:
+    """Write the values of pseudo-MSIDs on their common time axis, or plot them, and say what has been written."""
+    form = export.checked(path, (*export.TABLES, *PICTURES))
+    with export.beside(path) as made:
+        if form in PICTURES:
+            _plot(msids, made)
+            rows, nulls = len(msids.times), list[str]()
+        else:
             columns = {
-                name: pl.Series(np.ma.getdata(msid.vals)).set(pl.Series(np.ma.getmaskarray(msid.vals)), None)
+                name: pa.array(np.ma.getdata(msid.vals), mask=np.ma.getmaskarray(msid.vals))
                 for name, msid in msids.items()
             }
-            frame = pl.DataFrame({"time": msids.times, **columns})
-            if path.suffix == ".csv":
-                frame.write_csv(beside)
-            else:
-                frame.write_parquet(beside)
-        else:
-            raise ValueError(f"{path}: its ending should be .csv, .parquet or .png")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+            date = "utc(time) AS date, " if form == ".csv" else ""
+            query = f"SELECT time, {date}* EXCLUDE (time) FROM msids"
+            connection = lake.private_connection(query)
+            connection.register("msids", pa.table({"time": msids.times, **columns}))
+            rows, nulls = export.write(connection, query, form, made)
+    export.say(path, rows, nulls)
 
 
 def _plot(msids: MSIDset, path: Path) -> None:

@@ -9,13 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from astropy.io import fits
 from commands import in_process
 
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.store.place import store_of
-from mica_lake.times import cxcsec
+from mica_lake.times import cxcsec, utc
 
 START = cxcsec("2024:001")
 COUNT = "SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)"
@@ -306,14 +308,29 @@ def test_msid_prints_a_summary(demo_lake: str) -> None:
 
 def test_msid_writes_values_or_a_plot(demo_lake: str, tmp_path: Path) -> None:
     asked = ["msid", "ccd_det_therm", "ad_5v_ps", "--start", "2024:001", "--stop", "2024:001:02:00"]
-    for name in ("a.csv", "a.parquet", "a.png"):
-        assert mica_lake(*asked, "-o", tmp_path / name, lake=demo_lake).returncode == 0
+    starts = {"a.png": b"\x89PNG", "a.svg": b"<?xml", "a.pdf": b"%PDF"}
+    names = ("a.csv", "a.parquet", "a.fits", "a.npy", *starts)
+    for name in names:
+        done = mica_lake(*asked, "-o", tmp_path / name, lake=demo_lake)
+        assert done.stdout.startswith(f"{tmp_path / name}: 1,756 rows, {(tmp_path / name).stat().st_size:,} bytes\n"), (
+            done.stderr
+        )
     frame = pl.read_parquet(tmp_path / "a.parquet")
     assert frame.columns == ["time", "ccd_det_therm", "ad_5v_ps"]
     assert frame["ad_5v_ps"].null_count() == 1  # the last readout's header is not whole
-    assert pl.read_csv(tmp_path / "a.csv").height == frame.height == 1756
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list(tmp_path.iterdir())) == 3
+    text = pl.read_csv(tmp_path / "a.csv")
+    assert text.columns == ["time", "date", "ccd_det_therm", "ad_5v_ps"]
+    assert text["date"].to_list() == [utc(time) for time in frame["time"]]
+    assert text.drop("date").equals(frame)
+    array = np.load(tmp_path / "a.npy", allow_pickle=False)
+    table = fits.getdata(tmp_path / "a.fits")
+    for column in frame.columns:
+        expected = frame[column].fill_null(float("nan")).to_numpy()
+        np.testing.assert_array_equal(array[column], expected)
+        np.testing.assert_array_equal(table[column], expected)
+    for name, start in starts.items():
+        assert (tmp_path / name).read_bytes().startswith(start)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 @pytest.mark.parametrize(
