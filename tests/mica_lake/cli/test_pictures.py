@@ -1,10 +1,13 @@
-"""The pictures of `mica-lake msid`, by what matplotlib has been told to draw."""
+"""The pictures of `mica-lake msid` and of the demo, by what matplotlib has been told to draw."""
+
+from pathlib import Path
 
 import numpy as np
 
 from mica_lake.archive import aca_hdr3
 from mica_lake.archive.aca_hdr3 import MSIDset
 from mica_lake.archive.intervals import days_of
+from mica_lake.cli.demo_run import day
 from mica_lake.cli.msid_output import drawing
 from mica_lake.times import cxcsec, utc
 
@@ -52,3 +55,18 @@ def test_an_msid_that_flickers_plots_dots_unless_told_otherwise(demo_lake: str) 
     assert therm.plot(ax=Figure().subplots()).lines[0].get_marker() == "."
     assert therm.plot("-", ax=Figure().subplots()).lines[0].get_marker() == "None"
     assert therm.plot(ls=":", ax=Figure().subplots()).lines[0].get_linestyle() == ":"
+
+
+def test_the_picture_of_the_demo_has_temperatures_in_celsius_and_one_scale_of_dn(demo_lake: str) -> None:
+    figure = day(Path(demo_lake), "2024:001", "2024:001:02:00")
+    upper, lower = figure.subfigs
+    (axes,) = upper.axes
+    (line,) = axes.lines
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("CCD temperature (°C)", "UTC")
+    assert axes.get_title()
+    assert -12 < np.nanmin(line.get_ydata()) <= np.nanmax(line.get_ydata()) < -8
+    *images, bar = lower.axes
+    assert bar.get_xlabel() == "DN"
+    assert [axis.get_title() for axis in images] == [f"slot {slot}" for slot in range(8)]
+    assert len({(axis.images[0].norm.vmin, axis.images[0].norm.vmax) for axis in images}) == 1
+    assert lower.get_suptitle() == "The images of all slots at 2024:001:01:00:00 UTC"
