@@ -248,8 +248,7 @@ class Part(ABC):
     def built(self, build: Callable[..., Any], *jobs: Sequence[Any]) -> Iterator[Any]:
         """What workers make of each job, in order."""
         self._planned += len(jobs[0])
-        # One more, the commit: what is not committed is not done.
-        self.run.progress.update(self._bar, total=self._planned + 1)
+        self.run.progress.update(self._bar, total=self._planned + 1)  # the commit is one more
         for made in self.run.pools(len(jobs[0])).map(build, *jobs):
             self.run.progress.advance(self._bar)
             yield made
@@ -308,8 +307,7 @@ class Part(ABC):
             if not dry_run:
                 self.run.progress.update(reading, visible=first + at_once < len(found))
                 self.run.progress.update(self._bar, visible=True, refresh=True)
-                written = self.make()
-                self.files.commit(written, derived(self.run, written))
+                self.files.commit(written := self.make(), derived(self.run, written))
 
     def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
         """The verdict on each new or changed file, in order."""

@@ -3,8 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["first_moments", "images_of"]
@@ -37,6 +35,9 @@ def images_of(pixels: Any) -> NDArray[Any]:
     >>> images_of(stars["IMGRAW"]).shape
     (1756, 6, 6)
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if hasattr(pixels, "to_arrow"):  # Polars, which is not imported where nobody uses it
         pixels = pixels.to_arrow()
     if isinstance(pixels, pa.ChunkedArray):
