@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import chdir
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +26,46 @@ SIMULATED_LAKE = ROOT / "examples" / "simulated_lake.py"
 EXAMPLES = sorted(set(SIMULATED_LAKE.parent.glob("*.py")) - {SIMULATED_LAKE})
 MOST_BYTES = 60_000
 ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+# The modules of the API, in the order of the navigation. What is public in them is in their `__all__`.
+API = (
+    "mica_lake",
+    *(
+        f"mica_lake.{name}"
+        for name in (
+            "archive.aca_l0",
+            "archive.aca_hdr3",
+            "archive.aca_dark.dark_cal",
+            "archive.aca_dark.dark_model",
+            "archive.aca_dark.processing",
+            "archive.obspar",
+            "archive.asp_l1",
+            "archive.cda",
+            "starcheck",
+            "stats",
+            "stats.acq_stats",
+            "stats.guide_stats",
+            "stats.predict",
+            "vv",
+            "vv.process",
+            "aca_image",
+            "quaternion",
+            "utils",
+        )
+    ),
+)
+API_PAGE = """# {module}
+
+Each example on this page can be pasted after
+
+```python
+from pathlib import Path
+
+import numpy as np
+from mica_lake import demo_lake
+from {module} import *
+```
+
+"""
 GALLERY = """# Gallery
 
 Each picture is made by a [marimo](https://marimo.io) notebook of the folder `examples` when this site is built, from a
@@ -47,6 +88,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "data_dictionary.md": data_dictionary(),
         "command_line.md": command_line(),
         "gallery.md": gallery(),
+        **api(),
     }
     for name, content in {**pages, **pictures()}.items():
         files.append(File.generated(config, name, content=content))
@@ -60,6 +102,20 @@ def root_page(name: str) -> str:
         text = text.replace(f"]({root_name})", f"]({page})")
     text = re.sub(r"\[(`[^`]+`)\]\((?:ingest|sql|mica_lake|examples|tests)/[^)]*\)", r"\1", text)
     return re.sub(r"<!-- \w+ -->\n", "", text)
+
+
+def api() -> dict[str, str]:
+    """A page for each module of the API, of its docstrings."""
+    return {f"api/{module}.md": API_PAGE.format(module=module) + "\n".join(_public(module)) for module in API}
+
+
+def _public(module: str) -> Iterator[str]:
+    """What mkdocstrings is asked for: each name where it is defined."""
+    for name in import_module(module).__all__:
+        found = getattr(import_module(module), name)
+        if callable(found):
+            at = found.__module__ if isinstance(found, type) or found.__qualname__ == name else module
+            yield f"::: {at}.{name}\n"
 
 
 def command_line() -> str:
