@@ -88,7 +88,7 @@ def _demo_lake_in_examples(doctest_namespace: dict[str, Any]) -> None:
 @pytest.fixture(scope="session")
 def demo_lake() -> str:
     """The demo's lake, of `demo_files`, `demo_ska` and `demo_list`, not to be changed."""
-    return mica_lake.demo_lake().root
+    return str(mica_lake.demo_lake().root)
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +112,7 @@ def demo_list(demo_lake: str) -> Path:
 @pytest.fixture(scope="session")
 def many_stars() -> str:
     """A lake of the statistics of 1,594 observations of twenty years, not to be changed."""
-    return mica_lake.demo_lake("twenty years").root
+    return str(mica_lake.demo_lake("twenty years").root)
 
 
 @pytest.fixture(scope="session")

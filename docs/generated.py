@@ -17,6 +17,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
+from mica_lake.products import PRODUCTS, Product
 from mica_lake.tables import TABLES
 from mica_lake.tables.hdr3_msids import PSEUDO_MSIDS
 from mica_lake.tables.table import Table
@@ -66,6 +67,9 @@ from {module} import *
 ```
 
 """
+DICTIONARY = "data_dictionary.md"
+# Columns that mean the same in all tables.
+JOINED = ("obsid", "agasc_id", "dark_id", "msid")
 GALLERY = """# Gallery
 
 Each picture is made by a [marimo](https://marimo.io) notebook of the folder `examples` when this site is built, from a
@@ -81,11 +85,19 @@ marimo edit examples/warm_pixels.py   # in the browser
 """
 
 
+def on_config(config: MkDocsConfig) -> None:
+    """List the pages of the tables below that of the data dictionary."""
+    (reference,) = (list(part["Reference"]) for part in config.nav or () if "Reference" in part)
+    below = [DICTIONARY, *({name.split("/")[1].removesuffix(".md"): name} for name in list(dictionary())[1:])]
+    reference[reference.index({"Data dictionary": DICTIONARY})] = {"Data dictionary": below}
+    config.nav = [{"Reference": reference} if "Reference" in part else part for part in config.nav or ()]
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and pictures that are made from something else."""
     pages = {
         **{page: root_page(name) for name, page in ROOT_PAGES.items()},
-        "data_dictionary.md": data_dictionary(),
+        **dictionary(),
         "command_line.md": command_line(),
         "gallery.md": gallery(),
         **api(),
@@ -124,32 +136,63 @@ def command_line() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def data_dictionary() -> str:
-    """Each table with its columns, as declared."""
-    return "\n".join(["# Data dictionary", "", *_dictionary()])
+def dictionary() -> dict[str, str]:
+    """A page for each table with its columns, as declared; before them a list of the tables, after them the pseudo-MSIDs."""
+    of_tables = {f"dictionary/{table.name}.md": "\n".join(_dictionary(table)) for table in TABLES.values()}
+    return {DICTIONARY: "\n".join(_tables()), **of_tables, "dictionary/pseudo_msids.md": "\n".join(_msids())}
 
 
-def _dictionary() -> Iterator[str]:
+def _tables() -> Iterator[str]:
+    yield "# Data dictionary\n"
     yield (
-        "Each table of the lake, as `mica_lake/tables` declares it. Partitions are directories; "
-        "within each, rows are as the table's own page says. Times are CXC seconds (TT since 1998-01-01).\n"
+        "Each table of the lake, as `mica_lake/tables` declares it. Partitions are directories; within each, rows are as "
+        "the table's own page says. Times are CXC seconds (TT since 1998-01-01). [What joins them](diagrams.md).\n"
     )
-    for table in TABLES.values():
-        yield f"## `{table.name}`\n"
-        yield f"Partitioned by {', '.join(table.keys) or 'nothing: one file'}.\n"
-        yield from _columns(table)
-        if table.wide:
-            yield (
-                "\nAnd a column for each scalar key that is met in the sources, in all partitions: its type is the "
-                "narrowest of boolean, integer, real and text that holds all its values."
+    yield from _table(
+        ("table", "of product", "partitioned by", "columns"),
+        (
+            (
+                f"[`{table.name}`](dictionary/{table.name}.md)", f"[{product.title}]({product.described_in}.md)",
+                ", ".join(table.keys), len(table.columns),
             )
-        yield ""
-    yield "## Pseudo-MSIDs\n"
+            for product, table in _with_products()
+        ),
+    )  # fmt: skip
+    yield "\nHow the bytes of header 3 become the columns of `hdr3`: [pseudo-MSIDs](dictionary/pseudo_msids.md)."
+
+
+def _with_products() -> Iterator[tuple[Product, Table]]:
+    for product in PRODUCTS:
+        for table in import_module(f"{product.package}.tables.{product.name}").TABLES:
+            yield product, table
+
+
+def _dictionary(table: Table) -> Iterator[str]:
+    product = next(product for product, one in _with_products() if one.name == table.name)
+    yield f"# `{table.name}`\n"
+    yield f"Of product [{product.title}](../{product.described_in}.md), made by `mica-lake ingest {product.follows or product.name}`.\n"
+    yield f"Partitioned by {', '.join(table.keys) or 'nothing: one file'}. In SQL: `FROM {table.rows or table.name}`.\n"
+    for key in JOINED:
+        if key in table.by_name:
+            others = [
+                f"[`{one.name}`]({one.name}.md)" for one in TABLES.values() if key in one.by_name and one is not table
+            ]
+            yield f"Joined by `{key}` with {', '.join(others)}.\n"
+    yield from _columns(table)
+    if table.wide:
+        yield (
+            "\nAnd a column for each scalar key that is met in the sources, in all partitions: its type is the "
+            "narrowest of boolean, integer, real and text that holds all its values."
+        )
+
+
+def _msids() -> Iterator[str]:
+    yield "# Pseudo-MSIDs\n"
     yield (
-        "How the bytes of header 3 become the columns of `hdr3`. Bytes are slot:word, most significant first; word 76 "
-        "is column HD3TLM76 of `aca_l0`. A thermistor is a cubic (not-a-knot) spline of signed 16-bit counts through "
-        "the 25 points of `mica_lake/hdr3_thermistor.csv`. Offset binary is the unsigned number minus half its range: "
-        "with 16 bits, 0x8000 is 0.\n"
+        "How the bytes of header 3 become the columns of [`hdr3`](hdr3.md). Bytes are slot:word, most significant first; "
+        "word 76 is column HD3TLM76 of [`aca_l0`](aca_l0.md). A thermistor is a cubic (not-a-knot) spline of signed 16-bit "
+        "counts through the 25 points of `mica_lake/hdr3_thermistor.csv`. Offset binary is the unsigned number minus half "
+        "its range: with 16 bits, 0x8000 is 0.\n"
     )
     yield from _table(
         ("msid", "id", "bytes", "number", "scale", "unit", "type", "description"),
