@@ -88,7 +88,10 @@ marimo edit examples/warm_pixels.py   # in the browser
 def on_config(config: MkDocsConfig) -> None:
     """List the pages of the tables below that of the data dictionary."""
     (reference,) = (list(part["Reference"]) for part in config.nav or () if "Reference" in part)
-    below = [DICTIONARY, *({name.split("/")[1].removesuffix(".md"): name} for name in list(dictionary())[1:])]
+    below = [
+        {"All tables": DICTIONARY},
+        *({name.split("/")[1].removesuffix(".md"): name} for name in list(dictionary())[1:]),
+    ]
     reference[reference.index({"Data dictionary": DICTIONARY})] = {"Data dictionary": below}
     config.nav = [{"Reference": reference} if "Reference" in part else part for part in config.nav or ()]
 
@@ -137,7 +140,7 @@ def command_line() -> str:
 
 
 def dictionary() -> dict[str, str]:
-    """A page for each table with its columns, as declared; before them a list of the tables, after them the pseudo-MSIDs."""
+    """A page for each table with its columns, as declared; a list of them before, pseudo-MSIDs after them."""
     of_tables = {f"dictionary/{table.name}.md": "\n".join(_dictionary(table)) for table in TABLES.values()}
     return {DICTIONARY: "\n".join(_tables()), **of_tables, "dictionary/pseudo_msids.md": "\n".join(_msids())}
 
@@ -145,8 +148,8 @@ def dictionary() -> dict[str, str]:
 def _tables() -> Iterator[str]:
     yield "# Data dictionary\n"
     yield (
-        "Each table of the lake, as `mica_lake/tables` declares it. Partitions are directories; within each, rows are as "
-        "the table's own page says. Times are CXC seconds (TT since 1998-01-01). [What joins them](diagrams.md).\n"
+        "Each table of the lake, as `mica_lake/tables` declares it. Partitions are directories; within each, rows are "
+        "as the product's page says. Times are CXC seconds (TT since 1998-01-01). [What joins them](diagrams.md).\n"
     )
     yield from _table(
         ("table", "of product", "partitioned by", "columns"),
@@ -169,15 +172,14 @@ def _with_products() -> Iterator[tuple[Product, Table]]:
 
 def _dictionary(table: Table) -> Iterator[str]:
     product = next(product for product, one in _with_products() if one.name == table.name)
+    made_by = product.name if product.folder else product.follows
     yield f"# `{table.name}`\n"
-    yield f"Of product [{product.title}](../{product.described_in}.md), made by `mica-lake ingest {product.follows or product.name}`.\n"
+    yield f"Of product [{product.title}](../{product.described_in}.md), made by `mica-lake ingest {made_by}`.\n"
     yield f"Partitioned by {', '.join(table.keys) or 'nothing: one file'}. In SQL: `FROM {table.rows or table.name}`.\n"
     for key in JOINED:
         if key in table.by_name:
-            others = [
-                f"[`{one.name}`]({one.name}.md)" for one in TABLES.values() if key in one.by_name and one is not table
-            ]
-            yield f"Joined by `{key}` with {', '.join(others)}.\n"
+            others = [name for name, one in TABLES.items() if key in one.by_name and one is not table]
+            yield f"Joined by `{key}` with {', '.join(f'[`{name}`]({name}.md)' for name in others)}.\n"
     yield from _columns(table)
     if table.wide:
         yield (
@@ -189,10 +191,10 @@ def _dictionary(table: Table) -> Iterator[str]:
 def _msids() -> Iterator[str]:
     yield "# Pseudo-MSIDs\n"
     yield (
-        "How the bytes of header 3 become the columns of [`hdr3`](hdr3.md). Bytes are slot:word, most significant first; "
-        "word 76 is column HD3TLM76 of [`aca_l0`](aca_l0.md). A thermistor is a cubic (not-a-knot) spline of signed 16-bit "
-        "counts through the 25 points of `mica_lake/hdr3_thermistor.csv`. Offset binary is the unsigned number minus half "
-        "its range: with 16 bits, 0x8000 is 0.\n"
+        "How the bytes of header 3 become the columns of [`hdr3`](hdr3.md). Bytes are slot:word, most significant "
+        "first; word 76 is column HD3TLM76 of [`aca_l0`](aca_l0.md). A thermistor is a cubic (not-a-knot) spline of "
+        "signed 16-bit counts through the 25 points of `mica_lake/hdr3_thermistor.csv`. Offset binary is the unsigned "
+        "number minus half its range: with 16 bits, 0x8000 is 0.\n"
     )
     yield from _table(
         ("msid", "id", "bytes", "number", "scale", "unit", "type", "description"),
