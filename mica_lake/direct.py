@@ -1,14 +1,13 @@
 """Rows of a time range straight from the files of a lake on a disk: of a few numbers, a query takes longer to plan."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mica_lake.errors import LakeError
+from mica_lake.errors import unusable
 from mica_lake.tables.table import Table
 
 # Measured, see docs/performance.md: DuckDB reads more files, and images, on all cores.
@@ -36,9 +35,12 @@ def rows_between(
                 pieces = _pieces(file, table, columns, start, stop, only)
                 found += [piece if piece.schema.equals(schema) else piece.cast(schema) for piece in pieces]
         except FileNotFoundError:
-            raise LakeError(f"{path} is not there: 'mica-lake verify' names what mends it") from None
+            raise unusable(path, "is not there") from None
         except (OSError, pa.ArrowException) as error:
-            raise LakeError(f"{Path(path)} is damaged ({error}): 'mica-lake verify' names what mends it") from error
+            # With a number it is what the system says, which may not let us read a good file.
+            if getattr(error, "errno", None) is not None:
+                raise
+            raise unusable(path, f"is damaged ({error})") from error
     return pa.concat_tables(found)
 
 

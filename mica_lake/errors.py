@@ -23,6 +23,11 @@ class BadFile(ValueError):  # noqa: N818 - the file is bad
     """A source file that cannot be ingested; the message says why."""
 
 
+def unusable(path: object, what: str) -> LakeError:
+    """The error for a partition's file that has been lost or damaged."""
+    return LakeError(f"{path} {what}: 'mica-lake verify' names what mends it")
+
+
 def near(name: object, names: Iterable[str]) -> str:
     """
     A hint for a mistyped name, to append to a message: the nearest of `names`, or nothing if none is near.

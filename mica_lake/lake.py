@@ -229,7 +229,9 @@ class Lake:
         only: Mapping[str, Collection[Any]] | None = None,
     ) -> pa.Table:
         """
-        Rows of a time range, sooner than by the macros of `sql/`: there is nothing to plan.
+        Rows of a time range, sooner than by the macros of `sql/`: which files have them is looked up here.
+
+        On a disk, numbers and texts of up to four files are read without DuckDB.
 
         Parameters
         ----------

@@ -73,7 +73,8 @@ class Opened:
         path = f"{CATALOG}/{self._name}/{PARTITION_FILE}"
         content = self._checked.get(path) or (self._root / path).read_bytes()
         with ParquetFile(pa.BufferReader(content), read_dictionary=["table_name"]) as file:
-            return file.read(columns=["table_name", "slot", *_LISTED]).combine_chunks()
+            # Threads of pyarrow's could release Python's bytes when Python is at its end: see `in_memory`.
+            return file.read(columns=["table_name", "slot", *_LISTED], use_threads=False).combine_chunks()
 
     def with_sql(self, wanted: Iterable[str]) -> "duckdb.DuckDBPyConnection":
         """The connection, with the SQL of the catalog and of some parts."""

@@ -24,7 +24,7 @@ import duckdb
 
 from mica_lake.catalog.script import lake_sql
 from mica_lake.lake import Lake
-from mica_lake.query import message
+from mica_lake.query import plainly
 from mica_lake.tables import TABLES
 from mica_lake.times import cxcsec
 
@@ -217,12 +217,9 @@ class SparkLake:
             return []
         query = f"SELECT {', '.join(expressions)}"
         params = {name: value for name, value in values.items() if re.search(rf"\${name}\b", query)}
-        with self._lock:
-            try:
-                relation = self._connection.sql(query, params=params)
-                (row,) = relation.fetchall()
-            except (duckdb.ProgrammingError, duckdb.DataError) as error:
-                raise ValueError(message(error)) from error
+        with self._lock, plainly():
+            relation = self._connection.sql(query, params=params)
+            (row,) = relation.fetchall()
         return list(zip(row, map(str, relation.types), strict=True))
 
     def _read(self, paths: Sequence[str]) -> DataFrame:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from isal import isal_zlib
 
-from mica_lake.errors import LakeError
+from mica_lake.errors import LakeError, unusable
 from mica_lake.store.place import LakePath
 from mica_lake.tables.table import Column, Table
 
@@ -249,20 +249,19 @@ def read_partition(
     A LakeError if it is not there, or its bytes are not those that were written, so that nothing is made from them: of
     a pinned version, as its name says; of another file, as far as its footer and the checksums of the pages read tell.
     """
-    mend = "'mica-lake verify' names what mends it"
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        raise LakeError(f"{file} is not there: {mend}") from None
+        raise unusable(file, "is not there") from None
     if (version := _VERSION.search(file.name)) and not checksum(content).startswith(version[1]):
-        raise LakeError(f"{file} is damaged, its bytes are not those that were written: {mend}")
+        raise unusable(file, "is damaged, its bytes are not those that were written")
     try:
         return pq.read_table(
             in_memory(content), columns=columns, schema=schema, filters=filters, partitioning=None,
             page_checksum_verification=True,
         )  # fmt: skip
     except (OSError, pa.ArrowException) as error:
-        raise LakeError(f"{file} is damaged ({error}): {mend}") from error
+        raise unusable(file, f"is damaged ({error})") from error
 
 
 def read_sources(file: LakePath | bytes, table: Table) -> tuple[list[Source], pq.FileMetaData]:

@@ -12,7 +12,7 @@ import duckdb
 
 from mica_lake.lake import Lake
 from mica_lake.output import copy, printable
-from mica_lake.query import message
+from mica_lake.query import message, plainly
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
 _TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')
@@ -73,13 +73,12 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         raise ValueError("Parquet goes to a file: say -o FILE.parquet")
     with TemporaryDirectory(dir=output.absolute().parent if output else None, prefix=".mica-lake-") as folder:
         try:
-            try:
-                answer = _answer(lake, lake.private_connection(query), query, form, Path(folder))
-            except duckdb.ProgrammingError:
-                # What it needs may not be named in its text.
-                answer = _answer(lake, lake.private_connection(), query, form, Path(folder))
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise ValueError(message(error)) from error
+            with plainly():
+                try:
+                    answer = _answer(lake, lake.private_connection(query), query, form, Path(folder))
+                except duckdb.ProgrammingError:
+                    # What it needs may not be named in its text.
+                    answer = _answer(lake, lake.private_connection(), query, form, Path(folder))
         except duckdb.Error as error:
             raise OSError(message(error)) from error
         if answer is None:

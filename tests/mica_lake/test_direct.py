@@ -85,3 +85,10 @@ def test_a_file_that_is_damaged_or_lost_is_named(demo_lake: str, tmp_path: Path)
     copy.unlink()
     with pytest.raises(LakeError, match=r"day.parquet is not there: 'mica-lake verify' names what mends it"):
         rows_between([str(copy)], *everything)
+
+
+def test_what_the_system_says_of_a_file_is_not_taken_for_damage(tmp_path: Path) -> None:
+    path = tmp_path / "day.parquet"
+    path.symlink_to(path)
+    with pytest.raises(OSError, match=r"symbolic links"):
+        rows_between([str(path)], TABLES["hdr3"], ["TIME"], 0.0, 6.4e9, {})
