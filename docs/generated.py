@@ -16,6 +16,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
+from mica_lake.catalog.script import definitions
 from mica_lake.tables import TABLES
 from mica_lake.tables.hdr3_msids import PSEUDO_MSIDS
 from mica_lake.tables.table import Table
@@ -69,7 +70,7 @@ def command_line() -> str:
 
 
 def data_dictionary() -> str:
-    """Each table with its columns, as declared."""
+    """Each table with its columns, as declared, and the views and macros, as their comments describe them."""
     return "\n".join(["# Data dictionary", "", *_dictionary()])
 
 
@@ -88,7 +89,14 @@ def _dictionary() -> Iterator[str]:
                 "narrowest of boolean, integer, real and text that holds all its values."
             )
         yield ""
-    yield "## Pseudo-MSIDs\n"
+    yield "## Views and macros\n"
+    yield "As `SELECT * FROM lake_objects` lists them. A table macro comes after FROM, a macro in an expression.\n"
+    known = (one for one in sorted(definitions().values(), key=lambda one: one.name) if one.example)
+    yield from _table(
+        ("name", "kind", "arguments", "what it gives", "example"),
+        ((f"`{one.name}`", one.kind, one.arguments, one.gives, f"`{one.example}`") for one in known),
+    )
+    yield "\n## Pseudo-MSIDs\n"
     yield (
         "How the bytes of header 3 become the columns of `hdr3`. Bytes are slot:word, most significant first; word 76 "
         "is column HD3TLM76 of `aca_l0`. A thermistor is a cubic (not-a-knot) spline of signed 16-bit counts through "

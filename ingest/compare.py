@@ -127,7 +127,9 @@ def compare(
     jobs: list[Comparison] = []
     of_others = [product for product in PRODUCTS if product.folder and COMPARED.isdisjoint(tables_of(product))]
     for source in one_or_several(sources):
-        files = list(_files(source))
+        unlisted: list[Found] = []
+        files = list(_files(source, unlisted))
+        verified.unlisted += [str(found.path) for found in unlisted if _name(ACA_L0.name, found) not in known]
         others = any((source / product.folder).exists() for product in of_others)
         if not files and not others:
             raise FileNotFoundError(f"{source}: there is no source file of any product")
@@ -205,8 +207,8 @@ def _known(source_file: pa.Table) -> tuple[dict[tuple[str, str], Row], set[tuple
     return known, aside
 
 
-def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
-    """Source files below a path, each with the table that records it."""
+def _files(source: Path, unlisted: list[Found]) -> Iterator[tuple[str, Found, Revision | None]]:
+    """Source files below a path, each with the table that records it; and those that no index lists."""
     if not source.exists():
         raise FileNotFoundError(f"{source}: there is no such file or folder")
 
@@ -216,11 +218,12 @@ def _files(source: Path) -> Iterator[tuple[str, Found, Revision | None]]:
         except FileNotFoundError:
             return ()
 
-    for found in (
-        aca_l0_files.discover([source])[0]
-        if source.is_file()
-        else below("aca_l0", lambda top: aca_l0_files.discover([top])[0])
-    ):
+    def of_aca_l0(top: Path) -> list[Found]:
+        files, _, left = aca_l0_files.discover([top])
+        unlisted.extend(left)
+        return files
+
+    for found in of_aca_l0(source) if source.is_file() else below("aca_l0", of_aca_l0):
         if aca_l0_files.NAME.fullmatch(found.filename):
             yield ACA_L0.name, found, None
     for found in below("dark_cal", lambda top: dark_cal.discover(top)[0]):

@@ -18,7 +18,7 @@ from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
 from mica_lake.catalog.partition import checksum, read_partition
-from mica_lake.errors import BadFile, LakeError
+from mica_lake.errors import BadFile, LakeError, counted
 from mica_lake.formats import dark_cal as dark_cal_files
 from mica_lake.formats import hdf5
 from mica_lake.formats.gunzip import MAX_BYTES, decompress
@@ -185,7 +185,7 @@ def _dark_cal(root: LakePath, job: Comparison, content: bytes) -> str:
     dark_id = Path(job.found.directory).name
     found = _where(_rows(root, job, DARK_CAL), dark_id=dark_id).to_pylist()
     if len(found) != 1:
-        return f"the lake has {len(found)} rows of it"
+        return f"the lake has {counted(len(found), 'row')} of it"
     row = found[0]
     if job.found.filename == "properties.json":
         text = content.decode("utf-8-sig", "replace")
@@ -230,7 +230,7 @@ def _obspar(root: LakePath, job: Comparison, content: bytes) -> str:
     rows = _where(_rows(root, job, OBSPAR_KV), **of_revision).to_pylist()
     wide = _where(_rows(root, job, OBSPAR), **of_revision).to_pylist()
     if len(wide) != 1:
-        return f"the lake has {len(wide)} rows of it in obspar"
+        return f"the lake has {counted(len(wide), 'row')} of it in obspar"
     if reason := _revision(wide[0], job.revision):
         return reason
     lines = _parameters(decompress(content).decode("utf-8-sig", "replace"))
@@ -287,7 +287,7 @@ def _asp_l1(root: LakePath, job: Comparison, content: bytes) -> str:
     of_folder = _where(_rows(root, job, ASP_L1_FILE), **of_revision)
     listed = _where(of_folder, filename=job.found.filename).to_pylist()
     if len(listed) != 1:
-        return f"the lake has {len(listed)} rows of it in asp_l1_file"
+        return f"the lake has {counted(len(listed), 'row')} of it in asp_l1_file"
     row = listed[0]
     stated = {"content": header["CONTENT"].strip(), "tstart": float(header["TSTART"]),
               "tstop": float(header["TSTOP"]), "rows": header["NAXIS2"], "checksum": checksum(content)}  # fmt: skip
@@ -394,7 +394,7 @@ def _vv_report(root: LakePath, job: Comparison, content: bytes) -> str:
     obsid, _, revision = Path(job.found.directory).name.partition("_v")
     rows = _where(_rows(root, job, VV_REPORT), obsid=int(obsid), revision=int(revision)).to_pylist()
     if len(rows) != 1:
-        return f"it has {len(rows)} rows in the lake, not one"
+        return f"it has {counted(len(rows), 'row')} in the lake, not one"
     (row,) = rows
     if row["computed"]:
         return ""

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from mica_lake.errors import counted
 from mica_lake.output import escape, printable
 
 SET_ASIDE = 3
@@ -36,6 +37,8 @@ class Report:
         File -> the newer revision that it gives way to.
     set_aside : dict
         File -> why it was not taken; also those set aside before and not changed since.
+    unlisted : list of str
+        Files that the lake does not know and the archive's index does not list: they are left alone.
     rows, partitions, bytes_in, bytes_out : int
         Rows of the files taken; partitions written; bytes read and bytes of the partitions written.
     seconds : float
@@ -53,6 +56,7 @@ class Report:
     gone: list[str] = field(default_factory=list)
     superseded: dict[str, str] = field(default_factory=dict)
     set_aside: dict[str, str] = field(default_factory=dict)
+    unlisted: list[str] = field(default_factory=list)
     rows: int = 0
     partitions: int = 0
     bytes_in: int = 0
@@ -104,6 +108,7 @@ class Report:
             "superseded": len(self.superseded),
             "unchanged": self.unchanged,
             "gone": len(self.gone),
+            "unlisted": len(self.unlisted),
             "set_aside": {printable(name): printable(reason) for name, reason in self.set_aside.items()},
         }
         done = {name: getattr(self, name) for name in ("rows", "partitions", "bytes_in", "bytes_out", "seconds")}
@@ -137,10 +142,12 @@ class Report:
     def show_reasons(self, console: Console, most: int = 20) -> None:
         """Print why files were not taken, and which are gone."""
         gone = dict.fromkeys(self.gone, "the archive has it no more")
+        unlisted = dict.fromkeys(self.unlisted, "archfiles.db3 does not list it")
         for title, reasons in (
             ("set aside", self.set_aside),
             ("given up for a newer revision", self.superseded),
             ("gone", gone),
+            ("left alone", unlisted),
         ):
             if reasons:
                 listed = Table(title=f"{self.product}: {title}", title_justify="left", show_header=False, box=None)
@@ -153,6 +160,7 @@ class Report:
     def show_derived(self, console: Console) -> None:
         """Print it in one line, for a derived product."""
         done = (
-            f"{self.partitions:,} partitions, {self.rows:,} rows, {self.bytes_out / 1e6:,.1f} MB, {self.seconds:,.2f} s"
+            f"{counted(self.partitions, 'partition')}, {counted(self.rows, 'row')}, {self.bytes_out / 1e6:,.1f} MB, "
+            f"{self.seconds:,.2f} s"
         )
         console.print(f"{self.product}, derived: {done if self.partitions else 'up to date'}")

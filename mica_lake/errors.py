@@ -42,6 +42,18 @@ def near(name: object, names: Iterable[str]) -> str:
     return f"; near it: {', '.join(found)}" if found else ""
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """
+    A number of things, in English.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(2000, "row"), counted(0, "file needs a look", "files need a look")
+    ('1 row', '2,000 rows', '0 files need a look')
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def said_of(error: Exception) -> str:
     """
     The message of an error; for full disks, missing permissions and dead processes also what to do about it.

@@ -7,6 +7,12 @@ A library that started threads before the fork waits for them forever in the chi
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _TASKS = Path("/proc/self/task")
 _begun = _lost = False
@@ -15,6 +21,14 @@ _begun = _lost = False
 def without_polars() -> bool:
     """Whether Polars started threads before this process was forked, and cannot work here; needs ``/proc`` to know."""
     return _lost
+
+
+def frame(found: duckdb.DuckDBPyRelation) -> "pl.DataFrame":
+    """An answer of texts and whole numbers as a data frame: of rows, Polars makes it without its threads."""
+    import polars as pl
+
+    schema = {n: pl.String if t == "VARCHAR" else pl.Int64 for n, t in zip(found.columns, found.types, strict=True)}
+    return pl.DataFrame(found.fetchall(), schema=schema, orient="row")
 
 
 def _before() -> None:

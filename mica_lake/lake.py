@@ -432,12 +432,41 @@ class Lake:
         >>> lake.status().select("table_name", "partitions").rows()[1:3]
         [('aca_cent', 2), ('aca_l0', 8)]
         """
-        import polars as pl
+        return forked.frame(self._opened().with_sql(()).sql("FROM status"))
 
-        found = self._opened().with_sql(()).sql("FROM status")
-        schema = {n: pl.String if t == "VARCHAR" else pl.Int64 for n, t in zip(found.columns, found.types, strict=True)}
-        # Of rows, Polars makes it without its threads, which a forked process does not have.
-        return pl.DataFrame(found.fetchall(), schema=schema, orient="row")
+    def tables(self) -> "pl.DataFrame":
+        """
+        What there is to ask for: views, and macros that give rows.
+
+        Returns
+        -------
+        polars.DataFrame
+            A row for each: name, kind (view or table macro), arguments, gives (what it gives), example (a query).
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.tables().select("name", "arguments").rows()[1:3]
+        [('aca_cent', 'start, stop'), ('aca_cent_revisions', 'start, stop')]
+        """
+        return forked.frame(self.sql("FROM lake_objects WHERE kind <> 'macro' ORDER BY name"))
+
+    def macros(self) -> "pl.DataFrame":
+        """
+        The macros, of rows (after FROM) and of values (in expressions).
+
+        Returns
+        -------
+        polars.DataFrame
+            A row for each: name, kind (table macro or macro), arguments, gives (what it gives), example (a query).
+
+        Examples
+        --------
+        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake.macros().filter(name="utc_timestamp")["arguments"].item()
+        'secs'
+        """
+        return forked.frame(self.sql("FROM lake_objects WHERE kind <> 'view' ORDER BY name"))
 
 
 @cache

@@ -12,9 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
+from mica_lake.catalog.objects import described_columns
 from mica_lake.catalog.pointer import Pointer, check
 from mica_lake.catalog.root import existing
-from mica_lake.catalog.script import catalog_sql, parts, sql_of_parts
+from mica_lake.catalog.script import OBJECTS, catalog_sql, definitions, parts, sql_of_parts
 from mica_lake.errors import LakeError
 from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
@@ -86,9 +87,11 @@ class Opened:
         script = [catalog_sql()] if so_far is None else []
         try:
             self.connection.execute("\n".join([*script, sql_of_parts(wanted, so_far or ())]))
+            if OBJECTS in wanted:
+                self.connection.execute(described_columns(definitions(), self.connection))
         except Error as error:
             said = str(error).split("Error: ", 1)[-1]
-            raise LakeError(f"{said}; 'mica-lake reindex --lake {self._root}' derives the catalog") from error
+            raise LakeError(f"{said}; 'mica-lake reindex --lake {self._root}' derives the catalog") from None
         self._parts = wanted.union(so_far or ())
         return self.connection
 

@@ -65,10 +65,35 @@ def escape(text: object) -> str:
 
 
 class Terminal(Console):
-    """The console of the command line; control characters except line breaks are escaped even without `escape`."""
+    """
+    The console of the command line.
+
+    Control characters except line breaks are escaped even without `escape`. What may be longer than a line
+    (``soft_wrap``) wraps between words on a terminal, and stays as it is where a program or a log reads it.
+    """
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, emoji=False)
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
+        """Print something; a text that wraps softly, in lines that end between words."""
+        if soft_wrap and self.is_terminal:
+            highlight = options.get("highlight")
+            objects = tuple(self._between_words(each, highlight) if isinstance(each, str) else each for each in objects)
+        super().print(*objects, soft_wrap=soft_wrap, **options)
+
+    def _between_words(self, text: str, highlight: bool | None) -> Text:
+        lines = []
+        for paragraph in self.render_str(text, highlight=highlight).split("\n", allow_blank=True):
+            line, *words = paragraph.split(" ", allow_blank=True)
+            for word in words:
+                if line.cell_len + 1 + word.cell_len > self.width:
+                    lines.append(line)
+                    line = word
+                else:
+                    line = Text.assemble(line, " ", word)
+            lines.append(line)
+        return Text("\n").join(lines)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Render a text by its markup, with control characters escaped."""

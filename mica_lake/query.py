@@ -19,7 +19,7 @@ def plainly() -> Iterator[None]:
     try:
         yield
     except (ProgrammingError, DataError) as error:
-        raise ValueError(message(error)) from error
+        raise ValueError(message(error)) from None
 
 
 def parameter(value: Any) -> Any:

@@ -14,14 +14,12 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
+from mica_lake.catalog.objects import Definition, definitions_in
 from mica_lake.catalog.script import lake_sql
 from mica_lake.lake import Lake
 from mica_lake.query import plainly
@@ -35,13 +33,6 @@ try:
     from sqlglot.dialects.duckdb import DuckDB
 except ImportError as error:
     raise ImportError(f"{error}: pip install 'mica-lake[spark]' brings what mica_lake.spark needs") from error
-
-_CREATE = re.compile(
-    r"\A(?P<comment>(?:\s*--[^\n]*\n)*)\s*"
-    r"CREATE OR REPLACE TEMP (?P<kind>VIEW|MACRO) (?P<name>\w+)\s*(?:\((?P<parameters>[^()]*)\))?"
-    r"\s+AS(?P<table> TABLE)?\s+(?P<body>.*?)\s*;?\s*\Z",
-    re.DOTALL,
-)
 
 
 class _SqlOfTheLake(DuckDB):
@@ -60,41 +51,18 @@ _OF_ROWS = (exp.Identifier, exp.Star, exp.Query, exp.AggFunc, exp.Window, exp.Ar
 _NO_FILE_LEFT_OUT = {"ignoreMissingFiles": "false", "ignoreCorruptFiles": "false", "mergeSchema": "false"}
 
 
-@dataclass(frozen=True)
-class _Definition:
-    """A view or a macro of `sql/`."""
-
-    name: str
-    kind: str
-    parameters: Mapping[str, str | None]
-    body: str
-    comment: str
-
-    def with_arguments(self, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
-        """Its body, with the arguments substituted for the parameters."""
-        body = sqlglot.parse_one(self.body, read=_SqlOfTheLake)
-        for column in list(body.find_all(exp.Column)):
-            if column.name in arguments and not column.table:
-                column.replace(arguments[column.name].copy())
-        return body
+def _with_arguments(definition: Definition, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
+    """The body of a view or macro, with the arguments substituted for the parameters."""
+    body = sqlglot.parse_one(definition.body, read=_SqlOfTheLake)
+    for column in list(body.find_all(exp.Column)):
+        if column.name in arguments and not column.table:
+            column.replace(arguments[column.name].copy())
+    return body
 
 
 @cache
-def _definitions() -> dict[str, _Definition]:
-    """The views and macros of `sql/` by name; of one that is made twice, the last."""
-    found = {}
-    for statement in duckdb.extract_statements(lake_sql()):
-        match = _CREATE.match(statement.query)
-        if match is None:
-            continue
-        parameters: dict[str, str | None] = {}
-        for parameter in filter(None, (match["parameters"] or "").split(",")):
-            name, _, default = parameter.partition(":=")
-            parameters[name.strip()] = default.strip() or None
-        kind = "table macro" if match["table"] else match["kind"].lower()
-        comment = re.sub(r"^\s*-- ?", "", match["comment"].strip(), flags=re.MULTILINE)
-        found[match["name"]] = _Definition(match["name"], kind, parameters, match["body"], comment)
-    return found
+def _definitions() -> dict[str, Definition]:
+    return definitions_in(lake_sql())
 
 
 def _names(kind: str) -> list[str]:
@@ -151,7 +119,7 @@ class SparkLake:
             bound.apply_defaults()
             values = {parameter: _argument(parameter, value) for parameter, value in bound.arguments.items()}
             placeholders = {parameter: exp.Placeholder(this=parameter) for parameter in values}
-            return self._frame(definition.with_arguments(placeholders), values)
+            return self._frame(_with_arguments(definition, placeholders), values)
 
         function.__name__ = function.__qualname__ = name
         function.__doc__ = definition.comment
@@ -179,7 +147,7 @@ class SparkLake:
         """
         if name not in self._tables:
             if name in _names("view"):
-                self._tables[name] = self._frame(_definitions()[name].with_arguments({}), {})
+                self._tables[name] = self._frame(_with_arguments(_definitions()[name], {}), {})
             elif name in TABLES:
                 query = f"SELECT * FROM read_parquet({name}_files(0.0, 6.3e9))"
                 self._tables[name] = self._frame(sqlglot.parse_one(query, read=_SqlOfTheLake), {})
@@ -250,7 +218,7 @@ def _expand_macros(query: exp.Expr) -> None:
         given = [exp.paren(argument, copy=True) for argument in call.expressions]
         defaults = [sqlglot.parse_one(text, read=_SqlOfTheLake) for text in definition.parameters.values() if text]
         arguments = given + defaults[len(defaults) - (len(definition.parameters) - len(given)) :]
-        body = definition.with_arguments(dict(zip(definition.parameters, arguments, strict=True)))
+        body = _with_arguments(definition, dict(zip(definition.parameters, arguments, strict=True)))
         call.replace(exp.paren(body))
 
 

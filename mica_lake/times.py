@@ -11,10 +11,13 @@ import sys
 from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import erfa
 import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _DAY_US = 86_400_000_000
 _EPOCH = date(1998, 1, 1)
@@ -428,6 +431,39 @@ def utc_day(secs: float) -> date:
     datetime.date(2012, 1, 1)
     """
     return _EPOCH + timedelta(days=_number_of(secs))
+
+
+def utc_datetime(time: "str | pl.Expr") -> "pl.Expr":
+    """
+    A Polars expression of the UTC dates of times in CXC seconds, as the macro ``utc_timestamp`` of `sql/` gives them.
+
+    Parameters
+    ----------
+    time : str or polars.Expr
+        CXC seconds, a column of any type of number or its name.
+
+    Returns
+    -------
+    polars.Expr
+        The dates, ``Datetime("us")``: within a leap second 23:59:59.999999, as a ``Datetime`` has no second 60.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> frame = pl.DataFrame({"TIME": [441763266.184, cxcsec("2015-06-30T23:59:60.5")]})
+    >>> frame.select(utc_datetime("TIME").cast(pl.String)).to_series().to_list()
+    ['2012-01-01 00:00:00.000000', '2015-06-30 23:59:59.999999']
+    """
+    import polars as pl
+
+    secs = pl.col(time) if isinstance(time, str) else time
+    us = (secs.cast(pl.Float64) * 1e6).round(mode="half_away_from_zero").cast(pl.Int64)
+    days, offsets = _leap_table()
+    behind = pl.lit(_TT_MINUS_TAI_US + offsets[0] * 1_000_000)
+    for day in days[1:]:
+        # While a leap second passes, UTC stays where it was a microsecond before its end.
+        behind += (us - round(_start_of(day) * 1e6) + 1_000_001).clip(0, 1_000_000)
+    return (us - behind + (_EPOCH - date(1970, 1, 1)).days * _DAY_US).cast(pl.Datetime("us"))
 
 
 def fractional_years(times: Any) -> Any:

@@ -53,9 +53,11 @@ CREATE OR REPLACE TEMP MACRO slot_data(start, stop, slot) AS TABLE
     WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop);
 
 -- A flag of a status byte, 0 the least significant.
+--     SELECT TIME, status_flag(IMGSTAT, 1) AS multi_star FROM slot_data('2012:001', '2012:002', 3)
 CREATE OR REPLACE TEMP MACRO status_flag(status, n) AS (status::INTEGER >> n) & 1 = 1;
 
 -- An image of 16, 36 or 64 pixels in the middle of a square of 8 x 8, as 64 pixels; null outside.
+--     SELECT TIME, image_8x8(IMGRAW) FROM slot_data('2012:001', '2012:002', 3)
 CREATE OR REPLACE TEMP MACRO image_8x8(pixels) AS
     CASE array_length(pixels)
         WHEN 64 THEN pixels
@@ -145,9 +147,12 @@ CREATE OR REPLACE TEMP MACRO aca_images(start, stop) AS TABLE
     WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop) AND QUALITY = 0
     ORDER BY TIME, IMGNUM1;
 
--- The sum and the brightest of an image's pixels.
---     SELECT TIME, image_sum(IMGRAW), image_max(IMGRAW) FROM slot_data('2012:001', '2012:002', 3)
+-- The sum of an image's pixels.
+--     SELECT TIME, image_sum(IMGRAW) FROM slot_data('2012:001', '2012:002', 3)
 CREATE OR REPLACE TEMP MACRO image_sum(pixels) AS list_sum(pixels);
+
+-- The brightest of an image's pixels.
+--     SELECT TIME, image_max(IMGRAW) FROM slot_data('2012:001', '2012:002', 3)
 CREATE OR REPLACE TEMP MACRO image_max(pixels) AS list_max(pixels);
 
 -- A weight for each pixel of an image of n x n, which counts as 0 where a first moment leaves it out: at the edge of
@@ -169,12 +174,14 @@ CREATE OR REPLACE TEMP MACRO moment_weights(n, weight_of) AS
 CREATE OR REPLACE TEMP MACRO weighted(pixels, bgd, weights) AS
     list_dot_product(pixels, weights) - bgd * list_sum(weights);
 
+-- The sum of an image's pixels without background, and of the pixels times their row and column.
 CREATE OR REPLACE TEMP MACRO moments(pixels, bgd, n) AS {
     'norm': weighted(pixels, bgd, moment_weights(n, 'one')),
     'row': weighted(pixels, bgd, moment_weights(n, 'row')),
     'col': weighted(pixels, bgd, moment_weights(n, 'col'))
 };
 
+-- The centroid of the moments of an image whose first pixel is at row0 and col0; null where norm is not positive.
 CREATE OR REPLACE TEMP MACRO centroid_of(m, norm, row0, col0, zero) AS {
     'row': CASE WHEN norm > 0 THEN row0 + m.row / norm + zero END,
     'col': CASE WHEN norm > 0 THEN col0 + m.col / norm + zero END,
@@ -195,7 +202,8 @@ CREATE OR REPLACE TEMP MACRO centroid_fm(pixels, row0, col0, bgd := 0.0, norm_cl
         LAMBDA m: centroid_of(m, greatest(m.norm, norm_clip), row0, col0, if(pix_zero_loc = 'edge', 0.5, 0.0))
     )[1];
 
--- The source files whose header interval meets start to stop, by file time and name.
+-- The ACA L0 source files whose header interval meets start to stop, by file time and name.
+--     SELECT filename, slot, utc(tstart) FROM aca_l0_source_files('2012:001', '2012:002')
 CREATE OR REPLACE TEMP MACRO aca_l0_source_files(start, stop) AS TABLE
     SELECT *
     FROM read_parquet(

@@ -47,7 +47,8 @@ CREATE OR REPLACE TEMP MACRO asp_sol(start, stop) AS TABLE
     FROM read_parquet(asp_sol_files(cxcsec(start), cxcsec(stop)), hive_partitioning = false)
     WHERE time BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop) AND isdefault;
 
--- The same of all revisions: a time is there once for each.
+-- The aspect solutions with start <= time <= stop, of all revisions: a time is there once for each.
+--     SELECT revision, count(*) FROM asp_sol_revisions('2012:001', '2012:002') GROUP BY ALL
 CREATE OR REPLACE TEMP MACRO asp_sol_revisions(start, stop) AS TABLE
     SELECT *
     FROM read_parquet(asp_sol_files(cxcsec(start), cxcsec(stop)), hive_partitioning = false)
@@ -60,7 +61,8 @@ CREATE OR REPLACE TEMP MACRO aca_cent(start, stop) AS TABLE
     FROM read_parquet(aca_cent_files(cxcsec(start), cxcsec(stop)), hive_partitioning = false)
     WHERE time BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop) AND isdefault;
 
--- The same of all revisions.
+-- The centroids with start <= time <= stop, of all revisions.
+--     SELECT revision, count(*) FROM aca_cent_revisions('2012:001', '2012:002') GROUP BY ALL
 CREATE OR REPLACE TEMP MACRO aca_cent_revisions(start, stop) AS TABLE
     SELECT *
     FROM read_parquet(aca_cent_files(cxcsec(start), cxcsec(stop)), hive_partitioning = false)

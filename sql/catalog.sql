@@ -3,6 +3,7 @@
 -- In DuckDB started in the lake's directory:    .read mica_lake.sql
 -- From anywhere else:                           SET VARIABLE mica_lake = '/path/of/the/lake';
 --                                               .read /path/of/the/lake/mica_lake.sql
+-- Where MICA_LAKE is set, at the command line:  duckdb -init $MICA_LAKE/mica_lake.sql
 -- Read it again to see what was ingested since.
 
 SET VARIABLE mica_lake = coalesce(getvariable('mica_lake'), '.');
@@ -12,7 +13,7 @@ SET VARIABLE mica_lake_catalog = (
         CASE
             WHEN count(*) = 0 THEN error(
                 'no mica lake at ' || getvariable('mica_lake')
-                || ': start DuckDB in the lake, or SET VARIABLE mica_lake = ''/path/of/the/lake'' and read this again'
+                || ': start DuckDB in the lake, set MICA_LAKE to it, or SET VARIABLE mica_lake = ''/path/of/the/lake'' and read this again'
             )
             ELSE catalog_folder() || '/' || coalesce(
                 getvariable('mica_lake_generation'),

@@ -79,6 +79,7 @@ CREATE OR REPLACE TEMP MACRO cxcsec_of_text(t) AS
 
 -- CXC seconds of a number (itself), a timestamp (UTC) or a text; null if it is not a time.
 -- Without errors in it, DuckDB computes it once and not for every row, and skips what cannot match.
+--     SELECT cxcsec_or_null('tomorrow')
 CREATE OR REPLACE TEMP MACRO cxcsec_or_null
     (t DOUBLE) AS cxcsec_of_number(t),
     (t TIMESTAMP) AS cxcsec_of_date(strftime(t, '%Y-%m-%dT%H:%M:%S.%f')),
@@ -89,6 +90,7 @@ CREATE OR REPLACE TEMP MACRO cxcsec_or_null
 -- 'YYYY:DDD[:hh:mm[:ss[.sss]]]', 'YYYY-MM-DD[Thh:mm[:ss[.sss]]]' (or a blank for the T), GRETA's 'YYYYDDD[.hhmm[ss[sss]]]', in
 -- UTC, to a microsecond, or a number in text. Second 60 is valid in a leap second. Anything else is an error that shows the
 -- value.
+--     SELECT cxcsec('2012:001:00:00:01.5'), cxcsec('2012-01-01T00:00:00'), cxcsec(TIMESTAMP '2012-01-01 12:00')
 CREATE OR REPLACE TEMP MACRO cxcsec(t) AS
     CASE
         WHEN t IS NULL THEN NULL
@@ -108,5 +110,6 @@ CREATE OR REPLACE TEMP MACRO cxcsec(t) AS
 
 -- CXC seconds of now: the date in the environment's CXOTIME_NOW if Python found it set, else the clock. In any other client,
 -- SET VARIABLE cxotime_now = '2024:001'.
+--     SELECT count(*) FROM slot_data(cxcsec_now() - 86400, cxcsec_now(), 3)
 CREATE OR REPLACE TEMP MACRO cxcsec_now() AS
     coalesce(cxcsec(getvariable('cxotime_now')::VARCHAR), cxcsec(now()));

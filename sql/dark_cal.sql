@@ -4,6 +4,7 @@ SET VARIABLE mica_lake_dark_cal_image = files_by_day('dark_cal_image');
 
 -- A row per calibration: dark_id, time (CXC seconds), date, ccd_temp (°C), a column for each scalar property that one of them
 -- has, and all its properties as JSON.
+--     SELECT dark_id, date, ccd_temp FROM dark_cal ORDER BY time
 CREATE OR REPLACE TEMP VIEW dark_cal AS
     SELECT * FROM read_parquet(files_of('dark_cal'), hive_partitioning = false);
 
@@ -13,11 +14,12 @@ CREATE OR REPLACE TEMP MACRO dark_cal_files(start, stop) AS
 CREATE OR REPLACE TEMP MACRO dark_cal_image_files(start, stop) AS
     files_between('dark_cal_image', getvariable('mica_lake_dark_cal_image'), start, stop);
 
--- The images: a row per pixel, with row and col from -512 to 511 and value in e-/s.
+-- The dark current images: a row per pixel, with row and col from -512 to 511 and value in e-/s.
+--     SELECT dark_id, median(value) FROM dark_cal_image GROUP BY ALL
 CREATE OR REPLACE TEMP VIEW dark_cal_image AS
     SELECT * FROM read_parquet(dark_cal_image_files(0.0, 6.3e9), hive_partitioning = false);
 
--- One image; no rows if there is none.
+-- One dark current image, a row per pixel; no rows if there is none.
 --     SELECT max(value) FROM dark_image('2019155')
 CREATE OR REPLACE TEMP MACRO dark_image(id) AS TABLE
     SELECT *
@@ -31,10 +33,12 @@ CREATE OR REPLACE TEMP MACRO dark_image(id) AS TABLE
     WHERE dark_id = id;
 
 -- Factor from the dark current at a temperature t to that at another, ref, in °C: it halves about every 8 degrees.
+--     SELECT dark_temp_scale(-11, ref := -15)
 CREATE OR REPLACE TEMP MACRO dark_temp_scale(t, ref := -19.0) AS pow(1 / 0.7, (ref - t) / 4);
 
 -- How many pixels of a calibration are warmer than a value in e-/s: a row for each value that a pixel has, and for 2^(n/8),
 -- n from -80 to 160, sorted by value.
+--     SELECT value, warmer FROM dark_cal_distribution WHERE dark_id = '2019155' ORDER BY value
 CREATE OR REPLACE TEMP VIEW dark_cal_distribution AS
     SELECT * FROM read_parquet(files_of('dark_cal_distribution'), hive_partitioning = false);
 
@@ -46,9 +50,10 @@ SET VARIABLE mica_lake_dark_cal_ccd_temp = (
     SELECT {'coldest': coalesce(min(ccd_temp), 0), 'warmest': coalesce(max(ccd_temp), 0)} FROM dark_cal
 );
 
--- The factors by which the calibrations are scaled to a temperature lie between these.
+-- The least of the factors by which the calibrations are scaled to a temperature.
 CREATE OR REPLACE TEMP MACRO dark_cal_least_scale(ref) AS
     least(1, dark_temp_scale(getvariable('mica_lake_dark_cal_ccd_temp')['warmest'], ref));
+-- The greatest of them.
 CREATE OR REPLACE TEMP MACRO dark_cal_most_scale(ref) AS
     greatest(1, dark_temp_scale(getvariable('mica_lake_dark_cal_ccd_temp')['coldest'], ref));
 
@@ -101,6 +106,7 @@ CREATE OR REPLACE TEMP MACRO dark_model_pars(years) AS {
     'x_b': 192 + 0.1 * years,
     'ampl': 18400 + CASE WHEN years < 0 THEN 1450 ELSE 742 END * years
 };
+-- Years since 2012 of CXC seconds.
 CREATE OR REPLACE TEMP MACRO dark_model_years(secs) AS
     list_transform(
         [year(utc_day(secs))],
@@ -110,7 +116,7 @@ CREATE OR REPLACE TEMP MACRO dark_model_years(secs) AS
         )[1]
     )[1];
 
--- Pixels in each bin, before smoothing.
+-- Pixels in each bin of the dark current model, before smoothing.
 CREATE OR REPLACE TEMP MACRO dark_model_unsmoothed(pars) AS
     list_transform(
         range(74),
@@ -124,7 +130,7 @@ CREATE OR REPLACE TEMP MACRO dark_model_unsmoothed(pars) AS
         )[1]
     );
 
--- Pixels in each bin: the mean of the 15 around it, by a Gaussian that is not symmetric.
+-- Pixels in each bin of the dark current model: the mean of the 15 around it, by a Gaussian that is not symmetric.
 CREATE OR REPLACE TEMP MACRO dark_model_smoothed(pixels) AS
     list_transform(
         range(74),
@@ -135,7 +141,7 @@ CREATE OR REPLACE TEMP MACRO dark_model_smoothed(pixels) AS
         / list_sum(list_transform(range(15), LAMBDA j: exp(-pow((-0.75 + 0.1 * j) / 0.3, 2) / 2)))
     );
 
--- Pixels in each bin at a time, in CXC seconds.
+-- Pixels in each bin of the dark current model at a time, in CXC seconds.
 CREATE OR REPLACE TEMP MACRO dark_model_pixels(secs) AS
     list_transform(
         list_transform([dark_model_years(secs)], LAMBDA years: dark_model_pars(years)),

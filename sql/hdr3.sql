@@ -16,5 +16,6 @@ CREATE OR REPLACE TEMP MACRO hdr3_data(start, stop) AS TABLE
     WHERE TIME BETWEEN cxcsec_or_null(start) AND cxcsec_or_null(stop);
 
 -- A row per pseudo-MSID: name, id, unit, description.
+--     SELECT name, unit, description FROM hdr3_msid
 CREATE OR REPLACE TEMP VIEW hdr3_msid AS
     SELECT * FROM read_parquet(table_file('hdr3_msid'), hive_partitioning = false);

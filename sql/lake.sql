@@ -3,17 +3,19 @@
 -- A row per source file known. Its status: 'current', its rows are in the lake; 'superseded', given up for a newer revision;
 -- 'refused', between a newer and an older one; 'set aside', it cannot be taken; 'wanted', its rows should be in the lake and
 -- are not; 'incomplete', not all of them are. The reason says why.
+--     SELECT product, status, count(*) FROM source_file GROUP BY ALL ORDER BY ALL
 CREATE OR REPLACE TEMP VIEW source_file AS
     SELECT * FROM read_parquet(table_file('source_file'), hive_partitioning = false);
 
--- Those that somebody should look at.
+-- The source files that somebody should look at.
 CREATE OR REPLACE TEMP VIEW file_to_look_at AS
     SELECT filename, status, reason, directory
     FROM source_file
     WHERE status IN ('set aside', 'refused', 'wanted', 'incomplete')
     ORDER BY product, filename, directory;
 
--- A row per partition.
+-- A row per partition: its table, day, slot, path below the lake, rows and bytes.
+--     SELECT path FROM partition WHERE table_name = 'aca_l0' AND slot = 3 ORDER BY path
 CREATE OR REPLACE TEMP VIEW partition AS
     SELECT * FROM read_parquet(table_file('partition'), hive_partitioning = false);
 
@@ -55,7 +57,7 @@ CREATE OR REPLACE TEMP MACRO if_a_slot(slot, it) AS
         ELSE error('slot ' || coalesce(slot::VARCHAR, 'null') || ' is not one of 0 to 7')
     END;
 
--- Those of one slot.
+-- Those of some files of a table that are of one slot.
 CREATE OR REPLACE TEMP MACRO files_of_slot(name, files, slot) AS
     if_a_slot(
         slot,
@@ -96,6 +98,7 @@ CREATE OR REPLACE TEMP MACRO files_between(name, files, start, stop) AS
 
 -- A row per table: what is in it. Of a table by day, `days` is how many days have rows, and `span` how many there are from the
 -- first to the last of these.
+--     SELECT table_name, start, stop, rows FROM status
 CREATE OR REPLACE TEMP VIEW status AS
     SELECT
         table_name, partitions, current.files, rows, bytes, utc(tstart) AS start, utc(tstop) AS stop, days, span

@@ -7,6 +7,7 @@ CREATE OR REPLACE TEMP VIEW obspar AS
     SELECT * FROM read_parquet(files_of('obspar'), hive_partitioning = false);
 
 -- A row per parameter as the files have it: name, type (s, i, r), value as text, number, description.
+--     SELECT name, value, description FROM obspar_kv WHERE obsid = 16505 AND isdefault ORDER BY number
 CREATE OR REPLACE TEMP VIEW obspar_kv AS
     SELECT * FROM read_parquet(files_of('obspar_kv'), hive_partitioning = false);
 
@@ -16,7 +17,8 @@ CREATE OR REPLACE TEMP MACRO obspar_files(start, stop) AS
 CREATE OR REPLACE TEMP MACRO obspar_kv_files(start, stop) AS
     if_in_order(start, stop, files_of('obspar_kv'));
 
--- The parameters of the observations that began in one year.
+-- The rows of obspar_kv of the observations that began in one year.
+--     SELECT value, count(*) FROM obspar_kv_of_year(2012) WHERE name = 'detector' AND isdefault GROUP BY ALL
 CREATE OR REPLACE TEMP MACRO obspar_kv_of_year(year) AS TABLE
     SELECT *
     FROM read_parquet(

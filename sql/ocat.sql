@@ -16,6 +16,7 @@ CREATE OR REPLACE TEMP MACRO ocat_column_files(start, stop) AS
     if_in_order(start, stop, files_of('ocat_column'));
 
 -- The angle between two directions, all in degrees, by haversines, which are exact for small angles.
+--     SELECT angle_between(187.28, 2.05, 187.3, 2.1) * 60 AS arcmin
 CREATE OR REPLACE TEMP MACRO angle_between(ra1, dec1, ra2, dec2) AS
     degrees(
         2 * asin(

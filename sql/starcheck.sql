@@ -8,15 +8,16 @@ CREATE OR REPLACE TEMP VIEW starcheck_load AS
 CREATE OR REPLACE TEMP VIEW starcheck AS
     SELECT * FROM read_parquet(files_of('starcheck'), hive_partitioning = false);
 
--- A row per entry of a star catalog.
+-- A row per entry of a star catalog, as planned.
+--     SELECT slot, type, id, mag FROM starcheck_catalog WHERE obsid = 8008 ORDER BY idx
 CREATE OR REPLACE TEMP VIEW starcheck_catalog AS
     SELECT * FROM read_parquet(files_of('starcheck_catalog'), hive_partitioning = false);
 
--- A row per maneuver.
+-- A row per maneuver to an observation, as planned.
 CREATE OR REPLACE TEMP VIEW starcheck_manvr AS
     SELECT * FROM read_parquet(files_of('starcheck_manvr'), hive_partitioning = false);
 
--- A row per finding of the checks.
+-- A row per finding of the checks of a load.
 CREATE OR REPLACE TEMP VIEW starcheck_warning AS
     SELECT * FROM read_parquet(files_of('starcheck_warning'), hive_partitioning = false);
 

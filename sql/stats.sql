@@ -28,7 +28,7 @@ CREATE OR REPLACE TEMP VIEW acq_success_by_mag AS
     GROUP BY ALL
     ORDER BY mag;
 
--- The same by temperature of the CCD: bins of 1 °C, each named by its coldest.
+-- How many stars were acquired, by temperature of the CCD: bins of 1 °C, each named by its coldest.
 CREATE OR REPLACE TEMP VIEW acq_success_by_ccd_temp AS
     SELECT
         floor(acq_stats.ccd_temp) AS ccd_temp,
@@ -40,12 +40,14 @@ CREATE OR REPLACE TEMP VIEW acq_success_by_ccd_temp AS
     GROUP BY ALL
     ORDER BY ccd_temp;
 
--- Models of acquisition and of tracking: binomial regressions, a row for each set of quantities that one depends on. Empty if the
--- lake has too few stars. mica_lake.stats.predict computes with them.
+-- Models of acquisition: binomial regressions, a row for each set of quantities that one depends on. Empty if the lake has too few
+-- stars. mica_lake.stats.predict computes with them.
 --     SELECT model, terms, coefficients, n FROM acq_model
 CREATE OR REPLACE TEMP VIEW acq_model AS
     SELECT * FROM read_parquet(files_of('acq_model'), hive_partitioning = false);
 
+-- Models of tracking, as acq_model.
+--     SELECT model, terms, coefficients, n FROM guide_model
 CREATE OR REPLACE TEMP VIEW guide_model AS
     SELECT * FROM read_parquet(files_of('guide_model'), hive_partitioning = false);
 

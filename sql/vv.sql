@@ -1,10 +1,11 @@
 -- Verification and validation of aspect solutions: residuals of guide stars and fid lights.
 
--- A row per slot of an observation's revision: medians, means and rms of the residuals. `WHERE isdefault = 1` has each
+-- A row per slot of an observation's revision: medians, means and rms of the residuals. `WHERE isdefault` has each
 -- observation once.
---     SELECT utc(tstart), slot, dy_rms, dz_rms FROM vv_rms WHERE obsid = 16505 AND isdefault = 1 ORDER BY slot
+--     SELECT utc(tstart), slot, dy_rms, dz_rms FROM vv_rms WHERE obsid = 16505 AND isdefault ORDER BY slot
 CREATE OR REPLACE TEMP VIEW vv_rms AS
-    SELECT * FROM read_parquet(files_of('vv_rms'), hive_partitioning = false);
+    SELECT position, obsid, revision, isdefault = 1 AS isdefault, * EXCLUDE (position, obsid, revision, isdefault)
+    FROM read_parquet(files_of('vv_rms'), hive_partitioning = false);
 
 CREATE OR REPLACE TEMP MACRO vv_rms_files(start, stop) AS
     if_in_order(start, stop, files_of('vv_rms'));
@@ -45,7 +46,7 @@ CREATE OR REPLACE TEMP VIEW vv_limit AS
 
 -- The values of slots that are outside the limits: each once, as bad or as to be looked at (warn). A value that is not
 -- known (NaN or null, as all samples are masked) is bad.
---     FROM vv_outside WHERE isdefault = 1 AND level = 'bad' ORDER BY tstart
+--     FROM vv_outside WHERE isdefault AND level = 'bad' ORDER BY tstart
 CREATE OR REPLACE TEMP VIEW vv_outside AS
     SELECT
         obsid,

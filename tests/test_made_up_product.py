@@ -139,6 +139,7 @@ def test_the_data_dictionary_describes_it() -> None:
     pytest.importorskip("mkdocs")
     page: str = runpy.run_path(str(ROOT / "docs/generated.py"))["data_dictionary"]()
     assert "## `dose`" in page
+    assert "| `dose_data` | table macro | start, stop | A row per measurement" in page
 
 
 def test_spark_has_its_macro() -> None:

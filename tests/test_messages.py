@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -253,3 +254,13 @@ def test_queries_say_what_the_document_shows(lake: Path) -> None:
         os.unlink(path)  # noqa: PTH108
     for shown, message in zip(gone.split("; "), (said(answer.fetchall), said(frame.collect)), strict=True):
         assert as_shown(shown, message), message
+
+
+@pytest.mark.parametrize("query", ["SELEC 1", "FROM nothing", "FROM slot_data('tomorrow', '2024:001', 3)"])
+def test_of_a_wrong_query_a_notebook_shows_one_error(query: str, lake: Path) -> None:
+    for ask in (lambda: Lake(lake).sql(query), lambda: Lake(lake).arrow(query)):
+        with pytest.raises(ValueError, match=r"\S") as raised:
+            ask()
+        shown = "".join(traceback.format_exception(raised.value))
+        assert shown.count("Traceback") == 1
+        assert "duckdb." not in shown

@@ -59,7 +59,8 @@ class AcaL0(follow.Part):
 
     def discover(self) -> list[Found | Rejected]:
         """The files below all sources, oldest first."""
-        found, refused = discover(self.tops)
+        found, refused, unlisted = discover(self.tops)
+        self.report.unlisted = [str(f.path) for f in self.files.unknown(unlisted)]
         return [*refused, *found]
 
     def begin(self, found: Sequence[Found], refused: Sequence[Rejected]) -> None:

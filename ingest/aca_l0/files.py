@@ -69,10 +69,11 @@ class Scanned:
     source: Source
 
 
-def discover(tops: Iterable[Path]) -> tuple[list[Found], list[Rejected]]:
-    """The source files below some paths, oldest first."""
+def discover(tops: Iterable[Path]) -> tuple[list[Found], list[Rejected], list[Found]]:
+    """The source files below some paths, oldest first; what is none; and what looks like one, but no index lists."""
     found: dict[tuple[str, str], Found] = {}
     refused: list[Rejected] = []
+    unlisted: list[Found] = []
     of_others = {Path(product.folder).name for product in PRODUCTS if product.name != ACA_L0.name}
     for top in tops:
         if not top.is_dir():
@@ -83,14 +84,18 @@ def discover(tops: Iterable[Path]) -> tuple[list[Found], list[Rejected]]:
         for directory, files in walk(top, refused, of_others):
             kept = escaped(directory)
             for name in files:
-                if name in names if names is not None else name.startswith("acaf") or ".fits" in name:
+                alike = name.startswith("acaf") or ".fits" in name
+                if name in names if names is not None else alike:
                     found[directory, name] = Found(kept, escaped(name))
                     missing.discard(name)
                 elif reason := leads_nowhere(os.path.join(directory, name)):  # noqa: PTH118 - there are many
                     refused.append(Rejected(Found(kept, escaped(name)), reason))
+                elif alike:
+                    unlisted.append(Found(kept, escaped(name)))
         for name in missing:
             found[str(top), name] = Found(escaped(top), escaped(name))
-    return sorted(found.values(), key=lambda f: (seconds_of(f.filename), f.filename, f.directory)), refused
+    in_order = sorted(found.values(), key=lambda f: (seconds_of(f.filename), f.filename, f.directory))
+    return in_order, refused, unlisted
 
 
 def top_of(source: str | os.PathLike[str]) -> Path:

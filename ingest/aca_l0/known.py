@@ -65,6 +65,12 @@ class KnownFiles:
         self._aside |= {(r["directory"], r["filename"]): r for r in rows if r["status"] == "set aside"}
         self._taken |= {names_of(r["filename"])[0]: r for r in rows if r["status"] in PLANNED}
 
+    def unknown(self, found: Sequence[Found]) -> list[Found]:
+        """Those that the lake does not know, whatever became of those that it knows."""
+        rows = rows_of(self.table, sorted({name for f in found for name in names_of(f.filename)}))
+        known = {names_of(row["filename"])[0] for row in rows}
+        return [f for f in found if names_of(f.filename)[0] not in known]
+
     def sort_out(self, found: Sequence[Found]) -> list[Found]:
         """The files that are not known yet; the others are counted in the report."""
         self._look_up(found)

@@ -12,7 +12,7 @@ from mica_lake.archive.arrays import fill, values_and_mask
 from mica_lake.archive.intervals import expanded, the_one, time_range
 from mica_lake.archive.msid import Telemetry
 from mica_lake.archive.msidset import TelemetrySet
-from mica_lake.errors import MissingDataError, near
+from mica_lake.errors import MissingDataError, counted, near
 from mica_lake.lake import open_lake
 from mica_lake.tables.aca_l0 import ACA_L0
 from mica_lake.tables.hdr3 import HDR3
@@ -221,7 +221,7 @@ class MSID(Telemetry):
             self.filter_bad()
 
     def __repr__(self) -> str:
-        return f"<MSID {self.msid} from {self.datestart} to {self.datestop}: {len(self.vals)} values>"
+        return f"<MSID {self.msid} from {self.datestart} to {self.datestop}: {counted(len(self.vals), 'value')}>"
 
 
 class Msid(MSID):

@@ -15,7 +15,7 @@ from mica_lake.archive.intervals import expanded, the_one, time_range
 from mica_lake.archive.msid import Telemetry
 from mica_lake.archive.msidset import TelemetrySet
 from mica_lake.common import MICA_ARCHIVE
-from mica_lake.errors import MissingDataError, near
+from mica_lake.errors import MissingDataError, counted, near
 from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import open_lake
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -445,7 +445,7 @@ class MSID(Telemetry):
         self.times = data["TIME"].data
 
     def __repr__(self) -> str:
-        return f"<MSID {self.msid} of slot {self.slot}: {len(self.times)} values>"
+        return f"<MSID {self.msid} of slot {self.slot}: {counted(len(self.times), 'value')}>"
 
 
 class MSIDset(TelemetrySet[MSID]):

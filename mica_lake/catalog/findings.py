@@ -50,6 +50,8 @@ class Verified:
         Product -> source files compared, and those left out because they were set aside or superseded.
     findings : list of Finding
         What is wrong.
+    unlisted : list of str
+        Source files that the lake does not know and the archive's index does not list.
     unguarded : int
         Partitions checked whose pages have no checksums, because an older mica-lake wrote them.
     """
@@ -57,6 +59,7 @@ class Verified:
     counts: dict[str, list[int]] = field(default_factory=dict)
     files: dict[str, list[int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
     unguarded: int = 0
 
     @property
@@ -84,7 +87,10 @@ class Verified:
             for name in {**self.counts, **self.files, **wrong}
         }
         findings = [{name: printable(said) for name, said in asdict(one).items()} for one in self.findings]
-        return {"tables": tables, "without_page_checksums": self.unguarded, "findings": findings}
+        unlisted = [printable(path) for path in self.unlisted]
+        return {
+            "tables": tables, "without_page_checksums": self.unguarded, "unlisted": unlisted, "findings": findings
+        }  # fmt: skip
 
     def show(self, console: Console, most: int = 20) -> None:
         """Print what is wrong, with the commands that mend it, and a short table of what was checked."""
@@ -115,7 +121,11 @@ class Verified:
         console.print(table)
         if self.unguarded:
             console.print(
-                f"{self.unguarded:,} of these partitions have no page checksums, as an older mica-lake wrote them. "
-                "They get them when ingest next writes them."
+                f"{self.unguarded:,} of these partitions {'has' if self.unguarded == 1 else 'have'} no page checksums, "
+                "as an older mica-lake wrote them: ingest adds them when it next writes them."
             )
+        for path in self.unlisted[:most]:
+            console.print(f"{escape(path)}: archfiles.db3 does not list it", soft_wrap=True, highlight=False)
+        if len(self.unlisted) > most:
+            console.print(f"… and {len(self.unlisted) - most:,} more that archfiles.db3 does not list")
         console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")

@@ -7,11 +7,13 @@ from functools import cache
 from importlib import resources
 
 from mica_lake.catalog.names import CATALOG, CHECKSUMS, CURRENT, no_rows, table_file
+from mica_lake.catalog.objects import Definition, definitions_in, described
 from mica_lake.products import PRODUCTS
 from mica_lake.tables import TABLES
 
 # Queries that may ask for anything by a name that is not in their text.
 _OF_ALL = re.compile(r"show|describe|summarize|pragma|information_schema|query|query_table|(duckdb|pg|sqlite)_\w+")
+OBJECTS = "objects"
 _WORD = re.compile(r"\w+")
 _DEFINES = re.compile(r"^(?:CREATE OR REPLACE TEMP (?:MACRO|VIEW|TABLE)|SET VARIABLE) (\w+)", re.MULTILINE)
 
@@ -37,15 +39,34 @@ def lake_sql() -> str:
 
 def script() -> str:
     """The text of ``mica_lake.sql``, which checks the catalog before it uses it; `Lake` does that itself."""
-    first = [sql_of("times"), _names(), sql_of("catalog"), sql_of("check"), _keys(), sql_of("lake")]
-    return "\n".join([*first, *(part.text for part in parts().values())])
+    first = [
+        sql_of("times"), _names(), sql_of("environment"), sql_of("catalog"), sql_of("check"), _keys(), sql_of("lake")
+    ]  # fmt: skip
+    return "\n".join([*first, sql_of_parts(parts()), sql_of("read")])
 
 
 def parts() -> dict[str, Part]:
-    """What follows the SQL of the catalog, in order: the file of each product, and the forms of a time."""
+    """What follows the SQL of the catalog, in order: the file of each product, the forms of a time, what each is."""
     # Products that share their SQL have it once.
     files = dict.fromkeys((product.package, product.described_in) for product in PRODUCTS)
-    return {name: _part(name, package) for package, name in [*files, ("mica_lake", "cxcsec")]}
+    found = {name: _part(name, package) for package, name in [*files, ("mica_lake", "cxcsec")]}
+    return found | {OBJECTS: _objects(tuple(found.values()))}
+
+
+@cache
+def _objects(others: tuple[Part, ...]) -> Part:
+    """The part that describes the others, all of which it needs; its text is for `sql_of_parts` to make."""
+    return Part("", frozenset({"lake_objects"}), frozenset().union(*(part.defines for part in others)))
+
+
+def definitions() -> dict[str, Definition]:
+    """The views and macros of the lake by name."""
+    return _definitions(tuple(parts().values()))
+
+
+@cache
+def _definitions(known: tuple[Part, ...]) -> dict[str, Definition]:
+    return definitions_in("\n".join([catalog_sql(), *(part.text for part in known)]))
 
 
 @cache
@@ -73,6 +94,8 @@ def sql_of_parts(names: Iterable[str], so_far: Iterable[str] = ()) -> str:
     if "cxcsec" in so_far and wanted:
         wanted.add("cxcsec")
     text = [part.text for name, part in parts().items() if name in wanted]
+    if OBJECTS in wanted:
+        text.append(described(definitions().values()))
     # Macros are checked when they are made, and then only one form of a time may be there.
     return "\n".join([sql_of("times"), *text] if "cxcsec" in so_far and wanted else text)
 
@@ -89,21 +112,21 @@ def sql_of(name: str, package: str = "mica_lake") -> str:
 def _names() -> str:
     """The macros that say what the parts of the catalog are called."""
 
-    def macro(name: str, folder: str, path: Callable[[str], str] | str) -> str:
+    def macro(name: str, folder: str, path: Callable[[str], str] | str, what: str) -> str:
         parameters, end = "", f"/{path}"
         if callable(path):
             before, _, after = path("\n").partition("\n")
             parameters, end = "name", f"/{before}' || name || '{after}"
-        return f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS getvariable('{folder}') || '{end}';"
+        made = f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS getvariable('{folder}') || '{end}';"
+        return f"-- {what}\n{made}"
 
     return "\n".join(
         [
-            "-- What the parts of the catalog are called.",
-            macro("catalog_folder", "mica_lake", CATALOG),
-            macro("current_file", "mica_lake", CURRENT),
-            macro("checksums_file", "mica_lake_catalog", CHECKSUMS),
-            macro("table_file", "mica_lake_catalog", table_file),
-            macro("no_rows_file", "mica_lake_catalog", no_rows),
+            macro("catalog_folder", "mica_lake", CATALOG, "The folder of the catalog."),
+            macro("current_file", "mica_lake", CURRENT, "The file that says which generation of the catalog holds."),
+            macro("checksums_file", "mica_lake_catalog", CHECKSUMS, "The checksums of a generation's files."),
+            macro("table_file", "mica_lake_catalog", table_file, "The file of a table of the catalog."),
+            macro("no_rows_file", "mica_lake_catalog", no_rows, "A file of a table without rows."),
             "",
         ]
     )

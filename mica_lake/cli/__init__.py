@@ -65,17 +65,39 @@ def _run() -> int:
         if not error.format_message():  # the help was printed
             return code
         usage = f"\n{escape(error.ctx.get_usage())}" if error.ctx else ""
+        command = error.ctx.command_path if error.ctx else "mica-lake"
         # The choices come on lines of their own.
-        said = " ".join(error.format_message().split())
-        _say(f"{escape(said)}{usage}\n'{escape(error.ctx.command_path)} --help' says more")
+        said = " ".join(_in_our_words(error).split())
+        _say(f"{escape(said)}{usage}\n'{escape(command)} --help' says more")
         return code
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
 
 
+# What pydantic, which typer asks, finds wrong with an argument.
+_WRONG = {
+    "int_parsing": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "float_parsing": "is not a number",
+    "greater_than_equal": "is less than {ge}",
+    "less_than_equal": "is more than {le}",
+}
+
+
+def _in_our_words(error: Any) -> str:
+    """What is wrong with an argument, with its value."""
+    said: str = error.format_message()
+    for found in getattr(error.__cause__, "errors", list)():
+        name = said.partition(": ")[0].removeprefix("Invalid value for ").strip("'")
+        if wrong := _WRONG.get(found["type"]):
+            return f"{name}: {found['input']!r} {wrong.format(**found.get('ctx', {}))}"
+        return f"{name}: {found['msg'].removeprefix('Value error, ')}"
+    return said
+
+
 def _of_duckdb(error: Exception) -> bool:
     """Whether this is DuckDB's message with lines that point into the query."""
-    return type(error.__cause__).__module__ in ("duckdb", "_duckdb")
+    return type(error.__context__).__module__ in ("duckdb", "_duckdb")
 
 
 def main() -> None:

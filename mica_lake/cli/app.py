@@ -7,7 +7,7 @@ import typer
 
 app = typer.Typer(
     name="mica-lake",
-    help="A columnar data lake of the Chandra aspect camera: ingest the archive's files, ask them questions in SQL.",
+    help="A columnar data lake of the Chandra aspect camera.",
     epilog="New here? [cyan]mica-lake demo[/] shows what it does, on a simulated archive. Your own files: "
     "[cyan]mica-lake ingest all --from $SKA --lake /data/mica_lake[/], then [cyan]mica-lake status[/].",
     no_args_is_help=True,
@@ -23,10 +23,12 @@ JsonOption = Annotated[
         "--json", help="Print JSON for programs, with the keys of docs/operations.md; messages go to standard error."
     ),
 ]
+JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, metavar="N", help="Processes; the cores by default.")]
 LakeOption = Annotated[
     str | None,
     typer.Option(
         "--lake",
+        metavar="LAKE",
         help="The lake, a directory or s3://BUCKET/PREFIX (or gs://, az://); [cyan]$MICA_LAKE[/cyan] or "
         "[cyan]$SKA/data/mica_lake[/cyan] by default.",
     ),

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mica_lake.cli.app import KEEP, LakeOption, app
+from mica_lake.errors import counted
 from mica_lake.output import Terminal, escape
 
 if TYPE_CHECKING:
     from mica_lake.archive.aca_dark.processing import Calibration
 
-dark = typer.Typer(no_args_is_help=True, help="Dark current calibrations.")
+dark = typer.Typer(no_args_is_help=True, help="Dark current calibrations.\n\nExample: mica-lake dark process --help")
 app.add_typer(dark, name="dark", rich_help_panel=KEEP)
 
 
@@ -91,5 +92,7 @@ def _show(calibration: "Calibration", folder: Path, console: Terminal) -> None:
         )
     never = int(np.isnan(calibration.image).sum())
     if never:
-        console.print(f"{never:,} pixels were never read: they are NaN", highlight=False)
+        console.print(
+            counted(never, "pixel was never read: it is NaN", "pixels were never read: they are NaN"), highlight=False
+        )
     console.print(escape(folder), soft_wrap=True, highlight=False)

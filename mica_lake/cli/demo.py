@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mica_lake.cli.app import START, app
+from mica_lake.cli.app import START, JobsOption, app
 from mica_lake.output import Terminal
 
 
@@ -15,10 +15,10 @@ def demo(
     directory: Annotated[Path, typer.Argument(help="Where to leave the files, the lake and a plot.")] = Path(
         "mica-lake-demo"
     ),
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+    jobs: JobsOption = None,
 ) -> None:
     """
-    Simulate a day of the aspect camera, ingest it, and ask it questions through each door.
+    Simulate a day, ingest it, and ask it through each door.
 
     Example: mica-lake demo
     """

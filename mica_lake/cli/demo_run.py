@@ -14,6 +14,7 @@ from rich.table import Table
 from mica_lake import per_file
 from mica_lake.archive import aca_l0
 from mica_lake.cli.stats_output import show
+from mica_lake.errors import counted
 from mica_lake.ingest import everything
 from mica_lake.ingest.gather import gather
 from mica_lake.lake import Lake
@@ -69,7 +70,7 @@ def run(directory: Path, jobs: int, console: Console) -> None:
     began = time.perf_counter()
     paths = _simulate(ska, jobs, console)
     size = sum(path.stat().st_size for path in paths) / 1e6
-    console.print(f"{len(paths)} files, {size:.0f} MB, {time.perf_counter() - began:.1f} s\n")
+    console.print(f"{counted(len(paths), 'file')}, {size:.0f} MB, {time.perf_counter() - began:.1f} s\n")
     console.print(f"[bold]2. Ingest[/]: mica-lake ingest all --from {escape(ska)} --lake {escape(root)}")
     everything.ingest([ska], root, jobs=jobs, console=console)
     _gather(ska, root, jobs, console)

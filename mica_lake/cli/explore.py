@@ -14,9 +14,10 @@ def explore(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of 127.0.0.1; 0 for any.")] = 2718,
 ) -> None:
     """
-    Show the lake as a page in the browser: what is in it, plots, observations, star images, V&V.
+    Show the lake as a page in the browser.
 
-    It is served to this machine and to whoever has the address printed, until Ctrl-C.
+    What is in it, plots, observations, star images, V&V. It is served to this machine and to whoever has the address
+    printed, until Ctrl-C.
 
     Example: mica-lake explore --lake /data/mica_lake
     """

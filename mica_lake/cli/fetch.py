@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mica_lake.cli.app import START, LakeOption, app
+from mica_lake.errors import counted
 from mica_lake.output import Terminal, escape
 
 if TYPE_CHECKING:
@@ -23,9 +24,8 @@ def fetch(
         str,
         typer.Option(
             "--from",
-            metavar="arc5gl|FOLDER|URL",
-            help="The program arc5gl, a folder that somebody else fills, or the https:// address of a public archive, "
-            "up to byobsid.",
+            metavar="SOURCE",
+            help="arc5gl, a folder that somebody fills, or the https:// address of a public archive, up to byobsid.",
         ),
     ],
     archive: Annotated[
@@ -37,13 +37,17 @@ def fetch(
     stop: Annotated[str | None, typer.Option(help="Only until this time.")] = None,
     obsid: Annotated[
         list[int] | None,
-        typer.Option(min=1, max=99_999, help="Only this observation, whatever is there already."),
+        typer.Option(min=1, max=99_999, metavar="OBSID", help="Only this observation, whatever is there already."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of the ingest; the cores by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes of the ingest; the cores by default.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be asked for, change nothing.")] = False,
 ) -> None:
     """
-    Get what is missing from the archive of the Chandra X-ray Center, file it, and take it into the lake.
+    Get what is missing from the archive, and take it into the lake.
+
+    The archive is that of the Chandra X-ray Center; files are filed as mica does.
 
     Exit code 3 if a file was set aside, 1 if the archive did not answer; it is asked again the next time.
 
@@ -82,7 +86,7 @@ def fetch(
             console.print(escape(request.key), soft_wrap=True, highlight=False)
         if len(requests) > _MOST:
             console.print(f"… and {len(requests) - _MOST:,} more")
-        console.print(f"{name}: {len(requests):,} requests", highlight=False)
+        console.print(f"{name}: {counted(len(requests), 'request')}", highlight=False)
     raise typer.Exit(int(failed))
 
 

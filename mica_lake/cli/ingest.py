@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mica_lake.cli.app import START, JsonOption, LakeOption, app, print_json
+from mica_lake.cli.app import START, JobsOption, JsonOption, LakeOption, app, print_json
 from mica_lake.errors import near
 from mica_lake.output import Terminal
 from mica_lake.products import PRODUCTS, product_named
@@ -31,7 +31,7 @@ def ingest(
         typer.Option("--from", help="A $SKA root, or the product's folder; for aca_l0 also any folder or file."),
     ] = None,
     lake: LakeOption = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+    jobs: JobsOption = None,
     cluster: Annotated[
         str | None,
         typer.Option(

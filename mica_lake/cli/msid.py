@@ -23,16 +23,24 @@ def msid(
     ] = None,
 ) -> None:
     """
-    Summarise header-3 pseudo-MSIDs, write their values, or plot them.
+    Summarise, write or plot header-3 pseudo-MSIDs.
 
-    Example: mica-lake msid ccd_temp aca_temp --start 2024:001 --stop 2024:002 -o temps.png
+    Example: mica-lake msid ccd_det_therm ad_5v_ps --start 2024:001 --stop 2024:002 -o temps.png
     """
     from mica_lake.archive.aca_hdr3 import MSIDset
-    from mica_lake.cli.msid_output import summary, write
+    from mica_lake.cli.msid_output import is_empty, summary, write
+    from mica_lake.cli.nothing import nothing
+    from mica_lake.errors import MissingDataError
+    from mica_lake.lake import Lake
 
     found = MSIDset(names, start, stop, data_root=lake)
+    empty = nothing("good values", ["hdr3"], Lake(lake)) if is_empty(found) else ""
     if output is None:
         summary(found, Terminal())
+    elif empty and output.suffix == ".png":
+        raise MissingDataError(f"nothing to plot: {empty}")
     else:
         write(found, output)
         print(printable(str(output)))
+    if empty:
+        Terminal(stderr=True).print(empty, soft_wrap=True, highlight=False)

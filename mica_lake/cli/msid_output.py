@@ -14,6 +14,11 @@ from mica_lake.output import escape
 GAP_SECONDS = 60.0
 
 
+def is_empty(msids: MSIDset) -> bool:
+    """Whether there is no good value."""
+    return not any(np.ma.count(np.ma.masked_invalid(msid.vals)) for msid in msids.values())
+
+
 def summary(msids: MSIDset, console: Console) -> None:
     """Print the number of good values of each, and their range."""
     table = Table("msid", "id", "unit")

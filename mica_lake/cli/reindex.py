@@ -9,10 +9,12 @@ from mica_lake.output import Terminal, escape
 @app.command(rich_help_panel=KEEP)
 def reindex(lake: LakeOption = None) -> None:
     """
-    Derive the catalog again from the partitions, for instance after some were copied in or lost.
+    Derive the catalog again from the partitions.
 
-    Exit code 3 if a partition is damaged or a source file not whole; ingesting the files again mends both. A partition
-    that is lost or damaged comes back from its pinned version, if that is good.
+    For instance after some were copied in or lost. A partition that is lost or damaged comes back from its pinned
+    version, if that is good.
+
+    Exit code 3 if a partition is damaged or a source file not whole; ingesting the files again mends both.
 
     Example: mica-lake reindex --lake /data/mica_lake
     """

@@ -18,9 +18,10 @@ def report(
     lake: LakeOption = None,
 ) -> None:
     """
-    Write a page of an observation: what it was, its stars, their statistics, V&V, temperature of the CCD.
+    Write a page of an observation.
 
-    The page is one HTML file with its pictures in it. What the lake lacks of the observation is said there.
+    What it was, its stars, their statistics, V&V, temperature of the CCD. The page is one HTML file with its pictures
+    in it. What the lake lacks of the observation is said there.
 
     Example: mica-lake report 32448 -o reports
     """

@@ -1,18 +1,22 @@
 """Answers to SQL that anyone may type: read-only, written where asked for and nowhere else."""
 
 import io
+import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Any
 
 import duckdb
 
+from mica_lake.cli.nothing import nothing
 from mica_lake.lake import Lake
-from mica_lake.output import copy, printable
+from mica_lake.output import Terminal, copy, escape, printable
 from mica_lake.query import message, plainly
+from mica_lake.tables import TABLES
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
 _TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')
@@ -75,19 +79,53 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         try:
             with plainly():
                 try:
-                    answer = _answer(lake, lake.private_connection(query), query, form, Path(folder))
+                    connection = lake.private_connection(query)
+                    answer = _answer(lake, connection, query, form, Path(folder))
                 except duckdb.ProgrammingError:
                     # What it needs may not be named in its text.
-                    answer = _answer(lake, lake.private_connection(), query, form, Path(folder))
+                    connection = lake.private_connection()
+                    answer = _answer(lake, connection, query, form, Path(folder))
         except duckdb.Error as error:
-            raise OSError(message(error)) from error
-        if answer is None:
-            return
-        if output is not None:
+            raise OSError(message(error)) from None
+        if answer is not None and output is not None:
             answer.replace(output)
-        else:
+        elif answer is not None:
             with answer.open("rb") as content:
                 _to_terminal(content) if sys.stdout.isatty() else copy(content)
+    for said in _empty_ranges(lake, connection, query):
+        Terminal(stderr=True).print(escape(said), soft_wrap=True, highlight=False)
+
+
+def _empty_ranges(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[str]:
+    """What to say of the macros in a query whose range of times has no rows, whatever the query makes of that."""
+    known = connection.sql(
+        "SELECT DISTINCT function_name, regexp_extract(macro_definition, '(\\w+)_files\\(', 1) FROM duckdb_functions() "
+        "WHERE function_type = 'table_macro' AND list_has_all(parameters, ['start', 'stop'])"
+    ).fetchall()
+    tables = {name: table for name, table in known if table in TABLES}
+    ((parsed,),) = connection.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()
+    for call in _table_functions(json.loads(parsed)):
+        if (table := tables.get(call["function"]["function_name"].lower())) is None:
+            continue
+        begin = call["query_location"]
+        asked = query.encode()[begin : begin + call["query_location_length"]].decode()
+        asked = asked[: asked.rindex(")") + 1]  # without its alias
+        try:
+            is_empty = not connection.sql(f"SELECT 1 FROM {asked} LIMIT 1").fetchall()
+        except duckdb.Error:  # its range is of a row of another table
+            continue
+        if is_empty:
+            yield f"{asked}: {nothing('rows', [table], lake)}"
+
+
+def _table_functions(parsed: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(parsed, dict):
+        if parsed.get("type") == "TABLE_FUNCTION":
+            yield parsed
+        parsed = list(parsed.values())
+    if isinstance(parsed, list):
+        for each in parsed:
+            yield from _table_functions(each)
 
 
 def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path) -> Path | None:

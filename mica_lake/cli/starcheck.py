@@ -23,9 +23,11 @@ def starcheck(
     lake: LakeOption = None,
 ) -> None:
     """
-    Print what a load review says: of the observations in a report, or of one in the lake.
+    Print what a load review says of observations.
 
-    Example: mica-lake starcheck 8008
+    Of those in a report, or of one in the lake.
+
+    Example: mica-lake starcheck 32448
     """
     from mica_lake.formats.starcheck import Observation, read_starcheck, shown
 

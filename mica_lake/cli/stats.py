@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
-from mica_lake.cli.app import START, LakeOption, app
+from mica_lake.cli.app import START, JobsOption, LakeOption, app
 from mica_lake.output import Terminal
 
-stats = typer.Typer(help="Compute acquisition and guide statistics from telemetry.", no_args_is_help=True)
+stats = typer.Typer(
+    help="Compute acquisition and guide statistics.\n\nExample: mica-lake stats gather --help",
+    no_args_is_help=True,
+)
 app.add_typer(stats, name="stats", rich_help_panel=START)
 
 
@@ -37,7 +40,7 @@ def gather(
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only observations that start then or later.")] = None,
     lake: LakeOption = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+    jobs: JobsOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show which would be gathered, read no telemetry.")
     ] = False,

@@ -15,7 +15,9 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """
-    Show what is in the lake: from when to when, days, rows, size, last ingest, files that were set aside.
+    Show what is in the lake, and which files were set aside.
+
+    Of each table from when to when, days, rows and size; when the last ingest was, and until when there is telemetry.
 
     Example: mica-lake status --lake /data/mica_lake
     """

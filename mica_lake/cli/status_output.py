@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mica_lake.catalog.pointer import state
+from mica_lake.errors import counted
 from mica_lake.lake import Lake
 from mica_lake.output import escape, printable
 from mica_lake.times import utc
@@ -91,7 +92,9 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
     else:
         console.print(_table(found.tables))
     console.print(
-        f"{_size(found.size)} in {found.partitions:,} partitions, from {found.sources:,} source files", highlight=False
+        f"{_size(found.size)} in {counted(found.partitions, 'partition')}, "
+        f"from {counted(found.sources, 'source file')}",
+        highlight=False,
     )
     if found.changed is not None:
         console.print(f"last change {found.changed:%Y:%j:%H:%M:%S} UTC ({_ago(found.changed)})", highlight=False)
@@ -103,10 +106,13 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
         missing, first, last = found.missing
         range_ = f", from {first:%Y:%j} to {last:%Y:%j}" if missing else ""
         console.print(
-            f"{missing:,} files of the archive's list are not in the lake{range_}", highlight=False, soft_wrap=True
+            counted(missing, "file of the archive's list is", "files of the archive's list are")
+            + f" not in the lake{range_}",
+            highlight=False,
+            soft_wrap=True,
         )
     if found.aside:
-        listed = Table(title=f"{len(found.aside):,} files need a look", title_justify="left")
+        listed = Table(title=counted(len(found.aside), "file needs a look", "files need a look"), title_justify="left")
         for name in ("file", "status", "reason"):
             listed.add_column(name, overflow="fold")
         for filename, status, reason, directory in found.aside if all_files else found.aside[:MOST_FILES]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mica_lake.cli.app import KEEP, JsonOption, LakeOption, app, print_json
+from mica_lake.cli.app import KEEP, JobsOption, JsonOption, LakeOption, app, print_json
 from mica_lake.output import Terminal
 
 
@@ -20,15 +20,17 @@ def verify(
         float,
         typer.Option("--sample", help="Only this fraction of partitions and files; the next call goes on after them."),
     ] = 1.0,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; the cores by default.")] = None,
+    jobs: JobsOption = None,
     json: JsonOption = False,
 ) -> None:
     """
-    Look for what is wrong in the lake: lost, damaged or misplaced rows. No data are changed.
+    Look for lost, damaged or misplaced rows; no data are changed.
 
     Exit code 4 if anything is wrong; what, and the command that mends it, is printed.
 
-    Example: mica-lake verify --from $SKA --sample 0.034 (every night, it goes through all of it in a month)
+    With --sample 0.034 every night, it goes through all of it in a month.
+
+    Example: mica-lake verify --from $SKA --sample 0.034
     """
     from contextlib import ExitStack
 

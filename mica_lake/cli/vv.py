@@ -37,7 +37,7 @@ def vv(
     ] = False,
 ) -> None:
     """
-    Show how well the guide stars and fid lights of observations fit their aspect solutions.
+    Show how well stars and fid lights fit their aspect solutions.
 
     Values outside the limits are marked ! (bad) and ? (to look at). Arcsec, and fractions of samples.
 

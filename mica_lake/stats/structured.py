@@ -26,7 +26,9 @@ def rows_of(table: str, filter: bool, data_root: Root, condition: str = "true", 
     """
     lake = open_lake(data_root)
     try:
-        found = lake.arrow(f"FROM {table} WHERE {condition}{' AND NOT known_bad' if filter else ''}", params)
+        # The view has flags for the numbers of vv_rms.
+        files = f"read_parquet(files_of('{table}'), hive_partitioning = false)"
+        found = lake.arrow(f"FROM {files} WHERE {condition}{' AND NOT known_bad' if filter else ''}", params)
         return _structured(found, row_dtype(table))
     except (duckdb.Error, KeyError, RuntimeError, pa.ArrowNotImplementedError) as error:
         if isinstance(error, duckdb.Error) and type(error) is not duckdb.Error:

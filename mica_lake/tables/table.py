@@ -38,6 +38,11 @@ class Column:
     source: str
     imgsizes: tuple[int, ...] = ALL_SIZES
 
+    @property
+    def with_unit(self) -> str:
+        """What it means, and its unit."""
+        return f"{self.meaning} ({self.unit})" if self.unit else self.meaning
+
 
 @dataclass(frozen=True)
 class Table:

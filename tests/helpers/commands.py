@@ -1,8 +1,10 @@
-"""The command as it is installed, but in this process: its imports take longer than most of what is tested."""
+"""``mica-lake`` in this process, as its imports take longer than most of what is tested; and DuckDB's command line."""
 
 import io
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,3 +33,16 @@ def in_process(
         stream.flush()
         said.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined]
     return subprocess.CompletedProcess(arguments, int(str(end.value.code or 0)), *said)
+
+
+def in_duckdb(cwd: object, *commands: str) -> subprocess.CompletedProcess[str]:
+    """Run commands in DuckDB's own command line, which answers in JSON."""
+    program = shutil.which("duckdb", path=sysconfig.get_path("scripts"))
+    assert program is not None, "duckdb-cli is missing"
+    arguments = [program, "-init", "/dev/null", "-json", *(part for command in commands for part in ("-c", command))]
+    return subprocess.run(arguments, cwd=str(cwd), capture_output=True, text=True, timeout=60)
+
+
+def read(script: str = "mica_lake.sql") -> tuple[str, str, str]:
+    """Commands of DuckDB that read the script of a lake, without what it prints."""
+    return ".output /dev/null", f'.read "{script}"', ".output"

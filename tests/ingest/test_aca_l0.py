@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -24,13 +25,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
+from rich.console import Console
 
+from mica_lake.catalog.findings import Verified
 from mica_lake.catalog.generation import read_table
 from mica_lake.catalog.key import Key
 from mica_lake.catalog.pointer import current_generation
 from mica_lake.ingest import obspar
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.ingest.aca_l0.files import discover, scan
+from mica_lake.ingest.compare import compare
 from mica_lake.ingest.found import Found, Rejected
 from mica_lake.ingest.report import Report
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
@@ -339,6 +343,32 @@ def unlist(folder: Path, name: str) -> None:
     with sqlite3.connect(folder / "archfiles.db3") as connection:
         assert connection.execute("DELETE FROM archfiles WHERE filename = ?", [name]).rowcount == 1
     connection.close()
+
+
+def test_a_file_that_the_index_does_not_list_is_named_and_left_alone(
+    ska: tuple[Path, Path, list[Path]], tmp_path: Path
+) -> None:
+    root, folder, files = ska
+    lake = tmp_path / "lake"
+    assert take(lake, root).unlisted == []
+    dropped = write_file(folder, 5, readouts(5, 8, times(NOON, NOON + 60, 8)))
+    (folder / "README").touch()
+    # One that the lake has is not told of, although the index lists it no more.
+    unlist(folder, files[0].name)
+    report = take(lake, root)
+    assert report.unlisted == [str(dropped)]
+    assert (report.exit_code, report.taken, report.as_json()[0]["unlisted"]) == (0, [], 1)
+    console = Console(record=True, width=300, file=io.StringIO())
+    report.show(console)
+    verified = Verified()
+    with ThreadPoolExecutor() as threads:
+        compare([root], lake, verified, pool=lambda tasks: threads)
+    verified.show(console)
+    said = console.export_text()
+    assert "aca_l0: left alone" in said
+    assert said.count(str(dropped)) == 2
+    assert said.count("archfiles.db3 does not list it") == 2
+    assert (verified.exit_code, verified.as_json()["unlisted"]) == (0, [str(dropped)])
 
 
 @pytest.mark.parametrize("given", ["the root", "the folder"])

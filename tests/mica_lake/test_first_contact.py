@@ -135,7 +135,7 @@ class TestWhichLake:
 
 class TestWhatIsNotInstalled:
     def test_matplotlib(self, demo_lake: str, tmp_path: Path) -> None:
-        asked = ["msid", "ccd_temp", "--start", HOUR[0], "--lake", demo_lake, "-o", tmp_path / "a.png"]
+        asked = ["msid", "ad_5v_ps", "--start", HOUR[0], "--lake", demo_lake, "-o", tmp_path / "a.png"]
         assert "pip install 'mica-lake[plot]'" in complaint(*asked, **without("matplotlib", tmp_path))
         assert not (tmp_path / "a.png").exists()
 

@@ -2,15 +2,13 @@
 
 import json
 import math
-import shutil
-import subprocess
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from commands import in_duckdb, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -192,8 +190,6 @@ def test_scan_has_the_rows_of_all_revisions(macro: str, table: Table, kind: str,
 
 
 def test_the_command_line_answers_as_python_does(lake: Lake) -> None:
-    program = shutil.which("duckdb", path=sysconfig.get_path("scripts"))
-    assert program is not None, "duckdb-cli is missing"
     queries = {
         "SELECT time, q_att, q_att_raw, asp_sol_status, filename "
         "FROM asp_sol_revisions('2017:001', '2017:001:00:00:10')": 78,
@@ -201,10 +197,7 @@ def test_the_command_line_answers_as_python_does(lake: Lake) -> None:
         "SELECT content, count(*) AS n FROM asp_l1_file GROUP BY ALL ORDER BY ALL": 6,
     }
     for query, count in queries.items():
-        run = subprocess.run(
-            [program, "-init", "/dev/null", "-json", "-c", ".read mica_lake.sql", "-c", query],
-            cwd=lake.root, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        run = in_duckdb(lake.root, *read(), query)
         assert run.stderr == ""
         assert json.loads(run.stdout) == json.loads(json.dumps(lake.arrow(query).to_pylist()))
         assert len(json.loads(run.stdout)) == count

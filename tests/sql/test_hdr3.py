@@ -2,13 +2,11 @@
 
 import json
 import math
-import shutil
-import subprocess
-import sysconfig
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import in_duckdb, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,18 +140,13 @@ def test_scan_of_a_slot_is_a_value_error(lake: Lake) -> None:
 
 
 def test_the_command_line_answers_as_python_does(lake: Lake) -> None:
-    program = shutil.which("duckdb", path=sysconfig.get_path("scripts"))
-    assert program is not None, "duckdb-cli is missing"
     query = (
         "SELECT TIME, SLOTS, ccd_temp, dac, ccd_det_therm FROM hdr3_data('2015:181', '2015:182:00:10') "
         "WHERE SLOTS & 64 <> 0"
     )
     count = "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM hdr3_msid"
     for sql, rows in ((query, 94 // 2), (count, 1)):
-        run = subprocess.run(
-            [program, "-init", "/dev/null", "-json", "-c", ".read mica_lake.sql", "-c", sql],
-            cwd=lake.root, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        run = in_duckdb(lake.root, *read(), sql)
         assert run.stderr == ""
         assert json.loads(run.stdout) == json.loads(json.dumps(lake.arrow(sql).to_pylist()))
         assert len(json.loads(run.stdout)) == rows

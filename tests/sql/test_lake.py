@@ -1,15 +1,15 @@
 """The lake read by DuckDB's own command line, through the mica_lake.sql that lies in it."""
 
 import json
-import shutil
-import subprocess
 import sys
-import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
+from commands import in_duckdb, read
 
 from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
@@ -43,17 +43,8 @@ def lake(tmp_path: Path) -> Path:
     return make(tmp_path)
 
 
-def duckdb(cwd: Path, *commands: str) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("duckdb", path=sysconfig.get_path("scripts"))
-    assert program is not None, "duckdb-cli is missing"
-    arguments = [part for command in commands for part in ("-c", command)]
-    return subprocess.run(
-        [program, "-init", "/dev/null", "-json", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60
-    )
-
-
-def answers(cwd: Path, read: list[str], queries: list[str]) -> list[Any]:
-    run = duckdb(cwd, *read, *queries)
+def answers(cwd: Path, first: Iterable[str], queries: list[str]) -> list[Any]:
+    run = in_duckdb(cwd, *first, *queries)
     assert run.stderr == ""
     decoder, found, text = json.JSONDecoder(), [], run.stdout.strip()
     while text:
@@ -70,19 +61,19 @@ def python_answers(root: Path) -> list[Any]:
 
 def elsewhere(root: Path) -> list[str]:
     path = str(root).replace("'", "''")
-    return [f"SET VARIABLE mica_lake = '{path}'", f'.read "{root}/mica_lake.sql"']
+    return [f"SET VARIABLE mica_lake = '{path}'", *read(f"{root}/mica_lake.sql")]
 
 
 def test_in_the_lake_it_answers_as_python_does(lake: Path) -> None:
     expected = python_answers(lake)
     assert expected[0][0]["n"] == 15
-    assert answers(lake, [".read mica_lake.sql"], QUERIES) == expected
+    assert answers(lake, read(), QUERIES) == expected
 
 
 def test_from_elsewhere_it_answers_as_python_does(lake: Path, tmp_path: Path) -> None:
     assert answers(tmp_path, elsewhere(lake), QUERIES) == python_answers(lake)
     assert answers(
-        tmp_path, ["SET VARIABLE mica_lake = 'lake'", ".read lake/mica_lake.sql"], QUERIES
+        tmp_path, ["SET VARIABLE mica_lake = 'lake'", *read("lake/mica_lake.sql")], QUERIES
     ) == python_answers(lake)
 
 
@@ -110,14 +101,14 @@ def test_a_path_may_have_any_characters(lake: Path, tmp_path: Path, name: str) -
     root = lake.rename(tmp_path / name)
     assert python_answers(root) == expected
     assert answers(tmp_path, elsewhere(root), QUERIES) == expected
-    assert answers(root, [".read mica_lake.sql"], QUERIES) == expected
+    assert answers(root, read(), QUERIES) == expected
 
 
 def test_where_there_is_no_lake_it_says_what_to_do(lake: Path, tmp_path: Path) -> None:
-    run = duckdb(tmp_path, ".read lake/mica_lake.sql")
+    run = in_duckdb(tmp_path, *read("lake/mica_lake.sql"))
     assert "no mica lake at ." in run.stderr
     assert "SET VARIABLE mica_lake = '/path/of/the/lake'" in run.stderr
-    run = duckdb(tmp_path, "SET VARIABLE mica_lake = '/nowhere'", ".read lake/mica_lake.sql")
+    run = in_duckdb(tmp_path, "SET VARIABLE mica_lake = '/nowhere'", *read("lake/mica_lake.sql"))
     assert "no mica lake at /nowhere" in run.stderr
 
 
@@ -130,7 +121,7 @@ def test_where_there_is_no_lake_it_says_what_to_do(lake: Path, tmp_path: Path) -
     ],
 )
 def test_a_wrong_argument_is_an_error_that_names_it(lake: Path, query: str, message: str) -> None:
-    run = duckdb(lake, ".read mica_lake.sql", query)
+    run = in_duckdb(lake, *read(), query)
     assert message in run.stderr
     assert run.stdout == ""
 
@@ -140,10 +131,10 @@ def test_a_lake_that_was_moved_answers_from_its_new_place(tmp_path: Path) -> Non
     old = make(tmp_path / "old")
     expected = python_answers(old)
     new = old.rename(tmp_path / "new")
-    assert answers(new, [".read mica_lake.sql"], QUERIES) == expected
+    assert answers(new, read(), QUERIES) == expected
     assert make(tmp_path / "old", seed=1) == old  # another lake in its old place, which nobody may look at
     assert python_answers(old) != expected
-    assert answers(new, [".read mica_lake.sql"], QUERIES) == expected
+    assert answers(new, read(), QUERIES) == expected
     assert answers(tmp_path, elsewhere(new), QUERIES) == expected
     assert python_answers(new) == expected
 
@@ -159,8 +150,7 @@ def test_reading_it_again_shows_what_was_ingested_since(lake: Path, tmp_path: Pa
     path = write_file(tmp_path / "more", 3, readouts(3, 6, START + 1000 + 2.05 * np.arange(10)))
     program = tmp_path / "ingest_more.py"
     program.write_text(f"from mica_lake.ingest.aca_l0 import ingest; ingest([{str(path)!r}], {str(lake)!r}, jobs=1)")
-    read = ".read mica_lake.sql"
-    found = answers(lake, [read], [count, f'.shell "{sys.executable}" "{program}"', count, read, count])
+    found = answers(lake, read(), [count, f'.shell "{sys.executable}" "{program}"', count, *read(), count])
     assert found == [[{"n": 15}], [{"n": 15}], [{"n": 25}]]
 
 
@@ -169,3 +159,61 @@ def test_the_partitions_are_plain_parquet_for_everyone(lake: Path) -> None:
         "SELECT count(*) AS n, min(slot) AS slot FROM read_parquet('aca_l0/*/*/*/*.parquet', hive_partitioning = true)"
     )
     assert answers(lake, [], [query]) == [[{"n": 30, "slot": 3}]]
+
+
+def test_who_reads_it_is_told_where_to_look(lake: Path) -> None:
+    (said,) = answers(lake, [".read mica_lake.sql"], [])
+    assert said[0]["mica_lake"] == "."
+    for query in list(said[0].values())[1:]:
+        assert in_duckdb(lake, *read(), query).returncode == 0
+    assert Lake(lake).sql(said[0]["its views and macros"]).fetchall()
+
+
+def test_the_lake_that_the_environment_names_is_found_from_anywhere(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICA_LAKE", str(lake))
+    assert answers(tmp_path, read(f"{lake}/mica_lake.sql"), QUERIES) == python_answers(lake)
+    # It is not asked in a lake, and where another is named.
+    other = make(tmp_path / "other", seed=1)
+    assert answers(other, read(), QUERIES) == python_answers(other)
+    assert answers(tmp_path, elsewhere(other), QUERIES) == python_answers(other)
+    # Other clients than the command line do not know the environment.
+    connection = duckdb.connect()
+    monkeypatch.chdir(lake)
+    connection.execute((lake / "mica_lake.sql").read_text())
+    assert connection.execute(QUERIES[0]).fetchall()[0][0] == 15
+
+
+def test_each_view_and_macro_is_described(demo_lake: str) -> None:
+    lake = Lake(demo_lake)
+    views = "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"
+    macros = "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal"
+    columns = (
+        "SELECT view_name || '.' || column_name, duckdb_columns.comment "
+        "FROM duckdb_columns() JOIN duckdb_views() ON view_oid = table_oid WHERE NOT duckdb_views.internal"
+    )
+    for query, count in ((views, 30), (macros, 90), (columns, 500)):
+        found = lake.sql(query).fetchall()
+        assert len(found) > count
+        assert [name for name, comment in found if not comment] == []
+
+
+def test_lake_objects_has_what_is_for_people_with_examples_that_work(demo_lake: str) -> None:
+    lake = Lake(demo_lake)
+    objects = {name: row for name, *row in lake.sql("FROM lake_objects").fetchall()}
+    assert objects["slot_data"][:2] == ["table macro", "start, stop, slot"]
+    assert objects["warm_pixels"][1] == "threshold, ref := -19.0"
+    assert "moment_weights" not in objects
+    views = {name for (name,) in lake.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()}
+    macros = "SELECT function_name FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal"
+    assert views | {name for (name,) in lake.sql(macros).fetchall()} <= set(objects)
+    assert {name.split("(")[0] for table in TABLES.values() if (name := table.rows)} <= set(objects)
+    for name, (_, _, gives, example) in objects.items():
+        assert gives.endswith((".", "…")), name
+        assert name in example
+        lake.sql(f"FROM ({example}) LIMIT 3").fetchall()
+    assert set(lake.tables()["name"]) | set(lake.macros()["name"]) == set(objects)
+    assert {"obspar", "slot_data"} <= set(lake.tables()["name"])
+    assert {"utc", "slot_data"} <= set(lake.macros()["name"])
+    assert "utc" not in set(lake.tables()["name"])

@@ -3,14 +3,12 @@
 import csv
 import gzip
 import json
-import shutil
-import subprocess
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from commands import in_duckdb, read
 
 from mica_lake.archive.obspar import get_obspar
 from mica_lake.ingest.obspar import ingest
@@ -182,18 +180,13 @@ def test_a_lake_without_observations_has_both_tables(tmp_path: Path) -> None:
 
 
 def test_the_command_line_answers_as_python_does(lake: Lake) -> None:
-    program = shutil.which("duckdb", path=sysconfig.get_path("scripts"))
-    assert program is not None, "duckdb-cli is missing"
     for sql, rows in [
         ("SELECT instrume, sum(num_ccd_on)::INT AS ccds FROM obspar WHERE isdefault GROUP BY ALL ORDER BY ALL", 2),
         ("SELECT obsid, revision, title, ra_pnt, startrow, tstart FROM obspar", len(REVISIONS)),
         ("SELECT obsid, value, number FROM obspar_kv WHERE name = 'exptimea'",
          sum(o.detector.startswith("ACIS") for o, _ in REVISIONS)),
     ]:  # fmt: skip
-        run = subprocess.run(
-            [program, "-init", "/dev/null", "-json", "-c", ".read mica_lake.sql", "-c", sql],
-            cwd=lake.root, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        run = in_duckdb(lake.root, *read(), sql)
         assert run.stderr == ""
         assert json.loads(run.stdout) == json.loads(json.dumps(lake.arrow(sql).to_pylist()))
         assert len(json.loads(run.stdout)) == rows

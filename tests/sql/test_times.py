@@ -8,13 +8,14 @@ from typing import Any
 
 import erfa
 import numpy as np
+import polars as pl
 import pytest
 from astropy.time import Time
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mica_lake.lake import Lake
-from mica_lake.times import cxcsec, day_start, utc, utc_day
+from mica_lake.times import cxcsec, day_start, utc, utc_datetime, utc_day
 
 EPOCH = date(1998, 1, 1)
 # Lists that fail say which of their values do: there is no need to make them short.
@@ -157,6 +158,41 @@ def test_both_ways_from_1999_to_2030_are_those_of_astropy(lake: Lake, values: li
         assert np.abs(found - secs_of).max() < 1e-6
 
 
+@settings(lists, max_examples=20)
+@given(values=st.lists(st.integers(31_536_000_000_000, 1_041_379_200_000_000).map(lambda us: us / 1e6), min_size=50))
+@pytest.mark.filterwarnings("ignore:.*dubious year:erfa.ErfaWarning")
+def test_timestamps_are_those_of_astropy_from_1999_to_2030(lake: Lake, values: list[float]) -> None:
+    # Around each leap second, too: its first and last microseconds, and those beside them.
+    around = (-1.000001, -1, -0.999999, -0.5, -0.000001, 0, 0.000001, 86399.999999)
+    values += [day_start(day + timedelta(1)) + off for day in LEAP_DAYS for off in around]
+    expected = Time(values, format="cxcsec").utc
+    expected.precision = 6
+    texts = [re.sub(r":60\..*", ":59.999999", text) for text in expected.isot.tolist()]
+    found = answers(lake, "utc_timestamp(v)", values, "DOUBLE")
+    assert_same(values, [moment.isoformat(timespec="microseconds") for moment in found], texts)
+    assert pl.DataFrame({"t": values}).select(utc_datetime("t")).to_series().to_list() == found
+    # And back again, but out of a leap second, of which only the microsecond before it is known.
+    back = [
+        day_start(moment.date() + timedelta(1)) - 1.000001 if moment.date() in LEAP_DAYS and ":60." in text else secs
+        for secs, moment, text in zip(values, found, expected.isot.tolist(), strict=True)
+    ]
+    assert np.abs(np.array(answers(lake, "cxcsec(v)", found, "TIMESTAMP")) - back).max() < 1e-6
+
+
+@settings(lists, max_examples=30)
+@given(
+    values=st.lists(
+        st.floats(-1e9, 2e9)
+        | st.builds(lambda day, off: day_start(day + timedelta(1)) + off, st.sampled_from(LEAP_DAYS), st.floats(-2, 2)),
+        min_size=50,
+    )
+)
+def test_timestamps_in_polars_are_those_in_sql(lake: Lake, values: list[float]) -> None:
+    found = pl.DataFrame({"t": [*values, None]}).select(utc_datetime(pl.col("t"))).to_series()
+    assert found.dtype == pl.Datetime("us")
+    assert_same([*values, None], found.to_list(), answers(lake, "utc_timestamp(v)", [*values, None], "DOUBLE"))
+
+
 @settings(lists, max_examples=30)
 @given(values=st.lists(st.datetimes(datetime(1, 1, 1), datetime(9998, 1, 1)), min_size=30))
 def test_timestamps_are_utc(lake: Lake, values: list[datetime]) -> None:
@@ -240,7 +276,7 @@ def test_null_is_null(lake: Lake, null: str) -> None:
     assert str(answer.schema.field("secs").type) == "double"
 
 
-@pytest.mark.parametrize("macro", ["utc", "utc_day_number", "day_start"])
+@pytest.mark.parametrize("macro", ["utc", "utc_day_number", "day_start", "utc_timestamp"])
 def test_null_is_null_for_the_other_macros(lake: Lake, macro: str) -> None:
     assert lake.arrow(f"SELECT {macro}(NULL) AS answer").to_pylist() == [{"answer": None}]
 
@@ -316,5 +352,11 @@ def test_utc_gives_back_the_text_that_it_came_from(lake: Lake, text: str) -> Non
 def test_a_number_of_any_type_is_a_time(number: str, lake: Lake) -> None:
     # 2^20 times 781 is the same number in all of these types.
     secs = 781 << 20
-    query = f"SELECT utc({secs}::{number}), utc_day({secs}::{number}), cxcsec({secs}::{number})"
-    assert lake.sql(query).fetchall() == [(utc(secs), utc_day(secs), secs)]
+    macros = "utc(t), utc_day(t), cxcsec(t), utc_timestamp(t), utc_day_number(t)"
+    query = f"SELECT {macros} FROM (SELECT {secs}::{number} AS t)"
+    moment = datetime.strptime(utc(secs), "%Y:%j:%H:%M:%S.%f")
+    day = (utc_day(secs) - EPOCH).days
+    assert lake.sql(query).fetchall() == [(utc(secs), utc_day(secs), secs, moment, day)]
+    assert lake.sql(f"SELECT day_start({day}::{number})").fetchall() == [(day_start(utc_day(secs)),)]
+    frame = lake.sql(f"SELECT {secs}::{number} AS t").pl()
+    assert frame.select(utc_datetime("t")).item() == moment

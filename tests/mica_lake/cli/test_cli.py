@@ -4,15 +4,20 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+import typer
 from commands import in_process
 
+from mica_lake.cli.app import app
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.store.place import store_of
 from mica_lake.times import cxcsec
@@ -37,13 +42,41 @@ def test_without_arguments_it_says_what_it_can_do() -> None:
     assert all(command in done.stdout for command in ("ingest", "sql", "status", "verify", "reindex", "demo"))
 
 
-@pytest.mark.parametrize(
-    "command", ["ingest", "sql", "msid", "vv", "explore", "report", "status", "verify", "reindex", "demo"]
-)
-def test_the_help_of_each_command_has_an_example(command: str) -> None:
-    done = mica_lake(command, "--help")
+def _commands(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Each command, with those of groups."""
+    yield names
+    for name, command in getattr(group or typer.main.get_command(app), "commands", {}).items():
+        yield from _commands(command, (*names, name))
+
+
+COMMANDS = list(_commands())
+
+
+def help_of(command: tuple[str, ...]) -> str:
+    """What it says on a terminal of 80 columns."""
+    done = in_process((*command, "--help"), {"COLUMNS": 80})
     assert done.returncode == 0
-    assert "Example: mica-lake " + command in done.stdout
+    return done.stdout
+
+
+def test_the_help_of_each_command_fits_a_screen_and_has_an_example() -> None:
+    assert len(COMMANDS) > 15
+    for command in COMMANDS:
+        said = help_of(command)
+        assert len(said.rstrip().splitlines()) <= 40, command
+        assert max(map(len, said.splitlines())) <= 80, command
+        assert not command or "Example: " + " ".join(("mica-lake", *command)) in said
+
+
+def test_the_examples_of_the_help_work(demo_lake: str, demo_ska: Path, tmp_path: Path) -> None:
+    shutil.copytree(demo_lake, tmp_path / "lake")
+    # What the others do takes long, or an archive; other tests do it.
+    for command in ("msid", "report", "sql", "starcheck", "status", "vv", "reindex", "verify"):
+        example = " ".join(help_of((command,)).split("Example: mica-lake ")[1].split("╭")[0].split())
+        example = example.replace("$SKA", str(demo_ska)).replace("/data/mica_lake", str(tmp_path / "lake"))
+        done = mica_lake(*shlex.split(example), lake=tmp_path / "lake", cwd=tmp_path)
+        assert done.returncode == 0, f"{example}: {done.stderr}"
+        assert done.stdout
 
 
 def test_ingest_takes_files_and_a_second_run_has_nothing_to_do(files: Path, tmp_path: Path) -> None:
@@ -75,7 +108,7 @@ def test_a_bad_file_is_set_aside_with_exit_code_3_and_status_lists_it(files: Pat
     assert "the file is empty" in done.stdout
     status = mica_lake("status", lake=tmp_path / "lake")
     assert status.returncode == 0
-    assert "1 files need a look" in status.stdout
+    assert "1 file needs a look" in status.stdout
     assert "the file is empty" in status.stdout
 
 
@@ -334,6 +367,55 @@ def test_a_wrong_msid_question_gets_a_message(
     assert list(tmp_path.iterdir()) == []
 
 
+IN_THE_LAKE = "the lake has hdr3 from 2024:001:00:00 to 2024:001:01:59\n"
+
+
+def test_msid_says_where_the_lake_has_values_if_there_are_none(demo_lake: str, tmp_path: Path) -> None:
+    asked = ["msid", "ccd_temp", "ad_5v_ps", "--start", "2012:001", "--stop", "2012:002"]
+    assert mica_lake(*asked, lake=demo_lake).stderr == f"0 good values; {IN_THE_LAKE}"
+    for name in ("a.csv", "a.parquet"):
+        done = mica_lake(*asked, "-o", tmp_path / name, lake=demo_lake)
+        assert (done.returncode, done.stderr) == (0, f"0 good values; {IN_THE_LAKE}")
+    assert (tmp_path / "a.csv").read_text() == "time,ccd_temp,ad_5v_ps\n"
+    assert pl.read_parquet(tmp_path / "a.parquet").shape == (0, 3)
+    done = mica_lake(*asked, "-o", tmp_path / "a.png", lake=demo_lake)
+    assert (done.returncode, done.stderr) == (1, f"mica-lake: nothing to plot: 0 good values; {IN_THE_LAKE}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.parquet"]
+    asked[4:] = ["2024:001", "--stop", "2024:002"]
+    assert mica_lake(*asked, lake=demo_lake).stderr == ""
+
+
+def test_sql_says_where_the_lake_has_rows_if_a_range_has_none(demo_lake: str, tmp_path: Path) -> None:
+    asked = "HDR3_data('2012:001', stop := '2012:002')"
+    told = f"{asked}: 0 rows; {IN_THE_LAKE}"
+    for query in (f"SELECT TIME FROM {asked}", f"SELECT 'é', avg(ccd_temp) FROM {asked} AS it"):
+        for form in ("table", "csv", "json"):
+            assert mica_lake("sql", query, "--format", form, lake=demo_lake).stderr == told
+    assert mica_lake("sql", f"SELECT TIME FROM {asked}", "-o", tmp_path / "a.parquet", lake=demo_lake).stderr == told
+    assert pl.read_parquet(tmp_path / "a.parquet").schema == {"TIME": pl.Float64}
+    other = "asp_sol('2012:001', '2012:002')"
+    said = mica_lake("sql", f"SELECT 1 FROM {asked} JOIN (FROM {other}) USING (time)", lake=demo_lake).stderr
+    assert said == told + f"{other}: 0 rows; the lake has asp_sol from 2023:365:22:29 to 2024:001:05:42\n"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FROM obspar WHERE obsid = 3",
+        "SELECT TIME FROM hdr3_data('2024:001', '2024:002') WHERE TIME < 0",
+        "EXPLAIN SELECT TIME FROM hdr3_data('2012:001', '2012:002')",
+    ],
+)
+def test_of_any_other_answer_without_rows_it_says_nothing(query: str, demo_lake: str) -> None:
+    assert mica_lake("sql", query, lake=demo_lake).stderr == ""
+
+
+def test_of_a_table_without_rows_it_says_so(files: Path, tmp_path: Path) -> None:
+    assert mica_lake("ingest", "aca_l0", "--from", files, "--lake", tmp_path / "lake").returncode == 0
+    said = mica_lake("sql", "FROM asp_sol('2012:001', '2012:002')", lake=tmp_path / "lake").stderr
+    assert said == "asp_sol('2012:001', '2012:002'): 0 rows; the lake has no asp_sol\n"
+
+
 def test_hdr3_is_brought_up_to_date_alone(files: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     assert mica_lake("ingest", "aca_l0", "--from", files, "--lake", lake).returncode == 0
@@ -342,3 +424,37 @@ def test_hdr3_is_brought_up_to_date_alone(files: Path, tmp_path: Path) -> None:
     assert "hdr3, derived: up to date" in done.stdout
     assert "takes neither" in mica_lake("ingest", "hdr3", "--from", files, lake=lake).stderr
     assert "Say --from" in mica_lake("ingest", "aca_l0", lake=lake).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("report", "x", "-o", "z"), "OBSID: 'x' is not a whole number\n"),
+        (("sql", "SELECT 1", "--format", "x"), "--format: 'x' is not one of 'table', 'csv', 'json', 'parquet'.\n"),
+        (("ingest", "all", "--jobs", "0"), "--jobs: '0' is less than 1\n"),
+        (("verify", "--sample", "much"), "--sample: 'much' is not a number\n"),
+        (("sql", "--format"), "Option '--format' requires an argument.\n'mica-lake --help' says more\n"),
+    ],
+)
+def test_a_wrong_argument_is_named_in_our_words(arguments: tuple[str, ...], expected: str) -> None:
+    done = mica_lake(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"mica-lake: {expected}")
+
+
+def test_on_a_terminal_lines_end_between_words(demo_lake: str) -> None:
+    question = ("msid", "ccd_temp", "--start", "the_day_before_yesterday", "--lake", demo_lake)
+    (in_one,) = in_process(question, {}).stderr.splitlines()
+    assert len(in_one) > 160
+    lines = in_process(
+        question, {"TTY_COMPATIBLE": 1, "NO_COLOR": 1, "TERM": "dumb", "COLUMNS": 80}
+    ).stderr.splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines) == in_one
+
+
+def test_a_path_longer_than_a_line_stays_whole(tmp_path: Path) -> None:
+    place = tmp_path / ("a" * 100)
+    said = in_process(("status", "--lake", place), {"TTY_COMPATIBLE": 1, "NO_COLOR": 1, "COLUMNS": 80}).stderr
+    assert f"{place} is not a mica lake" in said.replace("\n", " ")

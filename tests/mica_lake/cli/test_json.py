@@ -17,7 +17,7 @@ OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 START = cxcsec("2024:001")
 BAD = "acaf820454000N001_5_img0.fits.gz"
 OF_A_PRODUCT = {
-    "product", "derived_from", "taken", "replaced", "superseded", "unchanged", "gone", "set_aside", "rows",
+    "product", "derived_from", "taken", "replaced", "superseded", "unchanged", "gone", "unlisted", "set_aside", "rows",
     "partitions", "bytes_in", "bytes_out", "seconds",
 }  # fmt: skip
 
