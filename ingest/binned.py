@@ -24,6 +24,7 @@ from mica_lake.ingest import follow
 from mica_lake.ingest.follow import Pools, Written
 from mica_lake.ingest.report import Report
 from mica_lake.ingest.source_files import derived_from
+from mica_lake.pixels import first_moments, images_of
 from mica_lake.store.place import LakePath
 from mica_lake.tables import TABLES as ALL_TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -163,19 +164,6 @@ def _of_day(job: YearJob, day: int) -> list[pa.Table]:
     return made
 
 
-def first_moments(images: Floats) -> tuple[Floats, Floats, Floats]:
-    """Row, column and norm of the first moments of images (n, size, size), as `mica_lake.aca_image.centroid_fm`."""
-    inner = images[:, 1:7, 1:7] if images.shape[1] == 8 else images
-    size = inner.shape[1]
-    weights = np.ones((size, size))
-    if size == 6:
-        weights[[0, 0, -1, -1], [0, -1, 0, -1]] = 0.0
-    rows, cols = np.indices((size, size)) + (images.shape[1] - size) // 2
-    norm, row, col = (np.einsum("nij,ij->n", inner, w) for w in (weights, weights * rows, weights * cols))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return row / norm, col / norm, norm
-
-
 def _rows(job: YearJob, start: float, stop: float, day: int, columns: list[str], schema: pa.Schema) -> pa.Table:
     """Rows of a source with start <= TIME < stop, around a day."""
     time = pc.field("TIME")
@@ -210,13 +198,11 @@ def _slot(job: YearJob, start: float, stop: float, day: int) -> Iterator[Series]
         of_size = (rows if chosen.all() else rows.filter(pa.array(chosen))).combine_chunks()
         times = of_size.column("TIME").to_numpy()
         found = {name: of_size.column(name).cast(pa.float64()).to_numpy() for name in SLOT_COLUMNS}
-        pixels = pc.list_flatten(of_size.column("IMGRAW")).to_numpy().reshape(-1, size, size).astype(float)
+        pixels = images_of(of_size.column("IMGRAW")).astype(float)
         found["IMGSUM"], found["IMGMAX"] = pixels.sum(axis=(1, 2)), pixels.max(axis=(1, 2))
         row0, col0 = (of_size.column(name).to_numpy() for name in _IMAGES[1:])
-        row, col, norm = first_moments(pixels)
-        tracked = norm > 0
-        found["IMGROW"] = np.where(tracked, row0 + row, np.nan)
-        found["IMGCOL"] = np.where(tracked, col0 + col, np.nan)
+        row, col, _ = first_moments(pixels)
+        found["IMGROW"], found["IMGCOL"] = row0 + row, col0 + col
         for name, values in found.items():
             good = np.isfinite(values)
             if good.any():

@@ -248,7 +248,7 @@ class Part(ABC):
     def built(self, build: Callable[..., Any], *jobs: Sequence[Any]) -> Iterator[Any]:
         """What workers make of each job, in order."""
         self._planned += len(jobs[0])
-        self.run.progress.update(self._bar, total=self._planned, visible=self._planned > 0)
+        self.run.progress.update(self._bar, total=self._planned + 1)  # the commit is one more
         for made in self.run.pools(len(jobs[0])).map(build, *jobs):
             self.run.progress.advance(self._bar)
             yield made
@@ -291,22 +291,23 @@ class Part(ABC):
             else:
                 found.append(one)
         self.begin(found, refused)
-        task = self.run.progress.add_task(self.name, total=len(found))
-        self._bar = self.run.progress.add_task(f"{self.name}, partitions", total=0, visible=False)
+        reading = self.run.progress.add_task(f"{self.name}: reading", total=len(found))
+        self._bar = self.run.progress.add_task(f"{self.name}: writing", total=None, visible=False)
         self._planned = 0
         at_once = self.files_a_commit or max(len(found), 1)
         for first in range(0, max(len(found), 1), at_once):
             some = found[first : first + at_once]
             new = self.sort_out(some)
-            self.run.progress.advance(task, len(some) - len(new))
+            self.run.progress.advance(reading, len(some) - len(new))
             judged = []
             for result in self.judge_all(new):
                 judged.append(result)
-                self.run.progress.advance(task)
+                self.run.progress.advance(reading)
             self.note(() if first else refused, judged)
             if not dry_run:
-                written = self.make()
-                self.files.commit(written, derived(self.run, written))
+                self.run.progress.update(reading, visible=first + at_once < len(found))
+                self.run.progress.update(self._bar, visible=True, refresh=True)
+                self.files.commit(written := self.make(), derived(self.run, written))
 
     def judge_all(self, new: Sequence[Found]) -> Iterator[Any]:
         """The verdict on each new or changed file, in order."""
@@ -349,10 +350,12 @@ def derived(run: Run, written: Written) -> Written:
             listed = with_changes(read_table(run.root, "partition"), written | result)
             report = run.report.derived.get(product.name) or Report(product.name)
             began = perf_counter()
+            task = run.progress.add_task(f"{product.name}: writing", total=None)
             made: Written = module_of(product).derive(run.root, listed, run.pools, report)
             report.partitions += len(made)
             report.bytes_out += sum(row["bytes"] for row in made.values() if row is not None)
             report.seconds += perf_counter() - began
+            run.progress.remove_task(task)
             result |= made
     return result
 

@@ -256,7 +256,7 @@ def build_years(
         return pin_year(root, table, year, whole.sort_by(order) if len(more) else whole, facts)
 
     written: Written = {(table.name, Key.of_year(gone)): None for gone in here if gone not in every}
-    task = progress.add_task(table.name, total=len(every))
+    task = progress.add_task(f"{table.name}: writing", total=len(every))
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         for year_of, row in zip(every, pool.map(one_year, every), strict=True):
             if row is not None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mica_lake.flicker import Flicker
+from mica_lake.pixels import first_moments
 
 __all__ = ["ACAImage", "centroid_fm"]
 
@@ -460,22 +461,14 @@ def centroid_fm(
     """
     if pix_zero_loc not in ("center", "edge"):
         raise ValueError(f"pix_zero_loc {pix_zero_loc!r} is neither 'center' nor 'edge'")
-    image = np.array(img, dtype=np.float64)
-    if image.ndim != 2 or image.shape[0] != image.shape[1]:
+    image = np.asarray(img, dtype=np.float64)
+    if image.ndim != 2:
         raise ValueError(f"an image of shape {image.shape} has no centroid: it is not square")
-    first = 1 if len(image) == 8 else 0
-    inner = image[first : len(image) - first, first : len(image) - first]
-    if bgd is not None:
-        image -= np.asarray(bgd)
-    if len(inner) == 6:
-        inner[[0, 0, -1, -1], [0, -1, 0, -1]] = 0
-    norm = float(inner.sum())
-    if norm_clip is not None:
-        norm = max(norm, float(norm_clip))
-    elif not norm > 0:
+    row, col, norm = (float(value) for value in first_moments(image, bgd, norm_clip))
+    if norm_clip is None and not norm > 0:
         raise ValueError(f"the sum of the image is {norm}: it has no centroid; norm_clip gives the sum a lower bound")
-    along, shift = np.arange(first, first + len(inner)), 0.5 if pix_zero_loc == "edge" else 0.0
-    return float(along @ inner.sum(axis=1) / norm) + shift, float(along @ inner.sum(axis=0) / norm) + shift, norm
+    shift = 0.5 if pix_zero_loc == "edge" else 0.0
+    return row + shift, col + shift, norm
 
 
 @cache

@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
-
 if TYPE_CHECKING:
+    import duckdb
     import polars as pl
 
 _TASKS = Path("/proc/self/task")
@@ -23,7 +22,7 @@ def without_polars() -> bool:
     return _lost
 
 
-def frame(found: duckdb.DuckDBPyRelation) -> "pl.DataFrame":
+def frame(found: "duckdb.DuckDBPyRelation") -> "pl.DataFrame":
     """An answer of texts and whole numbers as a data frame: of rows, Polars makes it without its threads."""
     import polars as pl
 

@@ -138,6 +138,28 @@ def test_all_kinds_of_blocks_are_found() -> None:
     assert [block.language for block in blocks(ROOT / "README.md")] == ["python", "bash", "python", "bash"]
 
 
+def test_the_three_doors_of_the_readme_give_the_same_number() -> None:
+    # That they print what is shown, the test of each document says.
+    shown = [block.output.split("\n")[-2] for block in blocks(ROOT / "README.md") if block.output]
+    assert len(shown) == 3
+    assert len(set(shown)) == 1
+    assert re.fullmatch(r"-\d+\.\d{6} °C", shown[0])
+
+
+def test_no_paragraph_of_the_readme_is_long() -> None:
+    tokens = MarkdownIt("commonmark").parse((ROOT / "README.md").read_text(encoding="utf-8"))
+    paragraphs = [token.map for token in tokens if token.type == "paragraph_open" and token.map]
+    assert len(paragraphs) > 10
+    assert [first + 1 for first, last in paragraphs if last - first > 6] == []
+
+
+def test_the_readme_claims_the_ratios_of_the_benchmarks() -> None:
+    ratios = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").split("## ")[0]
+    claimed = re.findall(r"([\d.]+) times", (ROOT / "README.md").read_text(encoding="utf-8").split("## ")[0])
+    assert len(claimed) == 2
+    assert [ratio for ratio in claimed if f"| {ratio}x |" not in ratios] == []
+
+
 MIGRATION = ROOT / "docs" / "migration.md"
 
 

@@ -193,3 +193,18 @@ def with_gaps(times: NDArray[np.float64], values: NDArray[Any]) -> tuple[NDArray
     after = np.flatnonzero(step > max(60.0, 3 * float(np.median(step)) if len(step) else 0.0)) + 1
     shown = np.ma.filled(values.astype(np.float64), np.nan)
     return np.insert(times, after, times[after] - step[after - 1] / 2), np.insert(shown, after, np.nan, axis=0)
+
+
+def days_of(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Days since 1970, as matplotlib counts them: a leap second, which a datetime cannot be in, is no error."""
+    from astropy.time import Time
+
+    at = Time(times, format="cxcsec").utc
+    days: NDArray[np.float64] = (at.jd1 - 2440587.5) + at.jd2
+    return days
+
+
+def is_stepped(values: NDArray[Any]) -> bool:
+    """Whether values go back and forth between a few counts, of which a curve would be a solid band."""
+    good = np.ma.masked_invalid(values).compressed()
+    return len(np.unique(good)) * 10 < len(good)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mica_lake.archive.binned import WithStatistics
-from mica_lake.archive.intervals import lines_of, nearest, pairs_of, runs, steps, with_gaps, within
+from mica_lake.archive.intervals import days_of, is_stepped, lines_of, nearest, pairs_of, runs, steps, with_gaps, within
 from mica_lake.times import utc
 
 if TYPE_CHECKING:
@@ -296,7 +296,8 @@ class Telemetry(TimeRange, WithStatistics):
         """
         Draw the values over time (UTC).
 
-        A line is broken where values are bad, and where there are none for more than a minute.
+        A line is broken where values are bad, and where there are none for more than a minute. Values of a few counts,
+        between which they flicker, are dots, unless a format is given.
 
         Parameters
         ----------
@@ -326,17 +327,15 @@ class Telemetry(TimeRange, WithStatistics):
             from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
         except ImportError as error:
             raise ImportError("matplotlib is absent: pip install 'mica-lake[plot]'") from error
-        from astropy.time import Time
-
         axes = kwargs.pop("ax", None)
         if axes is None:
             from matplotlib import pyplot
 
             axes = pyplot.gca()
         times, values = with_gaps(self.times, self.vals)
-        utc_times = Time(times, format="cxcsec").utc
-        # Days since 1970: a leap second, which a datetime cannot be in, is no error.
-        axes.plot((utc_times.jd1 - 2440587.5) + utc_times.jd2, values, *args, **kwargs)
+        if not args and not kwargs.keys() & {"marker", "linestyle", "ls"} and values.dtype.kind == "f":
+            args = (".",) if is_stepped(values) else ()
+        axes.plot(days_of(times), values, *args, **kwargs)
         locator = AutoDateLocator()
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

@@ -149,7 +149,7 @@ def _contents(root: LakePath, partition: pa.Table, source_file: pa.Table) -> dic
     """Name of each file of a generation, and its content."""
     listed = {PARTITION_FILE: _parquet(partition), SOURCE_FILES_FILE: _sorted_by_name(source_file)}
     empty = (_without_rows(table.name, _schema(root, table, partition)) for table in TABLES.values())
-    return listed | dict(zip(_declared(), (*map(_parquet, EXTRAS.values()), *empty), strict=True))
+    return listed | dict(zip(_declared(), (*(_parquet(made()) for made in EXTRAS.values()), *empty), strict=True))
 
 
 def _parquet(rows: pa.Table) -> bytes:

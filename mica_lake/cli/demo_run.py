@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from mica_lake import per_file
 from mica_lake.archive import aca_l0
+from mica_lake.archive.intervals import days_of
 from mica_lake.cli.stats_output import show
 from mica_lake.errors import counted
 from mica_lake.ingest import everything
@@ -22,7 +23,10 @@ from mica_lake.output import escape
 from mica_lake.products import Product
 from mica_lake.simulate import telemetry
 from mica_lake.simulate.days import Days, write_days
-from mica_lake.times import cxcsec
+from mica_lake.times import cxcsec, utc
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 START, STOP = "2024:001", "2024:002"
 _OURS = {"ska", "lake", "demo.png", "warm_pixels.png"}
@@ -97,7 +101,8 @@ def run(directory: Path, jobs: int, console: Console) -> None:
         console.print(table)
     console.print("\n[bold]5. Pictures[/]")
     try:
-        console.print(f"{escape(_plot(root, directory / 'demo.png'))}: CCD temperature and star images of the day")
+        day(root, START, STOP).savefig(directory / "demo.png", dpi=110)
+        console.print(f"{escape(directory / 'demo.png')}: CCD temperature and star images of the day")
         console.print(f"{escape(_plot_warm_pixels(lake, directory / 'warm_pixels.png'))}: how the CCD has aged")
     except ImportError:
         console.print("not drawn, as matplotlib is absent: pip install 'mica-lake\\[plot]' and run the demo again")
@@ -201,9 +206,10 @@ def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
     return answer, min(times)
 
 
-def _plot(root: Path, path: Path) -> Path:
+def day(root: Path, start: str, stop: str) -> "Figure":
+    """CCD temperature, and the images of all slots at the middle of the time."""
     import matplotlib.dates
-    from astropy.time import Time
+    from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5.5), layout="constrained")
@@ -212,24 +218,26 @@ def _plot(root: Path, path: Path) -> Path:
     axes = upper.subplots()
     # Readings step by 0.4 K; their mean over five minutes shows what is between. Five minutes without any stay a gap.
     query = "SELECT floor(TIME / 300) AS bin, avg(TEMPCCD) - 273.15 FROM slot_data($start, $stop, 3) GROUP BY bin"
-    means = dict(Lake(root).sql(query, {"start": START, "stop": STOP}).fetchall())
+    means = dict(Lake(root).sql(query, {"start": start, "stop": stop}).fetchall())
     bins = np.arange(min(means), max(means) + 1)
     celsius = [np.nan if means.get(b) is None else means[b] for b in bins]
-    axes.plot(
-        Time(bins * 300.0 + 150.0, format="cxcsec").utc.to_datetime(), celsius, ".-", ms=3, lw=0.8, color="#0072B2"
-    )
+    axes.plot(days_of(bins * 300.0 + 150.0), celsius, ".-", ms=3, lw=0.8, color="#0072B2")
     axes.set(ylabel="CCD temperature (°C)", title="Slot 3 of a simulated day, means of 5 min (4x4 readouts have none)")
-    axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
+    locator = matplotlib.dates.AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(locator))
     axes.set_xlabel("UTC")
-    lower.suptitle("The images of all slots at noon (DN, log scale)", fontsize="medium")
-    noon = cxcsec(START) + 43200
-    for slot, axis in enumerate(lower.subplots(1, 8)):
-        image = aca_l0.get_l0_images(noon, noon + 600, slot, data_root=root)[0]
-        axis.imshow(np.log10(np.clip(np.asarray(image), 10, None)), origin="lower", cmap="cividis")
+    middle = (cxcsec(start) + cxcsec(stop)) / 2
+    images = [aca_l0.get_l0_images(middle, middle + 600, slot, data_root=root)[0] for slot in range(8)]
+    norm = LogNorm(10, max(float(image.max()) for image in images), clip=True)
+    lower.suptitle(f"The images of all slots at {utc(middle)[:17]} UTC", fontsize="medium")
+    below = lower.subplots(1, 8)
+    for slot, (axis, image) in enumerate(zip(below, images, strict=True)):
+        drawn = axis.imshow(np.asarray(image), origin="lower", cmap="cividis", norm=norm)
         axis.set(title=f"slot {slot}", xticks=[], yticks=[])
         axis.set_xlabel(f"{image.shape[0]}x{image.shape[1]}")
-    figure.savefig(path, dpi=110)
-    return path
+    lower.colorbar(drawn, ax=below, label="DN", orientation="horizontal", fraction=0.1, aspect=60)
+    return figure
 
 
 def _plot_warm_pixels(lake: Lake, path: Path) -> Path:
@@ -243,7 +251,7 @@ def _plot_warm_pixels(lake: Lake, path: Path) -> Path:
     dates = Time(times, format="cxcsec").utc.to_datetime()
     axes.plot(dates, np.array(observed) * 100, "o-", ms=3, lw=0.8, color="#0072B2", label="as observed")
     axes.plot(dates, np.array(scaled) * 100, "s-", ms=3, lw=0.8, color="#D55E00", label="scaled to -19 °C")
-    axes.set(ylabel="pixels above 100 e-/s (%)", title="Warm pixels of the simulated calibrations")
+    axes.set(ylabel="pixels above 100 e-/s (%)", title="Warm pixels of the simulated calibrations", xlabel="UTC")
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)
     return path

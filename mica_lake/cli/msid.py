@@ -7,7 +7,7 @@ import typer
 
 from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
-from mica_lake.output import Terminal, printable
+from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=ASK)
@@ -19,7 +19,13 @@ def msid(
     stop: Annotated[str | None, typer.Option("--stop", help="As --start; now by default.")] = None,
     lake: LakeOption = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the values to .csv or .parquet, or plot them to .png.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Write the values to .csv (with UTC dates), .json, .parquet, .fits or .npy, or plot them to "
+            ".png, .svg or .pdf.",
+        ),
     ] = None,
 ) -> None:
     """
@@ -28,7 +34,7 @@ def msid(
     Example: mica-lake msid ccd_det_therm ad_5v_ps --start 2024:001 --stop 2024:002 -o temps.png
     """
     from mica_lake.archive.aca_hdr3 import MSIDset
-    from mica_lake.cli.msid_output import is_empty, summary, write
+    from mica_lake.cli.msid_output import PICTURES, is_empty, summary, write
     from mica_lake.cli.nothing import nothing
     from mica_lake.errors import MissingDataError
     from mica_lake.lake import Lake
@@ -37,10 +43,9 @@ def msid(
     empty = nothing("good values", ["hdr3"], Lake(lake)) if is_empty(found) else ""
     if output is None:
         summary(found, Terminal())
-    elif empty and output.suffix == ".png":
+    elif empty and output.suffix.lower() in PICTURES:
         raise MissingDataError(f"nothing to plot: {empty}")
     else:
-        write(found, output)
-        print(printable(str(output)))
+        write(found, Lake(lake), output)
     if empty:
         Terminal(stderr=True).print(empty, soft_wrap=True, highlight=False)

@@ -1,17 +1,24 @@
 """What `mica-lake msid` shows: a summary of pseudo-MSIDs, their values in a file, or a plot."""
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 from mica_lake.archive.aca_hdr3 import MSIDset
+from mica_lake.archive.intervals import days_of, is_stepped, with_gaps
+from mica_lake.cli import export
+from mica_lake.lake import Lake
 from mica_lake.output import escape
+from mica_lake.times import utc
 
-GAP_SECONDS = 60.0
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def is_empty(msids: MSIDset) -> bool:
@@ -31,45 +38,47 @@ def summary(msids: MSIDset, console: Console) -> None:
     console.print(table)
 
 
-def write(msids: MSIDset, path: Path) -> None:
-    """Write the values of pseudo-MSIDs on their common time axis, or plot them."""
-    beside = path.absolute().with_name(f".{path.name}.{os.getpid()}{path.suffix}")
-    try:
-        if path.suffix == ".png":
-            _plot(msids, beside)
-        elif path.suffix in (".csv", ".parquet"):
+def write(msids: MSIDset, lake: Lake, path: Path) -> None:
+    """Write the values of pseudo-MSIDs on their common time axis, or plot them, and say what has been written."""
+    form = export.checked(path, (*export.TABLES, *PICTURES))
+    with export.beside(path) as made:
+        if form in PICTURES:
+            drawing(msids).savefig(made, dpi=110)
+            rows, nulls = len(msids.times), list[str]()
+        else:
             columns = {
-                name: pl.Series(np.ma.getdata(msid.vals)).set(pl.Series(np.ma.getmaskarray(msid.vals)), None)
+                name: pa.array(np.ma.getdata(msid.vals), mask=np.ma.getmaskarray(msid.vals))
                 for name, msid in msids.items()
             }
-            frame = pl.DataFrame({"time": msids.times, **columns})
-            if path.suffix == ".csv":
-                frame.write_csv(beside)
-            else:
-                frame.write_parquet(beside)
-        else:
-            raise ValueError(f"{path}: its ending should be .csv, .parquet or .png")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+            date = "utc(time) AS date, " if form == ".csv" else ""
+            query = f"SELECT time, {date}* EXCLUDE (time) FROM msids"
+            connection = lake.private_connection(query)
+            connection.register("msids", pa.table({"time": msids.times, **columns}))
+            rows, nulls = export.write(connection, query, form, made)
+    export.say(path, rows, nulls)
 
 
-def _plot(msids: MSIDset, path: Path) -> None:
+def drawing(msids: MSIDset) -> "Figure":
+    """The values of pseudo-MSIDs against time, a panel for each."""
     try:
         import matplotlib.dates
-        from astropy.time import Time
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("matplotlib is absent: pip install 'mica-lake[plot]'") from error
-    figure = Figure(figsize=(8, 1 + 2.2 * len(msids)), layout="constrained")
+    figure = Figure(figsize=(8, 1.2 + 2.2 * len(msids)), layout="constrained")
+    # The span of what there is: what was asked for may go from the launch to now.
+    span = f", {utc(msids.times[0])[:17]} to {utc(msids.times[-1])[:17]} UTC" if len(msids.times) else ": no values"
+    figure.suptitle(f"{', '.join(msids)}{span}", fontsize="medium")
     for axes, msid in zip(figure.subplots(len(msids), sharex=True, squeeze=False)[:, 0], msids.values(), strict=True):
         good = ~np.ma.getmaskarray(msid.vals)
-        times, values = msid.times[good], np.ma.getdata(msid.vals)[good].astype(float)
-        # A line across a gap would say that something was measured there.
-        values[np.diff(times, prepend=times[:1]) > GAP_SECONDS] = np.nan
-        dates = Time(times, format="cxcsec").utc.to_datetime() if len(times) else []
-        axes.plot(dates, values, lw=0.8, color="#0072B2")
-        axes.set(ylabel=f"{msid.msid}\n({msid.unit or 'counts'})")
-        axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
+        # Of the common times those that it has: what other slots read is no gap of it.
+        times, values = with_gaps(msid.times[good], np.ma.getdata(msid.vals)[good])
+        marks = {"marker": ".", "ms": 3, "ls": ""} if is_stepped(values) else {"lw": 0.8}
+        axes.plot(days_of(times), values, color="#0072B2", **marks)
+        axes.set_ylabel(f"{msid.msid}\n({msid.unit or 'counts'})")
+        axes.ticklabel_format(axis="y", useOffset=False)
+    locator = matplotlib.dates.AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(matplotlib.dates.ConciseDateFormatter(locator))
     axes.set_xlabel("UTC")
-    figure.savefig(path, dpi=110)
+    return figure

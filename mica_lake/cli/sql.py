@@ -17,6 +17,8 @@ class Format(enum.StrEnum):
     csv = "csv"
     json = "json"
     parquet = "parquet"
+    fits = "fits"
+    npy = "npy"
 
 
 @app.command(rich_help_panel=ASK)
@@ -36,12 +38,10 @@ def sql(
 
     Example: mica-lake sql "SELECT avg(TEMPCCD) - 273.15 AS celsius FROM slot_data('2024:001', '2024:002', 3)"
     """
+    from mica_lake.cli.export import TABLES, checked
     from mica_lake.cli.sql_output import write_answer
     from mica_lake.lake import Lake
 
     if form is None:
-        endings = {f".{f}": f for f in Format if f is not Format.table}
-        if output is not None and output.suffix not in endings:
-            raise ValueError(f"{output}: its ending should be one of {', '.join(endings)}, or say --format")
-        form = endings[output.suffix] if output is not None else Format.table
+        form = Format.table if output is None else Format(checked(output, TABLES).removeprefix("."))
     write_answer(Lake(lake), query, form.value, output)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import IO, Any
 
 import duckdb
 
+from mica_lake.cli import export
 from mica_lake.cli.nothing import nothing
 from mica_lake.lake import Lake
 from mica_lake.output import Terminal, copy, escape, printable
@@ -19,12 +19,10 @@ from mica_lake.query import message, plainly
 from mica_lake.tables import TABLES
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
-_TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')
-_OPTIONS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY", "parquet": "FORMAT parquet, COMPRESSION zstd"}
+_NAMES = {"parquet": "Parquet", "fits": "FITS", "npy": "npy"}
 
-
-def _quoted(text: str | os.PathLike[str]) -> str:
-    return "'" + os.fspath(text).replace("'", "''") + "'"
+# The file, the number of its rows, and what became of nulls.
+_Written = tuple[Path, int, list[str]]
 
 
 def _only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
@@ -38,20 +36,9 @@ def _only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Sta
     raise ValueError("one SELECT (or FROM …) is taken, nothing that writes")
 
 
-def _without_nan(answer: Path) -> Path:
-    """Rewrite an answer, one row a line, with null for NaN and infinity, which DuckDB writes and JSON lacks."""
-    beside = answer.with_suffix(".json")
-    with answer.open(encoding="utf-8", newline="") as lines, beside.open("w", encoding="utf-8", newline="") as out:
-        for line in lines:
-            out.write(
-                _TEXT_OR_NAN.sub(lambda found: found[1] or "null", line) if "NaN" in line or "Inf" in line else line
-            )
-    return beside
-
-
 def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None:
     r"""
-    Write the answer of a query.
+    Write the answer of a query, and say what is in the file if it goes to one.
 
     The query sees the lake and no other file, and can write nothing. Files and pipes get the values as they are; on a
     terminal, and in tables, control characters of values are escaped.
@@ -62,6 +49,7 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
     >>> lake = Lake(getfixture("demo_lake"))
     >>> path = getfixture("tmp_path") / "n.csv"
     >>> write_answer(lake, "SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)", "csv", path)
+    /.../n.csv: 1 row, 6 bytes
     >>> path.read_text()
     'n\n293\n'
     """
@@ -72,9 +60,9 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
     except UnicodeDecodeError:
         raise ValueError(f"{query!r} is not UTF-8, as SQL is") from None
     if form == "table" and output is not None:
-        raise ValueError("a table goes to the terminal: say --format csv, json or parquet for a file")
-    if form == "parquet" and output is None:
-        raise ValueError("Parquet goes to a file: say -o FILE.parquet")
+        raise ValueError("a table goes to the terminal: say --format csv, json, parquet, fits or npy for a file")
+    if form in ("parquet", "fits", "npy") and output is None:
+        raise ValueError(f"{_NAMES[form]} goes to a file: say -o FILE.{form}")
     with TemporaryDirectory(dir=output.absolute().parent if output else None, prefix=".mica-lake-") as folder:
         try:
             with plainly():
@@ -87,11 +75,14 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
                     answer = _answer(lake, connection, query, form, Path(folder))
         except duckdb.Error as error:
             raise OSError(message(error)) from None
-        if answer is not None and output is not None:
-            answer.replace(output)
-        elif answer is not None:
-            with answer.open("rb") as content:
-                _to_terminal(content) if sys.stdout.isatty() else copy(content)
+        if answer is not None:
+            target, rows, nulls = answer
+            if output is not None:
+                target.replace(output)
+                export.say(output, rows, nulls)
+            else:
+                with target.open("rb") as content:
+                    _to_terminal(content) if sys.stdout.isatty() else copy(content)
     for said in _empty_ranges(lake, connection, query):
         Terminal(stderr=True).print(escape(said), soft_wrap=True, highlight=False)
 
@@ -128,14 +119,14 @@ def _table_functions(parsed: Any) -> Iterator[dict[str, Any]]:
             yield from _table_functions(each)
 
 
-def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path) -> Path | None:
+def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path) -> _Written | None:
     """Write the answer to a file in a folder, or print it if it is a table."""
     target = folder / "answer"
     statement = _only_reads(connection, query)
     # Where a large answer is asked for there is more room than where temporary files are.
-    connection.execute(f"SET temp_directory = {_quoted(folder / 'spilt')}")
-    connection.execute(f"SET allowed_directories = [{_quoted(lake.root)}]")
-    connection.execute(f"SET allowed_paths = [{_quoted(target)}]")
+    connection.execute(f"SET temp_directory = {export.quoted(folder / 'spilt')}")
+    connection.execute(f"SET allowed_directories = [{export.quoted(lake.root)}]")
+    connection.execute(f"SET allowed_paths = [{export.quoted(target)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     if form != "table" and statement.type is not duckdb.StatementType.SELECT:
@@ -144,8 +135,7 @@ def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form:
         print(printable(str(connection.sql(query)), lines=True))
         return None
     text = statement.query.rstrip().rstrip(";")
-    connection.execute(f"COPY ({text}\n) TO {_quoted(target)} ({_OPTIONS[form]})")
-    return _without_nan(target) if form == "json" else target
+    return target, *export.write(connection, text, f".{form}", target)
 
 
 def _to_terminal(answer: IO[bytes]) -> None:

@@ -43,4 +43,4 @@ def _gather(declared: Callable[[ModuleType], Mapping[str, _T]], products: tuple[
 
 
 TABLES: Mapping[str, Table] = _OfProducts(lambda module: {table.name: table for table in module.TABLES})
-EXTRAS: Mapping[str, pa.Table] = _OfProducts(lambda module: getattr(module, "EXTRAS", {}))
+EXTRAS: Mapping[str, Callable[[], pa.Table]] = _OfProducts(lambda module: getattr(module, "EXTRAS", {}))

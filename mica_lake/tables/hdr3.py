@@ -35,9 +35,13 @@ HDR3 = Table(
     rows="hdr3_data(start, stop)",
 )
 
-HDR3_MSID = pa.table(
-    {name: [getattr(msid, name) for msid in PSEUDO_MSIDS] for name in ("name", "id", "unit", "description")}
-)
+
+def hdr3_msid() -> pa.Table:
+    """The pseudo-MSIDs, a row each."""
+    names = ("name", "id", "unit", "description")
+    return pa.table({name: [getattr(msid, name) for msid in PSEUDO_MSIDS] for name in names})
+
 
 TABLES = (HDR3,)
-EXTRAS = {"hdr3_msid": HDR3_MSID}
+# Where pandas is installed, pyarrow imports it to make the first array of a process: not before it is asked for.
+EXTRAS = {"hdr3_msid": hdr3_msid}

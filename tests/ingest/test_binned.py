@@ -15,7 +15,7 @@ from mica_lake.catalog.reindex import rebuild
 from mica_lake.errors import MissingDataError
 from mica_lake.ingest import binned
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.ingest.binned import first_moments, statistics
+from mica_lake.ingest.binned import statistics
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
 from mica_lake.tables.binned import IMAGE_QUANTITIES, PERCENTILES, SLOT_COLUMNS, TABLES, WIDTHS
@@ -144,16 +144,6 @@ def test_the_mean_of_equal_values_is_that_value() -> None:
     values = np.full(9, 0.1)
     found = statistics(np.arange(9.0), values, 328.0)
     assert (found["mean"].tolist(), found["std"].tolist()) == ([0.1], [0.0])
-
-
-@pytest.mark.parametrize("size", [4, 6, 8])
-def test_moments_are_those_of_an_image(size: int) -> None:
-    images = np.random.default_rng(size).uniform(1, 900, (5, size, size))
-    row, col, norm = first_moments(images)
-    from mica_lake.aca_image import centroid_fm
-
-    wanted = [centroid_fm(image) for image in images]
-    np.testing.assert_allclose(np.column_stack([row, col, norm]), wanted, rtol=1e-12)
 
 
 # --- which partition, in what order -----------------------------------------------------------------------------------

@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import typer
+from astropy.io import fits
 from commands import in_process
 
 from mica_lake.cli.app import app
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.store.place import store_of
-from mica_lake.times import cxcsec
+from mica_lake.times import cxcsec, utc
 
 START = cxcsec("2024:001")
 COUNT = "SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)"
@@ -339,14 +341,29 @@ def test_msid_prints_a_summary(demo_lake: str) -> None:
 
 def test_msid_writes_values_or_a_plot(demo_lake: str, tmp_path: Path) -> None:
     asked = ["msid", "ccd_det_therm", "ad_5v_ps", "--start", "2024:001", "--stop", "2024:001:02:00"]
-    for name in ("a.csv", "a.parquet", "a.png"):
-        assert mica_lake(*asked, "-o", tmp_path / name, lake=demo_lake).returncode == 0
+    starts = {"a.png": b"\x89PNG", "a.svg": b"<?xml", "a.pdf": b"%PDF"}
+    names = ("a.csv", "a.parquet", "a.fits", "a.npy", *starts)
+    for name in names:
+        done = mica_lake(*asked, "-o", tmp_path / name, lake=demo_lake)
+        assert done.stdout.startswith(f"{tmp_path / name}: 1,756 rows, {(tmp_path / name).stat().st_size:,} bytes\n"), (
+            done.stderr
+        )
     frame = pl.read_parquet(tmp_path / "a.parquet")
     assert frame.columns == ["time", "ccd_det_therm", "ad_5v_ps"]
     assert frame["ad_5v_ps"].null_count() == 1  # the last readout's header is not whole
-    assert pl.read_csv(tmp_path / "a.csv").height == frame.height == 1756
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list(tmp_path.iterdir())) == 3
+    text = pl.read_csv(tmp_path / "a.csv")
+    assert text.columns == ["time", "date", "ccd_det_therm", "ad_5v_ps"]
+    assert text["date"].to_list() == [utc(time) for time in frame["time"]]
+    assert text.drop("date").equals(frame)
+    array = np.load(tmp_path / "a.npy", allow_pickle=False)
+    table = fits.getdata(tmp_path / "a.fits")
+    for column in frame.columns:
+        expected = frame[column].fill_null(float("nan")).to_numpy()
+        np.testing.assert_array_equal(array[column], expected)
+        np.testing.assert_array_equal(table[column], expected)
+    for name, start in starts.items():
+        assert (tmp_path / name).read_bytes().startswith(start)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +393,7 @@ def test_msid_says_where_the_lake_has_values_if_there_are_none(demo_lake: str, t
     for name in ("a.csv", "a.parquet"):
         done = mica_lake(*asked, "-o", tmp_path / name, lake=demo_lake)
         assert (done.returncode, done.stderr) == (0, f"0 good values; {IN_THE_LAKE}")
-    assert (tmp_path / "a.csv").read_text() == "time,ccd_temp,ad_5v_ps\n"
+    assert (tmp_path / "a.csv").read_text() == "time,date,ccd_temp,ad_5v_ps\n"
     assert pl.read_parquet(tmp_path / "a.parquet").shape == (0, 3)
     done = mica_lake(*asked, "-o", tmp_path / "a.png", lake=demo_lake)
     assert (done.returncode, done.stderr) == (1, f"mica-lake: nothing to plot: 0 good values; {IN_THE_LAKE}")
@@ -430,7 +447,10 @@ def test_hdr3_is_brought_up_to_date_alone(files: Path, tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (("report", "x", "-o", "z"), "OBSID: 'x' is not a whole number\n"),
-        (("sql", "SELECT 1", "--format", "x"), "--format: 'x' is not one of 'table', 'csv', 'json', 'parquet'.\n"),
+        (
+            ("sql", "SELECT 1", "--format", "x"),
+            "--format: 'x' is not one of 'table', 'csv', 'json', 'parquet', 'fits', 'npy'.\n",
+        ),
         (("ingest", "all", "--jobs", "0"), "--jobs: '0' is less than 1\n"),
         (("verify", "--sample", "much"), "--sample: 'much' is not a number\n"),
         (("sql", "--format"), "Option '--format' requires an argument.\n'mica-lake --help' says more\n"),
