@@ -126,13 +126,15 @@ def test_a_lost_partition_is_named_and_comes_back(ska: Path, lake: Path) -> None
 
 
 def test_the_explorer_shows_it(lake: Path) -> None:
-    from mica_lake.explore.answers import answer, form, tables
+    from mica_lake.explore.ask import answer, form
+    from mica_lake.explore.link import Link
+    from mica_lake.explore.overview import tables
 
     opened = Lake(lake)
     assert tables(opened) == ["dose"]
-    assert set(form(opened, "dose").value or {}) <= {"start", "stop", "columns"}
-    shown = answer(opened, "dose", "2024:001", "2024:003", ["dose"])
-    assert "**4 rows**" in shown[0].text or "4 rows" in shown[0].text
+    assert set(form(opened, "dose", Link({}).given("Ask")).element.value) == {"start", "stop", "obsid", "columns"}
+    shown = answer(opened, "dose", "2024:001", "2024:003", "", ["dose"])
+    assert "4 rows" in next(shown).text
 
 
 def test_the_data_dictionary_describes_it() -> None:

@@ -36,8 +36,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_wheel_has_all_modules_and_data_files(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     expected = {f"mica_lake/sql/{path.name}" for path in (ROOT / "sql").glob("*.sql")}
-    expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "mica_lake").rglob("*.csv")} | {"mica_lake/py.typed"}
-    expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "mica_lake").rglob("*.py")}
+    for kind in ("*.csv", "*.html", "*.py", "py.typed"):
+        expected |= {str(path.relative_to(ROOT)) for path in (ROOT / "mica_lake").rglob(kind)}
     expected |= {f"mica_lake/{path.relative_to(ROOT)}" for path in (ROOT / "ingest").rglob("*.py")}
     assert expected - names == set()
 

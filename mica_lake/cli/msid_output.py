@@ -8,9 +8,9 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from mica_lake import export
 from mica_lake.archive.aca_hdr3 import MSIDset
 from mica_lake.archive.intervals import days_of, is_stepped, with_gaps
-from mica_lake.cli import export
 from mica_lake.lake import Lake
 from mica_lake.output import escape
 from mica_lake.times import utc

@@ -38,8 +38,8 @@ def sql(
 
     Example: mica-lake sql "SELECT avg(TEMPCCD) - 273.15 AS celsius FROM slot_data('2024:001', '2024:002', 3)"
     """
-    from mica_lake.cli.export import TABLES, checked
     from mica_lake.cli.sql_output import write_answer
+    from mica_lake.export import TABLES, checked
     from mica_lake.lake import Lake
 
     if form is None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,29 +10,14 @@ from typing import IO, Any
 
 import duckdb
 
-from mica_lake.cli import export
+from mica_lake import export
 from mica_lake.cli.nothing import nothing
 from mica_lake.lake import Lake
 from mica_lake.output import Terminal, copy, escape, printable
-from mica_lake.query import message, plainly
+from mica_lake.reading import answered, written
 from mica_lake.tables import TABLES
 
-_EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?\s+(?P<of>.*)", re.IGNORECASE | re.DOTALL)
 _NAMES = {"parquet": "Parquet", "fits": "FITS", "npy": "npy"}
-
-# The file, the number of its rows, and what became of nulls.
-_Written = tuple[Path, int, list[str]]
-
-
-def _only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
-    """The one statement of a query, refused unless it only reads; EXPLAIN ANALYZE would execute one that writes."""
-    statements = connection.extract_statements(query)
-    if len(statements) == 1:
-        explained = _EXPLAIN.fullmatch(query) if statements[0].type is duckdb.StatementType.EXPLAIN else None
-        reading = connection.extract_statements(explained["of"]) if explained else statements
-        if len(reading) == 1 and reading[0].type is duckdb.StatementType.SELECT:
-            return statements[0]
-    raise ValueError("one SELECT (or FROM …) is taken, nothing that writes")
 
 
 def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None:
@@ -61,29 +45,31 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         raise ValueError(f"{query!r} is not UTF-8, as SQL is") from None
     if form == "table" and output is not None:
         raise ValueError("a table goes to the terminal: say --format csv, json, parquet, fits or npy for a file")
-    if form in ("parquet", "fits", "npy") and output is None:
+    if form in _NAMES and output is None:
         raise ValueError(f"{_NAMES[form]} goes to a file: say -o FILE.{form}")
     with TemporaryDirectory(dir=output.absolute().parent if output else None, prefix=".mica-lake-") as folder:
-        try:
-            with plainly():
-                try:
-                    connection = lake.private_connection(query)
-                    answer = _answer(lake, connection, query, form, Path(folder))
-                except duckdb.ProgrammingError:
-                    # What it needs may not be named in its text.
-                    connection = lake.private_connection()
-                    answer = _answer(lake, connection, query, form, Path(folder))
-        except duckdb.Error as error:
-            raise OSError(message(error)) from None
-        if answer is not None:
-            target, rows, nulls = answer
-            if output is not None:
-                target.replace(output)
-                export.say(output, rows, nulls)
+        target = Path(folder) / "answer"
+
+        def how(
+            connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement
+        ) -> tuple[str, int, list[str], list[str]]:
+            table, rows, nulls = "", 0, list[str]()
+            if form == "table":
+                table = str(connection.sql(query))
             else:
-                with target.open("rb") as content:
-                    _to_terminal(content) if sys.stdout.isatty() else copy(content)
-    for said in _empty_ranges(lake, connection, query):
+                rows, nulls = written(connection, statement, f".{form}", target)
+            return table, rows, nulls, list(_empty_ranges(lake, connection, query))
+
+        table, rows, nulls, empty = answered(lake, query, Path(folder), how)
+        if form == "table":
+            print(printable(table, lines=True))
+        elif output is not None:
+            target.replace(output)
+            export.say(output, rows, nulls)
+        else:
+            with target.open("rb") as content:
+                _to_terminal(content) if sys.stdout.isatty() else copy(content)
+    for said in empty:
         Terminal(stderr=True).print(escape(said), soft_wrap=True, highlight=False)
 
 
@@ -117,25 +103,6 @@ def _table_functions(parsed: Any) -> Iterator[dict[str, Any]]:
     if isinstance(parsed, list):
         for each in parsed:
             yield from _table_functions(each)
-
-
-def _answer(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str, form: str, folder: Path) -> _Written | None:
-    """Write the answer to a file in a folder, or print it if it is a table."""
-    target = folder / "answer"
-    statement = _only_reads(connection, query)
-    # Where a large answer is asked for there is more room than where temporary files are.
-    connection.execute(f"SET temp_directory = {export.quoted(folder / 'spilt')}")
-    connection.execute(f"SET allowed_directories = [{export.quoted(lake.root)}]")
-    connection.execute(f"SET allowed_paths = [{export.quoted(target)}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    if form != "table" and statement.type is not duckdb.StatementType.SELECT:
-        raise ValueError("a query plan goes to the terminal, as a table")
-    if form == "table":
-        print(printable(str(connection.sql(query)), lines=True))
-        return None
-    text = statement.query.rstrip().rstrip(";")
-    return target, *export.write(connection, text, f".{form}", target)
 
 
 def _to_terminal(answer: IO[bytes]) -> None:

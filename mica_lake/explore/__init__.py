@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,27 @@ from mica_lake.lake import Lake
 __all__ = ["HOST", "application", "serve"]
 
 HOST = "127.0.0.1"
+# Something is seen while the browser reads marimo's scripts, which takes it a second or more. A narrow window has room
+# for all tabs, and marimo's menu, which has no name for a screen reader, has nothing that the page needs.
+_HEAD = """<style>
+#root:empty::before { content: "mica-lake: opening the lake …"; display: block; padding: 4rem; font: 16px sans-serif; }
+@media (max-width: 1100px) { #App > div { padding-left: 12px; padding-right: 12px; } }
+[data-testid="notebook-actions-dropdown"] { display: none; }
+</style>
+<script>
+// marimo's tabs and radio buttons cannot tell in their shadow roots which of them has the focus.
+addEventListener("keydown", event => {
+  const step = {ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1}[event.key];
+  const one = event.composedPath()[0], role = one.getAttribute?.("role");
+  if (!step || !["tab", "radio"].includes(role)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const all = [...one.closest("[role=tablist], [role=radiogroup]").querySelectorAll(`[role=${role}]`)];
+  const next = all[(all.indexOf(one) + step + all.length) % all.length];
+  next.focus();
+  next.click();
+}, true);
+</script>"""
 _Message = MutableMapping[str, Any]
 _Application = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Any]
 
@@ -30,9 +52,12 @@ def application(lake: Lake, token: str, port: int) -> _Application:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError("the page is made with marimo and matplotlib: pip install 'mica-lake[explore]'") from error
+    # Before anybody waits for the page, which would import them.
+    for name in ("ask", "dark", "observed", "overview", "sql_box", "stars", "temperatures"):
+        import_module(f"{__name__}.{name}")
     os.environ["MICA_LAKE"] = str(lake.root)
     page = str(Path(__file__).with_name("app.py"))
-    built: Any = marimo.create_asgi_app(quiet=True, token=token).with_app(path="", root=page).build()
+    built: Any = marimo.create_asgi_app(quiet=True, token=token, html_head=_HEAD).with_app(path="", root=page).build()
     hosts = {f"{name}:{port}".encode() for name in (HOST, "localhost")}
     origins = {b"http://" + host for host in hosts}
 

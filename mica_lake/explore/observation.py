@@ -11,7 +11,7 @@ from mica_lake.formats.starcheck import load_name
 from mica_lake.lake import Lake
 from mica_lake.starcheck import get_mp_dir
 
-__all__ = ["Observation", "Temperature", "observation"]
+__all__ = ["Observation", "Temperature", "interval_of", "observation"]
 
 # The released revision, or else the last, and the year in whose files its parameters are.
 _REVISION = """
@@ -237,13 +237,34 @@ def observation(lake: Lake, obsid: int) -> Observation:
         "residuals": rows(_RESIDUALS),
         "outside": rows(_OUTSIDE),
     }
-    when = rows(_WHEN).rows()
-    if not when and not any(table.height for table in found.values()):
+    start, stop = _when(lake, obsid)
+    if start is None and not any(table.height for table in found.values()):
         raise MissingDataError(f"the lake {lake.root} has nothing of obsid {obsid}")
-    start, stop = when[0] if when else (None, None)
     temperature = None if start is None or stop is None else _temperature(lake, start, stop)
     load = None if mp_dir is None else load_name(mp_dir) or mp_dir
     return Observation(obsid, start=start, stop=stop, load=load, status=status, temperature=temperature, **found)
+
+
+def _when(lake: Lake, obsid: int) -> tuple[float, float] | tuple[None, None]:
+    known = lake.sql(_WHEN, {"obsid": obsid}).fetchall()
+    return known[0] if known else (None, None)
+
+
+def interval_of(lake: Lake, obsid: int) -> tuple[float, float]:
+    """
+    Start and stop of an observation (CXC seconds).
+
+    Examples
+    --------
+    >>> from mica_lake import Lake
+    >>> start, stop = interval_of(Lake(getfixture("demo_lake")), 32448)
+    >>> round(stop - start)
+    26003
+    """
+    start, stop = _when(lake, obsid)
+    if start is None or stop is None:
+        raise MissingDataError(f"no table of the lake {lake.root} says when obsid {obsid} was")
+    return start, stop
 
 
 def _temperature(lake: Lake, start: float, stop: float) -> Temperature | None:

@@ -27,16 +27,16 @@ _NONE = "-"
 _STYLE = """
 .observation { font: 14px/1.45 system-ui, sans-serif; }
 .observation h1 { font-size: 1.7em; font-weight: 700; margin: 0.4em 0; }
-.observation h2 { font-size: 1.2em; font-weight: 600; margin: 1.8em 0 0.4em; border-bottom: 1px solid #ccc; }
+.observation h2 { font-size: 1.2em; font-weight: 600; margin: 1.8em 0 0.4em; border-bottom: 1px solid #8888; }
 .observation p { margin: 0.6em 0; }
 .observation table { border-collapse: collapse; margin: 0.6em 0; font-size: 0.92em; }
-.observation th, .observation td { padding: 2px 7px; text-align: left; border-bottom: 1px solid #e4e4e4; }
+.observation th, .observation td { padding: 2px 7px; text-align: left; border-bottom: 1px solid #8883; }
 .observation td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.observation td.bad { color: #b30000; font-weight: bold; }
-.observation td.warn { color: #9a5b00; font-weight: bold; }
+.observation td.bad { color: light-dark(#b30000, #ff9b8f); font-weight: bold; }
+.observation td.warn { color: light-dark(#9a5b00, #ffc266); font-weight: bold; }
 .observation .wide { overflow-x: auto; }
 .observation img { max-width: 100%; }
-.observation .none { color: #777; font-style: italic; }
+.observation .none { color: light-dark(#666, #aaa); font-style: italic; }
 """
 # Nothing is run and nothing is fetched, whatever the page has in it.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

@@ -9,16 +9,15 @@ import numpy as np
 import polars as pl
 from astropy.time import Time
 from matplotlib import dates
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from mica_lake.archive.arrays import images
 from mica_lake.explore.question import Field, Points
-from mica_lake.times import utc
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from matplotlib.axes import Axes
 
 COLOR = "#0072B2"
@@ -33,6 +32,9 @@ _ENTRIES = {
     "MON": ("monitor window", "#009E73", "D", "none"),
 }
 _SPOILER = "#CC79A7"
+# What is less than this (e-/s) has the same colour.
+_LEAST_DARK = 1.0
+_MEAN = "#D55E00"
 # Half of the CCD (arcsec): 512 pixels of nearly 5.
 _HALF_CCD = 2560
 _MONTHS = [date(2024, month, 1) for month in range(1, 13)]
@@ -97,12 +99,12 @@ def against_time(drawn: Iterable[tuple[Field, Points]], start: float, stop: floa
         single = low == high
         axes.vlines(when[~single], low[~single], high[~single], color=COLOR, lw=1)
         axes.plot(when[single], low[single], ".", color=COLOR, ms=3)
+        if points.mean is not None:
+            axes.plot(when, points.mean.to_numpy(), ".", color=_MEAN, ms=2)
         axes.set_ylabel(field.label)
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.grid(color="0.9", lw=0.6)
         axes.set_axisbelow(True)
-        if not len(when):
-            axes.text(0.5, 0.5, "no values in these rows", transform=axes.transAxes, ha="center", va="center")
     first, last = _dates(np.array([start, stop]))
     axes.set_xlim(first, last if last > first else first + 1 / 86400)
     locator = dates.AutoDateLocator()
@@ -116,25 +118,23 @@ def _dates(secs: Any) -> Any:
     return dates.date2num(Time(secs, format="cxcsec").utc.datetime64) if len(secs) else np.array([])
 
 
-def star_image(readout: "pa.Table") -> Figure:
-    """The image of a readout on the CCD."""
-    row: dict[str, Any] = readout.to_pylist()[0]
-    (image,) = images(readout.column("IMGRAW"))
-    size = len(image)
-    figure = Figure(figsize=(5.0, 4.1), layout="constrained")
+def dark_image(image: NDArray[Any], row0: int, col0: int, title: str) -> Figure:
+    """A dark current image, or a part that begins at a row and a column, in logarithmic colours."""
+    figure = Figure(figsize=(8.6, 7.4), layout="constrained")
     axes: Axes = figure.subplots()
-    left, bottom = (row[name] - 0.5 for name in ("IMGCOL0", "IMGROW0"))
+    rows, cols = image.shape
     shown = axes.imshow(
-        image,
+        np.maximum(image, _LEAST_DARK),
         origin="lower",
         cmap="cividis",
-        extent=(left, left + size, bottom, bottom + size),
+        norm=LogNorm(_LEAST_DARK, max(float(image.max()), 10 * _LEAST_DARK)),
+        extent=(col0 - 0.5, col0 + cols - 0.5, row0 - 0.5, row0 + rows - 0.5),
         interpolation="nearest",
     )
-    axes.set(xlabel="CCD column (pixel)", ylabel="CCD row (pixel)", title=utc(row["TIME"]))
+    axes.set(xlabel="CCD column (pixel)", ylabel="CCD row (pixel)", title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.colorbar(shown, ax=axes, label="DN")
+    figure.colorbar(shown, ax=axes, label="dark current (e-/s)")
     return figure
 
 

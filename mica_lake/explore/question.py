@@ -12,11 +12,12 @@ from mica_lake.errors import near
 from mica_lake.lake import Lake
 from mica_lake.tables import TABLES
 from mica_lake.tables.table import Table
-from mica_lake.times import interval
+from mica_lake.times import cxcsec
 
 MOST_ROWS = 1000
 #: Rows that are drawn one by one; above it, the range of the values in each of as many bins.
 MOST_POINTS = 1500
+TIMES_TAKEN = "Give a date in UTC, 2024:001, 2024:001:12:30:00 or 2024-01-01T12:30, or CXC seconds"
 _NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?(INT|INTEGER)|FLOAT|DOUBLE|BOOLEAN|DECIMAL.*)")
 
 
@@ -35,12 +36,25 @@ class Field:
         What it is, empty where that is not declared.
     drawn : bool
         Whether its values are numbers, or flags.
+    kelvin : bool
+        Whether the lake has it in K; it is shown in °C.
     """
 
     name: str
     unit: str
     meaning: str
     drawn: bool
+    kelvin: bool = False
+
+    @property
+    def value(self) -> str:
+        """Its values in SQL."""
+        return f"{_quoted(self.name)} - 273.15" if self.kelvin else _quoted(self.name)
+
+    @property
+    def selected(self) -> str:
+        """It in a SELECT."""
+        return f"{self.value} AS {_quoted(self.name + '_celsius')}" if self.kelvin else self.value
 
     @property
     def label(self) -> str:
@@ -56,7 +70,7 @@ def fields(lake: Lake, table: str) -> dict[str, Field]:
     --------
     >>> from mica_lake import Lake
     >>> fields(Lake(getfixture("demo_lake")), "aca_l0")["TEMPCCD"].label
-    'TEMPCCD (K)'
+    'TEMPCCD (°C)'
     """
     if table not in TABLES:
         raise ValueError(f"there is no table {table!r}{near(table, TABLES)}")
@@ -69,7 +83,9 @@ def fields(lake: Lake, table: str) -> dict[str, Field]:
         column = declared.get(name)
         # Values of several quantities in one column make no curve.
         drawn = _NUMBER.fullmatch(type_) is not None and "msid" not in declared
-        found[name] = Field(name, column.unit if column else "", column.meaning if column else "", drawn)
+        unit = column.unit if column else ""
+        kelvin = unit == "K"
+        found[name] = Field(name, "°C" if kelvin else unit, column.meaning if column else "", drawn, kelvin)
     return found
 
 
@@ -98,11 +114,14 @@ class Points:
         CXC seconds: of the readouts, or of the middles of bins.
     low, high : polars.Series
         Least and greatest value; the same for single readouts. Null where there is no value.
+    mean : polars.Series or None
+        Their means, where these are known.
     """
 
     time: pl.Series
     low: pl.Series
     high: pl.Series
+    mean: pl.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +154,7 @@ class Question:
     >>> asked.count
     293
     >>> print(asked.sql)
-    SELECT utc(TIME) AS utc, TIME, TEMPCCD
+    SELECT utc(TIME) AS utc, TIME, TEMPCCD - 273.15 AS TEMPCCD_celsius
     FROM slot_data('2024:001', '2024:001:00:10', 3)
     """
 
@@ -160,7 +179,7 @@ class Question:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Start and stop in CXC seconds."""
-        return interval(_typed(self.start), _typed(self.stop))
+        return typed_interval(self.start, self.stop)
 
     @property
     def time(self) -> str:
@@ -193,8 +212,9 @@ class Question:
 
     @property
     def _query(self) -> str:
-        names = [name for name in self.columns if name != self.time]
-        return f"SELECT {', '.join([f'utc({self.time}) AS utc', self.time, *map(_quoted, names)])}\n{self._source}"
+        known = fields(self.lake, self.table)
+        selected = [known[name].selected for name in self.columns if name != self.time]
+        return f"SELECT {', '.join([f'utc({self.time}) AS utc', self.time, *selected])}\n{self._source}"
 
     @property
     def sql(self) -> str:
@@ -253,7 +273,7 @@ class Question:
         if not chosen:
             return {}
         source, params, seconds = self._source, self._params, self.bin_seconds
-        values = [f"CASE WHEN isfinite({_quoted(f.name)}::DOUBLE) THEN {_quoted(f.name)}::DOUBLE END" for f in chosen]
+        values = [f"CASE WHEN isfinite({_quoted(f.name)}::DOUBLE) THEN ({f.value})::DOUBLE END" for f in chosen]
         if seconds is None:
             columns = ", ".join(f"{value} AS low{n}, low{n} AS high{n}" for n, value in enumerate(values))
             query = f"SELECT {self.time} AS t, {columns} {source} ORDER BY t"
@@ -271,6 +291,20 @@ class Question:
         }
 
 
+def typed_interval(start: str, stop: str) -> tuple[float, float]:
+    """CXC seconds of two times as they are typed into a text box."""
+    times = []
+    for name, text in (("start", start), ("stop", stop)):
+        try:
+            times.append(cxcsec(_typed(text)))
+        except ValueError:
+            raise ValueError(f"{name}: {text!r} is not a time. {TIMES_TAKEN}") from None
+    tstart, tstop = times
+    if tstop < tstart:
+        raise ValueError(f"stop {stop!r} is before start {start!r}")
+    return tstart, tstop
+
+
 def _typed(text: str) -> str | float:
     """A typed time: a number of seconds, or a text; digits alone may also be a year or GRETA's date."""
     text = text.strip()
@@ -278,6 +312,11 @@ def _typed(text: str) -> str | float:
         return text if re.fullmatch(r"\d{4}|\d{7}(\.\d*)?|\d{13,}", text, re.ASCII) else float(text)
     except ValueError:
         return text
+
+
+def literal(text: str) -> str:
+    """A typed time in SQL and in Python."""
+    return _literal(_typed(text))
 
 
 def _literal(value: Any) -> str:

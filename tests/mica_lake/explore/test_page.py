@@ -10,48 +10,25 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from browser import DEEP, FLAGS, Page
 
+pytest.importorskip("marimo")
+pytest.importorskip("matplotlib")
+
+from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_image
 from mica_lake.archive.aca_l0 import get_slot_data
+from mica_lake.explore.overview import tables
 from mica_lake.lake import Lake
+from mica_lake.tables import TABLES
 from mica_lake.vv import get_arch_vv
 
 PROGRAM = Path(sys.executable).with_name("mica-lake")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,1043",
-]
-# Elements of the page and of what is drawn in shadow roots.
-DEEP = """
-    const found = [];
-    const walk = root => {
-        found.push(...root.querySelectorAll(arguments[0]));
-        for (const e of root.querySelectorAll('*')) if (e.shadowRoot) walk(e.shadowRoot);
-    };
-    walk(document);
-    return found;
-"""
-TEXT = """
-    const walk = node => {
-        if (node.nodeType === Node.TEXT_NODE) return node.data;
-        if (node.nodeType === Node.ELEMENT_NODE && ['SCRIPT', 'STYLE'].includes(node.tagName)) return '';
-        const children = [...(node.shadowRoot ? node.shadowRoot.childNodes : []), ...node.childNodes];
-        return children.map(walk).join(' ');
-    };
-    return walk(document.body).replace(/\\s+/g, ' ');
-"""
 
 
 @pytest.fixture(scope="module")
@@ -73,47 +50,6 @@ def address(demo_lake: str) -> Iterator[str]:
             process.kill()
 
 
-class Page:
-    """A browser with the page in it."""
-
-    def __init__(self, driver: Any, address: str) -> None:
-        self.driver = driver
-        driver.get(address)
-
-    def text(self) -> str:
-        return str(self.driver.execute_script(TEXT))
-
-    def wait_for(self, said: str) -> str:
-        return self.wait(lambda: text if said in (text := self.text()) else None, said)
-
-    def wait(self, look: Callable[[], Any], what: str) -> Any:
-        ends = time.monotonic() + 30
-        while time.monotonic() < ends:
-            if found := look():
-                return found
-            time.sleep(0.1)
-        raise AssertionError(f"{what!r} is not on the page: {self.text()}")
-
-    def press(self, selector: str, name: str) -> None:
-        (element,) = self.wait(
-            lambda: [e for e in self.driver.execute_script(DEEP, selector) if e.text == name and e.is_displayed()], name
-        )
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
-
-    def type(self, was: str, text: str) -> None:
-        from selenium.webdriver import Keys
-
-        (element,) = self.wait(
-            lambda: [e for e in self.driver.execute_script(DEEP, "input") if e.get_property("value") == was], was
-        )
-        element.send_keys(Keys.END, *[Keys.BACKSPACE] * len(was), text)
-        element.send_keys(Keys.TAB)
-
-    def pictures(self) -> list[Any]:
-        return [e for e in self.driver.execute_script(DEEP, "img[alt]") if e.is_displayed()]
-
-
 @pytest.fixture(scope="module")
 def page(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -126,9 +62,11 @@ def page(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pag
     for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    downloads = tmp_path_factory.mktemp("downloads")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     try:
-        yield Page(browser, address)
+        yield Page(browser, address, downloads)
     finally:
         browser.quit()
 
@@ -142,33 +80,123 @@ def test_it_opens_with_what_is_in_the_lake(page: Page, demo_lake: str) -> None:
     assert "access_token" not in page.driver.current_url
 
 
+def test_something_is_seen_before_the_scripts_are_read(page: Page) -> None:
+    painted, read = page.driver.execute_script(
+        "return [performance.getEntriesByName('first-contentful-paint')[0].startTime,"
+        " performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd]"
+    )
+    assert painted < read
+    assert "opening the lake" in page.driver.page_source
+
+
+def test_the_days_of_each_table_are_drawn(page: Page) -> None:
+    page.open("What is in it", "table")
+    page.choose("table", "obspar")
+    page.wait(lambda: [e.get_attribute("alt") for e in page.pictures()] == ["rows of obspar by year"], "the years")
+
+
 def test_a_question_gets_the_right_number_a_picture_and_its_sql(page: Page, demo_lake: str) -> None:
-    page.press("[role=tab]", "Ask")
-    page.wait_for("columns")
-    page.type("2024:001:23:59:59", "2024:001:01:00")
-    page.press("button", "Show")
+    page.open("Ask", "stop")
+    page.type("stop", "2024:001:01:00")
     rows = len(get_slot_data("2024:001", "2024:001:01:00", 3, columns=["TIME"], data_root=demo_lake))
-    text = page.wait_for(f"{rows:,} rows from 2024:001:00:00:00.000 to 2024:001:01:00:00.000 UTC")
+    page.show(f"{rows:,} rows from 2024:001:00:00:00.000 to 2024:001:01:00:00.000 UTC")
     text = page.wait_for("The first 1,000 rows" if rows > 1000 else "The rows")
     assert "slot_data ( '2024:001' , '2024:001:01:00' , 3 )".replace(" ", "") in text.replace(" ", "")
     (picture,) = page.wait(page.pictures, "the picture")
     assert picture.get_property("naturalWidth") > 1000
 
 
-def test_a_time_that_is_none_gets_a_message(page: Page) -> None:
-    page.press("[role=tab]", "Ask")
-    page.type("2024:001:01:00", "tomorrow")
-    page.press("button", "Show")
-    text = page.wait_for("'tomorrow' is not a time")
+def test_what_is_shown_can_be_downloaded(page: Page, demo_lake: str) -> None:
+    rows = get_slot_data("2024:001", "2024:001:01:00", 3, columns=["TIME"], data_root=demo_lake)
+    page.open("Ask", "stop")
+    page.type("stop", "2024:001:01:00")
+    page.show(f"{len(rows):,} rows")
+    lines = page.downloaded("CSV", "aca_l0.csv").decode().splitlines()
+    assert lines[0] == "utc,TIME,TEMPCCD_celsius" and len(lines) == len(rows) + 1
+    assert page.downloaded("Parquet", "aca_l0.parquet")[:4] == b"PAR1"
+    assert page.downloaded("PNG", "aca_l0.png")[1:4] == b"PNG"
+
+
+@pytest.mark.soak
+def test_more_columns_are_more_panels(page: Page) -> None:
+    page.open("Ask", "stop")
+    page.choose_also("columns", "BGDAVG")
+    page.show("TEMPCCD_celsius , BGDAVG".replace(" ,", ","))
+    page.wait(lambda: [e.get_attribute("alt") for e in page.pictures()] == ["TEMPCCD, BGDAVG against time"], "both")
+    page.choose_also("columns", "BGDAVG")
+
+
+def test_the_address_has_the_question_and_opens_with_its_answer(page: Page) -> None:
+    page.open("Ask", "stop")
+    page.type("stop", "2024:001:01:00")
+    page.choose("slot", "5")
+    page.show("'2024:001:01:00' , 5 )")
+    address = page.driver.current_url
+    assert parse_qs(urlsplit(address).query) == {
+        "tab": ["Ask"], "table": ["aca_l0"], "start": ["2024:001"], "stop": ["2024:001:01:00"], "slot": ["5"],
+        "columns": ["TEMPCCD"],
+    }  # fmt: skip
+    page.driver.get("about:blank")
+    page.driver.get(address)
+    page.wait_for("'2024:001:01:00' , 5 )")
+    assert page.named("stop").get_property("value") == "2024:001:01:00"
+    page.choose("slot", "3")
+
+
+@pytest.mark.soak
+def test_an_obsid_is_taken_for_a_range(page: Page) -> None:
+    page.open("Ask", "or obsid")
+    page.choose("table", "asp_sol")
+    page.wait(lambda: page.named("stop").get_property("value") != "2024:001:01:00", "another form")
+    page.type("or obsid", "32448")
+    page.show("rows from 2023:365:22:29:33.415 to 2024:001:05:42:56.708 UTC")
+    page.choose("table", "aca_l0")
+    page.wait(lambda: "slot" in [e.accessible_name for e in page.controls()], "the slot")
+
+
+def test_a_time_that_is_none_gets_a_message_in_the_form(page: Page) -> None:
+    page.open("Ask", "stop")
+    page.type("stop", "tomorrow")
+    text = page.show("stop: 'tomorrow' is not a time. Give a date in UTC")
     assert "Traceback" not in text
-    assert page.pictures() == []
+    page.type("stop", "2024:001:00:10")
+    page.show("293 rows")
+    assert "tomorrow" not in page.text()
+
+
+def test_sql_is_answered_behind_a_spinner(page: Page, demo_lake: str) -> None:
+    page.open("SQL", "query")
+    page.type("query", "SELECT sum(sqrt(range)) > 0 AS more FROM range(400000000)")
+    page.show("asking the lake")
+    page.wait_for("1 row")
+    page.type("query", "SELECT count(*) AS n FROM slot_data('2024:001', '2024:002', 3)")
+    ((count,),) = Lake(demo_lake).sql("SELECT count(*) FROM slot_data('2024:001', '2024:002', 3)").fetchall()
+    page.show(f"{count:,}")
+    assert page.downloaded("CSV", "answer.csv").decode() == f"n\n{count}\n"
+    page.press("summary", "Views and macros, with their arguments")
+    page.wait_for("warm_pixels(threshold, ref := -19.0)")
+    page.type("query", "DROP VIEW obspar")
+    page.show("nothing that writes")
+
+
+@pytest.mark.soak
+def test_temperatures_are_drawn_by_the_day_by_5_minutes_and_each(page: Page) -> None:
+    page.open("Temperatures", "temperatures")
+    for label, table in (("daily", "hdr3_daily"), ("5 minutes", "hdr3_5min"), ("each value", "hdr3_data")):
+        page.named(label).click()
+        page.type("stop", "2024:002")
+        page.show(f"FROM {table}")
+        page.wait(page.pictures, "the picture")
+    assert "in °C" in page.text()
+    page.choose_also("temperatures", "TEMPHOUS")
+    page.choose("slot of TEMPCCD …", "5")
+    page.show("FROM slot_data ( '2024:001' , '2024:002' , 5 )")
 
 
 def test_an_observation_is_shown_with_its_catalog_and_its_statistics(page: Page, demo_lake: str) -> None:
-    page.press("[role=tab]", "Observation")
-    page.wait(lambda: "obsid" in (text := page.text()) and "columns" not in text, "the form, and no other")
-    page.press("button", "Show")
-    text = page.wait_for("of 8 acquired.")
+    page.open("Observation", "obsid")
+    page.wait(lambda: "temperatures" not in page.text(), "no other form")
+    text = page.show("of 8 acquired.")
     ((obsid, acquired),) = (
         Lake(demo_lake).sql("SELECT obsid, count(*) FILTER (acqid) FROM acq_stats GROUP BY obsid").fetchall()
     )
@@ -177,51 +205,194 @@ def test_an_observation_is_shown_with_its_catalog_and_its_statistics(page: Page,
     assert "no CCD temperature in header 3 (table hdr3) of this obsid" in text
     (picture,) = page.wait(page.pictures, "the catalog")
     assert picture.get_property("naturalWidth") > 1000
+    assert f"<title>obsid {obsid}</title>" in page.downloaded("HTML", f"obsid_{obsid}.html").decode()
 
 
-def test_an_unknown_observation_gets_a_message_that_names_it(page: Page, demo_lake: str) -> None:
-    page.press("[role=tab]", "Observation")
-    (obsid,) = {obsid for (obsid,) in Lake(demo_lake).sql("SELECT obsid FROM obspar").fetchall()}
-    page.type(str(obsid), "99")
-    page.press("button", "Show")
-    assert "Traceback" not in page.wait_for("has nothing of obsid 99")
-    page.type("99", "M31")
-    page.press("button", "Show")
-    page.wait_for("'M31' is not an obsid: give a number")
-    page.type("M31", str(obsid))
+def test_an_unknown_observation_gets_a_message_that_names_it(page: Page) -> None:
+    page.open("Observation", "obsid")
+    page.type("obsid", "99")
+    assert "Traceback" not in page.show("has nothing of obsid 99")
+    page.type("obsid", "M31")
+    page.show("'M31' is not an obsid: give a number")
 
 
-def test_star_images_follow_the_slider(page: Page) -> None:
-    from selenium.webdriver import Keys
+def test_star_images_of_all_slots_are_stepped_through_and_played(page: Page, demo_lake: str) -> None:
+    from selenium.webdriver import ActionChains, Keys
 
-    page.press("[role=tab]", "Star images")
-    page.wait_for("minutes")
-    page.type("2024:001:01:49:58", "2024:001:00:10")
-    page.press("button", "Show")
-    page.wait_for("images of slot 3 from 2024:001:00:10:00.000")
-    page.wait(page.pictures, "the image")
+    page.open("Star images", "minutes")
+    page.type("start", "2024:001:00:10")
+    page.type("minutes", "1")
+    page.show("images from 2024:001:00:10:00.000 to 2024:001:00:11:00.000")
+    frame = page.wait(lambda: page.driver.execute_script(DEEP, "iframe"), "the player")[0]
+    page.driver.switch_to.frame(frame)
+    try:
+        whole = Page.wait
 
-    def shown() -> str | None:
-        found = re.search(r"time (\d+\.\d+) s", page.text())
-        return found[1] if found else None
+        def get(name: str) -> Any:
+            return page.driver.find_element("id", name)
 
-    before = page.wait(shown, "the time")
-    (knob,) = page.wait(lambda: page.driver.execute_script(DEEP, "[role=slider]"), "the slider")
-    knob.send_keys(Keys.END)
-    after = page.wait(lambda: now if (now := shown()) not in (None, before) else None, "another time")
-    assert 590 < float(after) - float(before) < 600
+        def shown() -> int:
+            return int(re.findall(r"readout (\d+) of", get("when").text)[0])
+
+        whole(page, lambda: get("when").text, "the time")
+        assert get("facts").text.count("\n") == 7  # a line for each of the eight slots
+        get("at").send_keys(Keys.HOME)
+        assert shown() == 1
+        get("step").click()
+        assert shown() == 2
+        get("back").click()
+        get("back").click()
+        assert shown() == int(get("at").get_attribute("max")) + 1
+        get("play").click()
+        whole(page, lambda: shown() == 3, "the third")
+        assert get("play").text == "Pause"
+        get("play").click()
+        get("at").send_keys(Keys.HOME)
+        assert shown() == 1
+
+        # The middle of the image of slot 5.
+        canvas = get("ccd")
+        x, y = 8 + 250 + 108, 34 + 270 + 108
+        zoom = canvas.size["width"] / 1000
+        offset = [(at - middle) * zoom for at, middle in ((x + 3, 500), (y - 3, 270))]
+        ActionChains(page.driver).move_to_element_with_offset(canvas, *map(round, offset)).perform()
+        said = get("pixel").text
+        ((image, size, row0, col0),) = (
+            Lake(demo_lake)
+            .sql("SELECT IMGRAW, IMGSIZE, IMGROW0, IMGCOL0 FROM slot_data('2024:001:00:10', '2024:002', 5) LIMIT 1")
+            .fetchall()
+        )
+        middle = size // 2
+        value = float(image[middle * size + middle])
+        assert said == f"slot 5, row {row0 + middle}, column {col0 + middle}: {value:,.1f}".removesuffix(".0") + " DN"
+        canvas.send_keys(Keys.ARROW_RIGHT)
+        assert f"row {row0 + middle}, column {col0 + middle + 1}:" in get("pixel").text
+        get("png").click()
+        whole(page, lambda: list(page.downloads.glob("star_images_*.png")), "the picture")
+    finally:
+        page.driver.switch_to.default_content()
 
 
 def test_the_residuals_of_an_observation_are_a_line_a_slot(page: Page, demo_lake: str) -> None:
-    page.press("[role=tab]", "V&V")
-    page.wait_for("obsid")
-    page.press("button", "Show")
-    text = page.wait_for("arcsec and magnitudes")
+    page.open("V&V", "revision")
+    page.choose("plots of slot", "4")
+    text = page.show("arcsec and magnitudes")
     obsid = int(page.wait(lambda: re.search(r"obsid (\d+) , revision", text), "the obsid")[1])
     slots = get_arch_vv(obsid, data_root=demo_lake).slot_report
     for slot, report in slots.items():
         assert f" {slot} {report['type']} {report['n_pts']:,} {report['dy_med']:z.3f} " in text
     assert "All values are inside the limits." in text
+    (picture,) = page.wait(page.pictures, "the plots")
+    page.type("revision", "77")
+    page.show("77")
+    page.type("revision", "last")
+    page.show("arcsec and magnitudes")
+    (picture,) = page.wait(page.pictures, "the plots")
+    assert picture.get_attribute("alt") == "residuals and magnitude of slot 4"
+
+
+@pytest.mark.soak
+def test_a_dark_current_image_is_drawn_and_zoomed_into(page: Page, demo_lake: str) -> None:
+    image = get_dark_cal_image("2022069", data_root=demo_lake)
+    page.open("Dark current", "around row")
+    page.choose("calibration", "2022069")
+    page.show(f"mean {image.mean():,.1f} e-/s")
+    page.choose("pixels on a side", "64")
+    page.type("around row", "100")
+    page.type("and column", "-200")
+    page.show(f"mean {image[580:644, 280:344].mean():,.1f} e-/s")
+    (picture,) = page.wait(page.pictures, "the image")
+    assert picture.get_attribute("alt") == "dark current, rows 68 to 131, columns -232 to -169"
+
+
+@pytest.mark.soak
+def test_it_is_used_with_the_keyboard_alone(page: Page) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    def press(*keys: str) -> None:
+        ActionChains(page.driver).send_keys(*keys).perform()
+
+    def go_to(name: str) -> None:
+        for _ in range(30):
+            if page.focused() == name:
+                return
+            press(Keys.TAB)
+        raise AssertionError(f"the Tab key does not come to {name!r}")
+
+    page.open("What is in it", "table")
+    page.driver.execute_script("arguments[0].focus()", page.named("What is in it"))
+    press(Keys.ARROW_RIGHT)
+    page.named("stop")
+    assert page.focused() == "Ask"
+    go_to("start")
+    press("2024:001:00:05", Keys.TAB)  # which replaces what is selected
+    assert page.focused() == "stop"
+    press("2024:001:00:10", Keys.TAB)
+    go_to("Show")
+    press(Keys.ENTER)
+    page.wait_for("rows from 2024:001:00:05:00.000")
+    page.driver.execute_script("arguments[0].focus()", page.named("Ask"))
+    press(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    page.named("around row")
+    page.open("Temperatures", "temperatures")
+    go_to("each value")
+    press(Keys.ARROW_LEFT)
+    go_to("5 minutes")
+    go_to("Show")
+    press(Keys.ENTER)
+    page.wait_for("FROM hdr3_5min")
+
+
+TABS = ("What is in it", "Ask", "SQL", "Temperatures", "Observation", "Star images", "V&V", "Dark current")
+
+
+@pytest.mark.soak
+def test_an_address_that_asks_for_what_there_is_not_says_so(page: Page, address: str) -> None:
+    page.driver.get(f"{address.split('?')[0]}?tab=Ask&table=aca_l0&slot=12")
+    page.wait_for("the address asks for slot '12', which there is not")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [800, 1280])
+def test_all_tabs_fit_and_their_controls_have_names(width: int, scheme: str, page: Page, address: str) -> None:
+    browser = page.driver
+    browser.set_window_size(width, 1043)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        browser.get(address.split("?")[0])
+        page.wait_for("aca_l0 by day")
+        colors = browser.execute_script(
+            "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
+        )
+        text, paper = (sum(map(float, re.findall(r"[\d.]+", color)[:3])) for color in colors)
+        assert (text < paper) == (scheme == "light")
+        for tab in TABS:
+            box = page.named(tab).rect
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width
+            page.press("[role=tab]", tab)
+            if tab != "What is in it":
+                page.named("Show").click()
+                time.sleep(1)
+            assert "" not in {re.sub("<.*", "", e.accessible_name) for e in page.controls()}
+            wide = "const all = document.getElementById('App'); return all.scrollWidth - all.clientWidth"
+            assert browser.execute_script(wide) <= 0, tab
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.set_window_size(1280, 1043)
+
+
+@pytest.mark.soak
+def test_show_answers_the_form_of_each_table_as_it_is_filled_in_at_first(page: Page, demo_lake: str) -> None:
+    page.open("Ask", "table")
+    for table in tables(Lake(demo_lake)):
+        page.choose("table", table)
+        page.wait(lambda table=table: page.named("table").get_property("value") == table, table)
+        source = (TABLES[table].rows or table).split("(")[0]
+        time.sleep(0.3)
+        text = page.show(f"FROM {source}")
+        assert re.search(r" [1-9][\d,]* rows? from ", text), table
 
 
 def test_it_asks_nobody_else(page: Page) -> None:

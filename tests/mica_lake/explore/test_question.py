@@ -41,7 +41,7 @@ def test_the_rows_are_those_of_the_facade(lake: Lake) -> None:
     expected = get_slot_data(*HOURS, 3, columns=["TIME", "TEMPCCD"], data_root=lake.root)
     assert asked.count == len(expected)
     rows = asked.rows(100)
-    assert rows.columns == ["utc", "TIME", "TEMPCCD", "IMGRAW"]
+    assert rows.columns == ["utc", "TIME", "TEMPCCD_celsius", "IMGRAW"]
     np.testing.assert_array_equal(rows["TIME"], expected["TIME"][:100])
     assert rows["utc"][0].startswith("2024:001:00:00:0")
 
@@ -66,7 +66,8 @@ def test_the_other_python_of_a_slot_gives_the_same(lake: Lake) -> None:
     asked = Question(lake, "aca_l0", *HOURS, ["TEMPCCD"], 3)
     found: dict[str, np.ma.MaskedArray] = {}
     exec(asked.python.split("# or")[1], found)
-    np.testing.assert_array_equal(found["rows"]["TEMPCCD"].data, asked.rows(asked.count)["TEMPCCD"])
+    celsius = asked.rows(asked.count)["TEMPCCD_celsius"]
+    np.testing.assert_allclose(found["rows"]["TEMPCCD"].data.astype(float) - 273.15, celsius, rtol=0, atol=1e-4)
 
 
 def test_few_rows_are_drawn_one_by_one(lake: Lake) -> None:
@@ -107,7 +108,16 @@ def test_a_gap_has_no_points(with_gaps: Lake) -> None:
 
 def test_what_is_no_number_is_not_drawn(lake: Lake) -> None:
     asked = Question(lake, "aca_l0", *HOURS, ["IMGRAW", "FILENAME", "TEMPCCD"], 3)
-    assert [field.label for field in asked.drawn] == ["TEMPCCD (K)"]
+    assert [field.label for field in asked.drawn] == ["TEMPCCD (°C)"]
+
+
+def test_what_the_lake_has_in_kelvin_is_drawn_and_shown_in_celsius(lake: Lake) -> None:
+    asked = Question(lake, "aca_l0", *HOURS, ["TEMPCCD"], 3)
+    ((mean,),) = lake.sql("SELECT avg(TEMPCCD) - 273.15 FROM slot_data('2024:001', '2024:002', 3)").fetchall()
+    assert -30 < mean < 0
+    assert asked.rows(asked.count)["TEMPCCD_celsius"].mean() == pytest.approx(mean, abs=1e-3)
+    low, high = asked.points["TEMPCCD"].low.min(), asked.points["TEMPCCD"].high.max()
+    assert isinstance(low, float) and isinstance(high, float) and low - 1e-3 <= mean <= high + 1e-3
 
 
 def test_null_and_nan_are_not_drawn(lake: Lake) -> None:
@@ -123,7 +133,7 @@ def test_null_and_nan_are_not_drawn(lake: Lake) -> None:
     [
         ({"start": "yesterday"}, "'yesterday' is not a time"),
         ({"start": ""}, "'' is not a time"),
-        ({"start": "nan"}, "nan is not a time"),
+        ({"start": "nan"}, "'nan' is not a time"),
         ({"stop": "2024:001' OR TRUE --"}, "is not a time"),
         ({"start": "2024:002", "stop": "2024:001"}, "stop '2024:001' is before start '2024:002'"),
         ({"columns": ["TEMPCDD"]}, "no column 'TEMPCDD'; near it: TEMPCCD"),

@@ -11,9 +11,7 @@ import pytest
 pytest.importorskip("marimo")
 pytest.importorskip("matplotlib")
 
-import marimo as mo
-
-from mica_lake.explore import answers
+from mica_lake.explore import shown
 from mica_lake.output import printable
 
 HOSTILE = "<img src=x onerror=alert(1)>**b** `c` ``` $d$ \x1b[2J\x9b\u202e\x07\"'&amp;"
@@ -36,35 +34,35 @@ class Tags(HTMLParser):
 
 
 def test_a_text_is_shown_as_text() -> None:
-    shown = Tags(answers.plain(HOSTILE).text)
-    assert shown.tags == ["pre"]
-    assert shown.text == printable(HOSTILE)
+    tags = Tags(shown.plain(HOSTILE).text)
+    assert tags.tags == ["div"]
+    assert tags.text == printable(HOSTILE)
 
 
 def test_an_error_is_shown_as_text() -> None:
-    with answers.caught() as shown:
+    with shown.answering() as answer:
         raise ValueError(HOSTILE)
-    (callout,) = shown
+    (callout,) = answer
     assert "img" not in Tags(callout.text).tags
     ((_, content),) = re.findall("data-html=(['\"])(.*?)\\1", callout.text)
     shown_text = Tags(json.loads(html.unescape(content)))
-    assert (shown_text.tags, shown_text.text) == (["pre"], printable(HOSTILE))
+    assert (shown_text.tags, shown_text.text) == (["div"], printable(HOSTILE))
 
 
 def test_cells_are_text() -> None:
-    shown = Tags(answers._lines([{"file": HOSTILE}], right=set()).text)
-    assert set(shown.tags) == {"div", "table", "thead", "tbody", "tr", "th", "td"}
-    assert printable(HOSTILE) in shown.text
+    tags = Tags(shown.lines([{"file": HOSTILE}], right=set()).text)
+    assert set(tags.tags) == {"div", "table", "thead", "tbody", "tr", "th", "td"}
+    assert printable(HOSTILE) in tags.text
 
 
 def test_code_ends_where_it_ends() -> None:
-    shown = Tags(mo.md(answers._code("sql", f"SELECT 1 -- {HOSTILE}\n```\n<script>alert(1)</script>")).text)
-    assert not {"img", "script"} & set(shown.tags)
-    assert "<script>" in shown.text
+    tags = Tags(shown.code("sql", f"SELECT 1 -- {HOSTILE}\n```\n<script>alert(1)</script>").text)
+    assert not {"img", "script"} & set(tags.tags)
+    assert "<script>" in tags.text
 
 
 def test_rows_are_without_control_characters() -> None:
     rows = pl.DataFrame({"name": [HOSTILE, None], "n": [1, 2]})
-    table = answers._first_rows(rows)
+    table = shown.table(rows)
     assert table.data["name"].to_list() == [printable(HOSTILE), None]
     assert table.data["n"].to_list() == [1, 2]
