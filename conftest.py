@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from mica_lake.ingest import follow
+import mica_lake
 from mica_lake.ingest.aca_l0 import ingest
-from mica_lake.products import PRODUCTS
-from mica_lake.simulate import aca0_list, aca_l0, dark_cal, stats
-from mica_lake.simulate.days import Days
 from mica_lake.simulate.object_store import ObjectStore, object_store
-from mica_lake.simulate.observations import observations
-from mica_lake.times import cxcsec
 
 # The first imports what a plain install does not have; what needs Spark is tested in one session, with its examples, by
 # tests/mica_lake/test_spark.py.
@@ -77,60 +71,48 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Make the demo's lake anew, apart from the user's."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _demo_lake_in_examples(doctest_namespace: dict[str, Any]) -> None:
+    """Examples begin after `from mica_lake import demo_lake`, as the API's pages say."""
+    doctest_namespace["demo_lake"] = mica_lake.demo_lake
+
+
 @pytest.fixture(scope="session")
-def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_lake() -> str:
+    """The demo's lake, of `demo_files`, `demo_ska` and `demo_list`, not to be changed."""
+    return str(mica_lake.demo_lake().root)
+
+
+@pytest.fixture(scope="session")
+def demo_files(demo_lake: str) -> Path:
     """Simulated files of two hours, eight slots: slots 0 to 2 are 8x8, slots 3 to 7 are 6x6."""
-    folder = tmp_path_factory.mktemp("demo_files")
-    aca_l0.write_archive(
-        folder, cxcsec("2024:001"), cxcsec("2024:001:02:00"), hard_cases=False, jobs=os.cpu_count() or 1
-    )
-    return folder
+    return Path(demo_lake).with_name("files")
 
 
 @pytest.fixture(scope="session")
-def demo_ska(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_ska(demo_lake: str) -> Path:
     """A $SKA root with the observations of those hours, their products and statistics, and two dark calibrations."""
-    ska = tmp_path_factory.mktemp("demo_ska")
-    hours = Days(ska, cxcsec("2024:001"), cxcsec("2024:001:02:00"))
-    others = (
-        product for product in PRODUCTS if product.folder and product.name not in ("aca_l0", "aca0_list", "dark_cal")
-    )
-    for package, name in dict.fromkeys((product.package, product.described_in) for product in others):
-        import_module(f"{package}.simulate.{name}").write_days(hours, lambda done: None)
-    for dark_id in ("2022069", "2023341"):
-        dark_cal.write_calibration(ska, dark_id)
-    return ska
+    return Path(demo_lake).with_name("ska")
 
 
 @pytest.fixture(scope="session")
-def demo_list(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_list(demo_lake: str) -> Path:
     """A $SKA root with a list of `demo_files`: apart, since tests put these where it would be."""
-    ska = tmp_path_factory.mktemp("demo_list")
-    aca0_list.write_archive(ska, [path.name for path in demo_files.iterdir()])
-    return ska
+    return Path(demo_lake).with_name("list")
 
 
 @pytest.fixture(scope="session")
-def demo_lake(
-    demo_files: Path, demo_ska: Path, demo_list: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A lake of `demo_files`, `demo_ska` and `demo_list`, not to be changed."""
-    lake = tmp_path_factory.mktemp("demo_lake") / "lake"
-    ingest([demo_files], lake, jobs=1)
-    for product in [p.name for p in PRODUCTS if p.folder and p.name not in ("aca_l0", "aca0_list")]:
-        follow.ingest(product, demo_ska, lake, jobs=1)
-    follow.ingest("aca0_list", demo_list, lake, jobs=1)
-    yield str(lake)
-
-
-@pytest.fixture(scope="session")
-def many_stars(tmp_path_factory: pytest.TempPathFactory) -> str:
+def many_stars() -> str:
     """A lake of the statistics of 1,594 observations of twenty years, not to be changed."""
-    folder = tmp_path_factory.mktemp("many_stars")
-    stats.write_archive(folder / "ska", observations(cxcsec("2004:001"), cxcsec("2024:001"))[::20])
-    for product in ("acq_stats", "guide_stats"):
-        follow.ingest(product, folder / "ska", folder / "lake", jobs=1)
-    return str(folder / "lake")
+    return str(mica_lake.demo_lake("twenty years").root)
 
 
 @pytest.fixture(scope="session")

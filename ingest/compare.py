@@ -116,7 +116,7 @@ def compare(
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> verified = Verified()
     >>> with ThreadPoolExecutor() as threads:
-    ...     compare([getfixture("demo_ska")], Path(getfixture("demo_lake")), verified, pool=lambda tasks: threads)
+    ...     compare([demo_lake().root.parent / "ska"], Path(demo_lake().root), verified, pool=lambda tasks: threads)
     >>> verified.files["dark_cal"], verified.findings
     ([4, 0], [])
     """

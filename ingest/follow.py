@@ -486,7 +486,7 @@ def derive(name: str, lake: str | os.PathLike[str], *, jobs: int | None = None, 
 
     Examples
     --------
-    >>> derive("hdr3", getfixture("demo_lake")).partitions
+    >>> derive("hdr3", demo_lake().root).partitions
     0
     """
     product = product_named(name)

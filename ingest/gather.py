@@ -212,7 +212,7 @@ def gather(
 
     Examples
     --------
-    >>> gather(getfixture("demo_lake"), telemetry="/nowhere", agasc=Path("agasc.h5"))
+    >>> gather(demo_lake().root, telemetry="/nowhere", agasc=Path("agasc.h5"))
     Traceback (most recent call last):
         ...
     FileNotFoundError: /nowhere: there is no such folder of telemetry

@@ -4,7 +4,7 @@ A columnar data lake of the Chandra aspect camera, with SQL, Python and Polars d
 Examples
 --------
 >>> import mica_lake
->>> lake = mica_lake.Lake(getfixture("demo_lake"))
+>>> lake = mica_lake.demo_lake()
 >>> lake.sql("SELECT count(*) FROM slot_data('2024:001', '2024:001:00:10', 3)").fetchall()
 [(293,)]
 """
@@ -16,10 +16,11 @@ from mica_lake.errors import LakeError, MissingDataError
 if TYPE_CHECKING:
     from mica_lake.as_mica import install_as_mica, uninstall_as_mica
     from mica_lake.lake import Lake
+    from mica_lake.simulate.demo_lake import demo_lake
 
     __version__: str
 
-__all__ = ["Lake", "LakeError", "MissingDataError", "__version__", "install_as_mica", "uninstall_as_mica"]
+__all__ = ["Lake", "LakeError", "MissingDataError", "__version__", "demo_lake", "install_as_mica", "uninstall_as_mica"]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +33,10 @@ def __getattr__(name: str) -> Any:
         from mica_lake.lake import Lake
 
         return Lake
+    if name == "demo_lake":
+        from mica_lake.simulate.demo_lake import demo_lake
+
+        return demo_lake
     if name in ("install_as_mica", "uninstall_as_mica"):
         from mica_lake import as_mica
 

@@ -80,7 +80,7 @@ class Lake:
 
     Examples
     --------
-    >>> lake = Lake(getfixture("demo_lake"))
+    >>> lake = demo_lake()
     >>> lake.sql("SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)").fetchall()
     [(293,)]
     """
@@ -151,7 +151,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> query = "SELECT count(*) FROM partition WHERE table_name = 'aca_l0'"
         >>> lake.private_connection(query).execute(query).fetchall()
         [(8,)]
@@ -184,7 +184,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> len(lake.files("aca_l0", 820454400.0, 820458000.0, slot=3))
         2
         """
@@ -213,7 +213,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> lake.rows_at_most("hdr3", 820454400.0, 820455000.0)
         1756
         """
@@ -258,7 +258,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> lake.between("hdr3", ["TIME", "ccd_temp"], 820454400.0, 820455000.0).num_rows
         130
         """
@@ -304,7 +304,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> lake.sql("SELECT cxcsec($day) AS secs", {"day": "2012:001"}).fetchall()
         [(441763266.184,)]
         """
@@ -377,7 +377,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> frame = lake.scan("aca_l0", "2024:001", "2024:001:00:10", slot=3)
         >>> frame.select("TIME", "TEMPCCD").collect().shape
         (293, 2)
@@ -428,7 +428,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> lake.status().select("table_name", "partitions").rows()[1:3]
         [('aca_cent', 2), ('aca_l0', 8)]
         """
@@ -445,7 +445,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> lake.tables().select("name", "arguments").rows()[1:3]
         [('aca_cent', 'start, stop'), ('aca_cent_revisions', 'start, stop')]
         """
@@ -462,7 +462,7 @@ class Lake:
 
         Examples
         --------
-        >>> lake = Lake(getfixture("demo_lake"))
+        >>> lake = demo_lake()
         >>> lake.macros().filter(name="utc_timestamp")["arguments"].item()
         'secs'
         """

@@ -32,7 +32,7 @@ def read_columns(paths: Iterable[Path], columns: Sequence[str]) -> dict[str, Any
 
     Examples
     --------
-    >>> paths = sorted(getfixture("demo_files").glob("*_3_img0.fits.gz"))
+    >>> paths = sorted((demo_lake().root.parent / "files").glob("*_3_img0.fits.gz"))
     >>> read_columns(paths, ["TIME", "IMGRAW"])["IMGRAW"].shape
     (3512, 6, 6)
     """
@@ -53,7 +53,7 @@ def get_slot_data(
 
     Examples
     --------
-    >>> paths = sorted(getfixture("demo_files").glob("*_3_img0.fits.gz"))
+    >>> paths = sorted((demo_lake().root.parent / "files").glob("*_3_img0.fits.gz"))
     >>> len(get_slot_data(paths, 820454469.184, 820455069.184, ["TIME", "TEMPCCD"]))
     293
     """
@@ -94,7 +94,7 @@ def get_l0_images(paths: Iterable[Path], start: float, stop: float) -> list[ACAI
 
     Examples
     --------
-    >>> paths = sorted(getfixture("demo_files").glob("*_3_img0.fits.gz"))
+    >>> paths = sorted((demo_lake().root.parent / "files").glob("*_3_img0.fits.gz"))
     >>> len(get_l0_images(paths, 820454469.184, 820454489.184))
     10
     """
@@ -116,7 +116,7 @@ def get_aca_images(paths_by_slot: Iterable[Sequence[Path]], start: float, stop: 
 
     Examples
     --------
-    >>> files = getfixture("demo_files")
+    >>> files = demo_lake().root.parent / "files"
     >>> paths = [sorted(files.glob(f"*_{slot}_img0.fits*")) for slot in range(8)]
     >>> len(get_aca_images(paths, 820454469.184, 820454489.184))
     65

@@ -30,8 +30,7 @@ def images_of(pixels: Any) -> NDArray[Any]:
 
     Examples
     --------
-    >>> from mica_lake import Lake
-    >>> stars = Lake(getfixture("demo_lake")).scan("aca_l0", "2024:001", "2024:001:01:00", slot=3).collect()
+    >>> stars = demo_lake().scan("aca_l0", "2024:001", "2024:001:01:00", slot=3).collect()
     >>> images_of(stars["IMGRAW"]).shape
     (1756, 6, 6)
     """

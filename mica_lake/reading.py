@@ -51,8 +51,7 @@ def written(
 
     Examples
     --------
-    >>> from mica_lake import Lake
-    >>> lake, folder = Lake(getfixture("demo_lake")), getfixture("tmp_path")
+    >>> lake, folder = demo_lake(), getfixture("tmp_path")
     >>> query = "SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)"
     >>> answered(lake, query, folder, lambda *asked: written(*asked, ".csv", folder / "answer"))
     (1, [])

@@ -348,7 +348,7 @@ def register(spark: SparkSession, lake: Lake) -> SparkLake:
     --------
     >>> from mica_lake import Lake
     >>> spark = local_session()
-    >>> mica = register(spark, Lake(getfixture("demo_lake")))
+    >>> mica = register(spark, demo_lake())
     >>> mica.slot_data("2024:001", "2024:001:00:10", 3).count()
     293
     >>> spark.sql("SELECT count(*) AS n FROM vv_limit WHERE level = 'warn'").collect()

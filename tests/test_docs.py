@@ -6,6 +6,7 @@ after one of the first three is what it prints, with ``...`` for what is not the
 behind a mark are run elsewhere: ``<!-- demo -->`` and ``<!-- tests -->`` by .ci/run, ``<!-- spark -->`` where Spark is.
 """
 
+import builtins
 import contextlib
 import doctest
 import io
@@ -16,7 +17,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from symtable import symtable
 from types import ModuleType
 from typing import Any
 
@@ -209,3 +212,32 @@ def test_the_files_that_a_document_names_are_there(document: Path) -> None:
     folders = "benchmarks|docs|examples|ingest|mica_lake|sql|tests"
     named = re.findall(rf"`((?:{folders})/[\w./]*)`", document.read_text(encoding="utf-8"))
     assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+# The modules of the API's pages, which docs/generated.py lists for MkDocs.
+API = re.findall(r"api/([\w.]+)\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+
+def members_with_examples(module: ModuleType) -> Iterator[doctest.DocTest]:
+    for name in module.__all__:
+        public = getattr(module, name)
+        if callable(public):
+            yield from doctest.DocTestFinder().find(public, name, module=False, globs={})
+
+
+@pytest.mark.parametrize("name", API)
+def test_examples_of_the_api_use_only_what_its_page_begins_with_and_they_import(name: str) -> None:
+    module = import_module(name)
+    known = {"Path", "np", "demo_lake", "_", *module.__all__, *dir(builtins)}
+    for test in members_with_examples(module):
+        table = symtable("".join(example.source for example in test.examples), test.name, "exec")
+        symbols = [symbol for one in (table, *table.get_children()) for symbol in one.get_symbols()]
+        given = {it.get_name() for it in symbols if it.is_assigned() or it.is_imported() or it.is_parameter()}
+        used = {it.get_name() for it in symbols if it.is_referenced()}
+        assert used - given - known == set(), test.name
+
+
+def test_the_pages_of_the_api_are_those_that_are_made() -> None:
+    made = (ROOT / "docs" / "generated.py").read_text(encoding="utf-8").split("API_PAGE")[0]
+    names = re.findall(r'^            "([\w.]+)",$', made, re.MULTILINE)
+    assert ["mica_lake", *(f"mica_lake.{name}" for name in names)] == API

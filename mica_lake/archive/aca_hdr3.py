@@ -182,10 +182,10 @@ class MSID(Telemetry):
 
     Examples
     --------
-    >>> therm = MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+    >>> therm = MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=demo_lake().root)
     >>> therm.hdr3_msid, therm.unit, len(therm.vals)
     ('074', '°C', 147)
-    >>> daily = MSID("ccd_det_therm", "2024:001", "2024:002", data_root=getfixture("demo_lake"), stat="daily")
+    >>> daily = MSID("ccd_det_therm", "2024:001", "2024:002", data_root=demo_lake().root, stat="daily")
     >>> len(daily.times), bool(daily.mins[0] <= daily.p50s[0] <= daily.maxes[0])
     (1, True)
     """
@@ -235,7 +235,7 @@ class Msid(MSID):
 
     Examples
     --------
-    >>> bool(np.ma.is_masked(Msid("ccd_det_therm", "2024:001", "2024:002", data_root=getfixture("demo_lake")).vals))
+    >>> bool(np.ma.is_masked(Msid("ccd_det_therm", "2024:001", "2024:002", data_root=demo_lake().root).vals))
     False
     """
 
@@ -281,7 +281,7 @@ class MSIDset(TelemetrySet[MSID]):
 
     Examples
     --------
-    >>> temps = MSIDset(["ccd_molyb_therm_1", "164"], "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+    >>> temps = MSIDset(["ccd_molyb_therm_1", "164"], "2024:001", "2024:001:00:10", data_root=demo_lake().root)
     >>> [(name, len(msid.vals)) for name, msid in temps.items()]
     [('ccd_molyb_therm_1', 147), ('164', 147)]
     """

@@ -177,7 +177,7 @@ def get_slot_data(
 
     Examples
     --------
-    >>> lake = getfixture("demo_lake")
+    >>> lake = demo_lake().root
     >>> data = get_slot_data("2024:001", "2024:001:00:10", 3, data_root=lake, columns=["TIME", "TEMPCCD"])
     >>> data.dtype.names, data.shape
     (('TIME', 'TEMPCCD'), (293,))
@@ -231,7 +231,7 @@ def get_l0_images(
 
     Examples
     --------
-    >>> found = get_l0_images("2024:001", "2024:001:00:00:20", 3, data_root=getfixture("demo_lake"))
+    >>> found = get_l0_images("2024:001", "2024:001:00:00:20", 3, data_root=demo_lake().root)
     >>> len(found), found[0].shape, f"{found[0].TIME:.1f}"
     (10, (6, 6), '820454470.1')
     """
@@ -285,7 +285,7 @@ def get_aca_images(
 
     Examples
     --------
-    >>> table = get_aca_images("2024:001", "2024:001:00:00:20", data_root=getfixture("demo_lake"))
+    >>> table = get_aca_images("2024:001", "2024:001:00:00:20", data_root=demo_lake().root)
     >>> len(table), table["IMG"].shape
     (65, (65, 8, 8))
     """
@@ -351,7 +351,7 @@ def get_files(
 
     Examples
     --------
-    >>> files = get_files(start="2024:001", stop="2024:001:01:00", slots=[3], data_root=getfixture("demo_lake"))
+    >>> files = get_files(start="2024:001", stop="2024:001:01:00", slots=[3], data_root=demo_lake().root)
     >>> [name.rpartition("/")[2] for name in files]
     ['acaf820454471N001_3_img0.fits.gz']
     """
@@ -408,7 +408,7 @@ class MSID(Telemetry):
 
     Examples
     --------
-    >>> temp = MSID("TEMPCCD", 0, "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+    >>> temp = MSID("TEMPCCD", 0, "2024:001", "2024:001:00:10", data_root=demo_lake().root)
     >>> len(temp.vals), len(temp.times)
     (147, 147)
     """
@@ -466,7 +466,7 @@ class MSIDset(TelemetrySet[MSID]):
 
     Examples
     --------
-    >>> temps = MSIDset(["TEMPCCD", "TEMPHOUS"], 0, "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+    >>> temps = MSIDset(["TEMPCCD", "TEMPHOUS"], 0, "2024:001", "2024:001:00:10", data_root=demo_lake().root)
     >>> list(temps)
     ['TEMPCCD', 'TEMPHOUS']
     """

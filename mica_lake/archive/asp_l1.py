@@ -162,7 +162,7 @@ def get_atts_from_files(
 
     Examples
     --------
-    >>> lake = getfixture("demo_lake")
+    >>> lake = demo_lake().root
     >>> files = [get_files(32448, content=kind, data_root=lake) for kind in ("ASPSOL", "ACACAL", "ASPQUAL")]
     >>> atts, times, headers = get_atts_from_files(*files)
     >>> np.array_equal(times, get_atts(32448, data_root=lake)[1])

@@ -121,7 +121,7 @@ class Telemetry(TimeRange, WithStatistics):
         Examples
         --------
         >>> from mica_lake.archive import aca_hdr3
-        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=demo_lake().root)
         >>> therm.select_intervals([("2024:001:00:01", "2024:001:00:02"), ("2024:001:00:05", "2024:001:00:06")])
         >>> len(therm.vals)
         30
@@ -152,7 +152,7 @@ class Telemetry(TimeRange, WithStatistics):
         Examples
         --------
         >>> from mica_lake.archive import aca_hdr3
-        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=demo_lake().root)
         >>> len(therm.remove_intervals([("2024:001:00:01", "2024:001:00:02")], copy=True).vals)
         132
         """
@@ -188,7 +188,7 @@ class Telemetry(TimeRange, WithStatistics):
         Examples
         --------
         >>> from mica_lake.archive import aca_hdr3
-        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=demo_lake().root)
         >>> therm.filter_bad_times(table=["2024:001:00:01 2024:001:00:02  # noisy"])
         >>> len(therm.vals)
         132
@@ -230,7 +230,7 @@ class Telemetry(TimeRange, WithStatistics):
         Examples
         --------
         >>> from mica_lake.archive import aca_hdr3
-        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=demo_lake().root)
         >>> low = therm.logical_intervals("<", 100, complete_intervals=False)
         >>> low["datestart"][0], round(low["duration"][0])
         (np.str_('2023:365:23:59:58.833'), 603)
@@ -272,7 +272,7 @@ class Telemetry(TimeRange, WithStatistics):
         Examples
         --------
         >>> from mica_lake.archive import aca_hdr3
-        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=demo_lake().root)
         >>> therm.interpolate(dt=60)
         >>> len(therm.vals), bool(abs(therm.times - therm.times0).max() < 2.1)
         (9, True)
@@ -319,7 +319,7 @@ class Telemetry(TimeRange, WithStatistics):
         --------
         >>> from matplotlib.figure import Figure
         >>> from mica_lake.archive import aca_hdr3
-        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+        >>> therm = aca_hdr3.MSID("ccd_det_therm", "2024:001", "2024:001:00:10", data_root=demo_lake().root)
         >>> therm.plot(".", ax=Figure().subplots()).get_ylabel()
         '°C'
         """

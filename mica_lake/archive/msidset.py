@@ -52,7 +52,7 @@ class TelemetrySet(TimeRange, dict[str, One]):
         Examples
         --------
         >>> from mica_lake.archive import aca_hdr3
-        >>> temps = aca_hdr3.MSIDset(["*molyb*"], "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+        >>> temps = aca_hdr3.MSIDset(["*molyb*"], "2024:001", "2024:001:00:10", data_root=demo_lake().root)
         >>> temps.filter_bad()
         >>> [(name, type(msid.vals)) for name, msid in temps.items()][0]
         ('ccd_molyb_therm_1', <class 'numpy.ndarray'>)
@@ -96,7 +96,7 @@ class TelemetrySet(TimeRange, dict[str, One]):
         Examples
         --------
         >>> from mica_lake.archive import aca_hdr3
-        >>> temps = aca_hdr3.MSIDset(["*molyb*"], "2024:001", "2024:001:00:10", data_root=getfixture("demo_lake"))
+        >>> temps = aca_hdr3.MSIDset(["*molyb*"], "2024:001", "2024:001:00:10", data_root=demo_lake().root)
         >>> temps.filter_bad_times("2024:001:00:01", "2024:001:00:02")
         >>> len(temps.times), len(temps["ccd_molyb_therm_1"].vals)
         (132, 132)
@@ -151,7 +151,7 @@ class TelemetrySet(TimeRange, dict[str, One]):
         Examples
         --------
         >>> from mica_lake.archive import aca_hdr3
-        >>> ten = {"start": "2024:001", "stop": "2024:001:00:10", "data_root": getfixture("demo_lake")}
+        >>> ten = {"start": "2024:001", "stop": "2024:001:00:10", "data_root": demo_lake().root}
         >>> temps = aca_hdr3.MSIDset(["ccd_det_therm", "*molyb*"], **ten)
         >>> temps.interpolate(dt=60)
         >>> [len(msid.vals) for msid in temps.values()], len(temps.times)

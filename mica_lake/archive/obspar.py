@@ -53,7 +53,7 @@ def get_obspar(obsid: int, version: Any = "default", data_root: revisions.Root =
 
     Examples
     --------
-    >>> get_obspar(1, data_root=getfixture("demo_lake")) is None
+    >>> get_obspar(1, data_root=demo_lake().root) is None
     True
     """
     if version is None:

@@ -78,7 +78,7 @@ class Revisions:
         Examples
         --------
         >>> from mica_lake.archive import asp_l1
-        >>> asp_l1.get_dir(1, data_root=getfixture("demo_lake")) is None
+        >>> asp_l1.get_dir(1, data_root=demo_lake().root) is None
         True
         """
         return (self.get_obs_dirs(obsid, data_root) or {}).get("default")

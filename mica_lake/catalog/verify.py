@@ -162,7 +162,7 @@ def verify(
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from pathlib import Path
     >>> with ThreadPoolExecutor() as threads:
-    ...     verified = verify(existing(getfixture("demo_lake")), pool=lambda tasks: threads)
+    ...     verified = verify(existing(demo_lake().root), pool=lambda tasks: threads)
     >>> verified.findings, verified.counts["aca_l0"]
     ([], [8, 22828])
     """

@@ -11,7 +11,7 @@ def nothing(what: str, tables: Iterable[str], lake: Lake) -> str:
 
     Examples
     --------
-    >>> nothing("rows", ["aca_l0"], Lake(getfixture("demo_lake")))
+    >>> nothing("rows", ["aca_l0"], demo_lake())
     '0 rows; the lake has aca_l0 from 2024:001:00:00 to 2024:001:01:59'
     """
     ranges = dict.fromkeys(tables, "") | {

@@ -29,8 +29,7 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
 
     Examples
     --------
-    >>> from mica_lake import Lake
-    >>> lake = Lake(getfixture("demo_lake"))
+    >>> lake = demo_lake()
     >>> path = getfixture("tmp_path") / "n.csv"
     >>> write_answer(lake, "SELECT count(*) AS n FROM slot_data('2024:001', '2024:001:00:10', 3)", "csv", path)
     /.../n.csv: 1 row, 6 bytes

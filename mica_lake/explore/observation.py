@@ -216,7 +216,7 @@ def observation(lake: Lake, obsid: int) -> Observation:
     Examples
     --------
     >>> from mica_lake import Lake
-    >>> one = observation(Lake(getfixture("demo_lake")), 32448)
+    >>> one = observation(demo_lake(), 32448)
     >>> one.parameter("detector"), one.catalog.height, one.outside.height
     ('HRC-I', 8, 0)
     """
@@ -257,7 +257,7 @@ def interval_of(lake: Lake, obsid: int) -> tuple[float, float]:
     Examples
     --------
     >>> from mica_lake import Lake
-    >>> start, stop = interval_of(Lake(getfixture("demo_lake")), 32448)
+    >>> start, stop = interval_of(demo_lake(), 32448)
     >>> round(stop - start)
     26003
     """

@@ -72,7 +72,7 @@ def page(one: Observation) -> str:
     --------
     >>> from mica_lake import Lake
     >>> from mica_lake.explore.observation import observation
-    >>> page(observation(Lake(getfixture("demo_lake")), 32448)).splitlines()[0]
+    >>> page(observation(demo_lake(), 32448)).splitlines()[0]
     '<!DOCTYPE html>'
     """
     return (
@@ -102,7 +102,7 @@ def body(one: Observation) -> str:
     --------
     >>> from mica_lake import Lake
     >>> from mica_lake.explore.observation import observation
-    >>> "5 of 8 acquired" in body(observation(Lake(getfixture("demo_lake")), 32448))
+    >>> "5 of 8 acquired" in body(observation(demo_lake(), 32448))
     True
     """
     name = one.parameter("object")

@@ -69,7 +69,7 @@ def fields(lake: Lake, table: str) -> dict[str, Field]:
     Examples
     --------
     >>> from mica_lake import Lake
-    >>> fields(Lake(getfixture("demo_lake")), "aca_l0")["TEMPCCD"].label
+    >>> fields(demo_lake(), "aca_l0")["TEMPCCD"].label
     'TEMPCCD (°C)'
     """
     if table not in TABLES:
@@ -150,7 +150,7 @@ class Question:
     Examples
     --------
     >>> from mica_lake import Lake
-    >>> asked = Question(Lake(getfixture("demo_lake")), "aca_l0", "2024:001", "2024:001:00:10", ["TEMPCCD"], 3)
+    >>> asked = Question(demo_lake(), "aca_l0", "2024:001", "2024:001:00:10", ["TEMPCCD"], 3)
     >>> asked.count
     293
     >>> print(asked.sql)

@@ -23,7 +23,7 @@ class ProductFile:
 
     Examples
     --------
-    >>> archive = getfixture("demo_ska") / "data/mica/archive"
+    >>> archive = demo_lake().root.parent / "ska/data/mica/archive"
     >>> ProductFile(min(archive.glob("asp1/*/*_v*/*_acal1.fits.gz"))).column("aca_misalign").shape
     (1, 3, 3)
     """

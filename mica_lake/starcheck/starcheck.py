@@ -70,7 +70,7 @@ def get_mp_dir(obsid: int, data_root: Root = None) -> MpDir:
 
     Examples
     --------
-    >>> get_mp_dir(99, data_root=getfixture("demo_lake"))
+    >>> get_mp_dir(99, data_root=demo_lake().root)
     (None, None, None)
     """
     lake = open_lake(data_root)
@@ -115,7 +115,7 @@ def get_mp_dir_from_starcheck_db(obsid: int, data_root: Root = None) -> MpDir:
 
     Examples
     --------
-    >>> get_mp_dir_from_starcheck_db(99, data_root=getfixture("demo_lake"))
+    >>> get_mp_dir_from_starcheck_db(99, data_root=demo_lake().root)
     (None, None, None)
     """
     found = open_lake(data_root).arrow(
@@ -158,7 +158,7 @@ def get_starcheck_catalog(obsid: int, mp_dir: str | None = None, data_root: Root
 
     Examples
     --------
-    >>> get_starcheck_catalog(99, data_root=getfixture("demo_lake")) is None
+    >>> get_starcheck_catalog(99, data_root=demo_lake().root) is None
     True
     """
     folder, status = _load_of(obsid, mp_dir, data_root)
@@ -245,7 +245,7 @@ def get_starcat(obsid: int, mp_dir: str | None = None, data_root: Root = None) -
 
     Examples
     --------
-    >>> get_starcat(99, data_root=getfixture("demo_lake")) is None
+    >>> get_starcat(99, data_root=demo_lake().root) is None
     True
     """
     folder, _ = _load_of(obsid, mp_dir, data_root)
@@ -287,7 +287,7 @@ def get_att(obsid: int, mp_dir: str | None = None, data_root: Root = None) -> li
 
     Examples
     --------
-    >>> get_att(99, data_root=getfixture("demo_lake"))
+    >>> get_att(99, data_root=demo_lake().root)
     Traceback (most recent call last):
         ...
     ValueError: there is no load review of obsid 99
@@ -320,7 +320,7 @@ def get_dither(obsid: int, mp_dir: str | None = None, data_root: Root = None) ->
 
     Examples
     --------
-    >>> get_dither(99, data_root=getfixture("demo_lake"))
+    >>> get_dither(99, data_root=demo_lake().root)
     Traceback (most recent call last):
         ...
     ValueError: there is no load review of obsid 99
@@ -362,7 +362,7 @@ def get_starcheck_catalog_at_date(date: Any, data_root: Root = None) -> dict[str
 
     Examples
     --------
-    >>> get_starcheck_catalog_at_date("1999:200", data_root=getfixture("demo_lake"))
+    >>> get_starcheck_catalog_at_date("1999:200", data_root=demo_lake().root)
     Traceback (most recent call last):
         ...
     ValueError: there is no observation at 1999:200:00:00:00.000
@@ -417,7 +417,7 @@ def get_starcheck_db_obsid(mp_starcat_time: str, mp_dir: str, data_root: Root = 
 
     Examples
     --------
-    >>> get_starcheck_db_obsid("2024:001", "/2024/JAN0124/oflsa/", data_root=getfixture("demo_lake"))
+    >>> get_starcheck_db_obsid("2024:001", "/2024/JAN0124/oflsa/", data_root=demo_lake().root)
     Traceback (most recent call last):
         ...
     ValueError: load /2024/JAN0124/oflsa/ has no star catalog of 2024:001
@@ -459,7 +459,7 @@ def get_monitor_windows(start: Any = None, stop: Any = None, min_obsid: int = 40
 
     Examples
     --------
-    >>> get_monitor_windows("1999:200", "1999:201", data_root=getfixture("demo_lake")).colnames
+    >>> get_monitor_windows("1999:200", "1999:201", data_root=demo_lake().root).colnames
     ['obsid', 'mp_starcat_date', 'type', 'sz', 'yang', 'zang', 'dir', 'catalog']
     """
     first, last = open_interval(start, stop)

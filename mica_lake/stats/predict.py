@@ -255,7 +255,7 @@ def acq_model(model: str = "warm_fraction", data_root: Root = None) -> StarModel
 
     Examples
     --------
-    >>> acq_model(data_root=getfixture("many_stars")).n_obsids
+    >>> acq_model(data_root=demo_lake("twenty years").root).n_obsids
     1594
     """
     return _model("acq_model", model, data_root)
@@ -286,7 +286,7 @@ def guide_model(model: str = "warm_fraction", data_root: Root = None) -> StarMod
 
     Examples
     --------
-    >>> guide_model("ccd_temp", data_root=getfixture("many_stars")).model
+    >>> guide_model("ccd_temp", data_root=demo_lake("twenty years").root).model
     'ccd_temp'
     """
     return _model("guide_model", model, data_root)
@@ -364,7 +364,7 @@ def calibration(
 
     Examples
     --------
-    >>> calibration(bins=4, data_root=getfixture("many_stars")).columns
+    >>> calibration(bins=4, data_root=demo_lake("twenty years").root).columns
     ['predicted', 'observed', 'low', 'high', 'n']
     """
     if table not in _STATS:

@@ -39,10 +39,10 @@ class StarStats:
         Examples
         --------
         >>> from mica_lake.stats import acq_stats, guide_stats
-        >>> stats = acq_stats.get_stats(data_root=getfixture("demo_lake"))
+        >>> stats = acq_stats.get_stats(data_root=demo_lake().root)
         >>> len(stats), stats.dtype["acq_start"]
         (8, dtype('S21'))
-        >>> stats = guide_stats.get_stats(data_root=getfixture("demo_lake"))
+        >>> stats = guide_stats.get_stats(data_root=demo_lake().root)
         >>> len(stats), stats.dtype["kalman_datestart"]
         (8, dtype('S21'))
         """
@@ -82,7 +82,7 @@ class StarStats:
         Examples
         --------
         >>> from mica_lake.stats import acq_stats
-        >>> acq_stats.get_star_stats(1, data_root=getfixture("demo_lake"))["obsid"]
+        >>> acq_stats.get_star_stats(1, data_root=demo_lake().root)["obsid"]
         array([], dtype=int64)
         """
         if agasc_id is not None and id is not None:

@@ -42,7 +42,7 @@ def get_rms_data(data_root: Root = None) -> NDArray[np.void]:
 
     Examples
     --------
-    >>> data = get_rms_data(data_root=getfixture("demo_lake"))
+    >>> data = get_rms_data(data_root=demo_lake().root)
     >>> data[data["obsid"] == 32448]["slot"]
     array([0, 1, 2, 3, 4, 5, 6, 7], dtype=int32)
     """
@@ -78,7 +78,7 @@ def get_vv(obsid: int, version: Any = "default", data_root: Root = None) -> dict
 
     Examples
     --------
-    >>> get_vv(32448, data_root=getfixture("demo_lake"))["slots"]["3"]["type"]
+    >>> get_vv(32448, data_root=demo_lake().root)["slots"]["3"]["type"]
     'GUIDE'
     """
     report: dict[str, Any] = json.loads(_found(obsid, version, "report", data_root))
@@ -109,7 +109,7 @@ def get_vv_dir(obsid: int, version: Any = "default", data_root: Root = None) -> 
 
     Examples
     --------
-    >>> Path(get_vv_dir(32448, data_root=getfixture("demo_lake"))).name
+    >>> Path(get_vv_dir(32448, data_root=demo_lake().root)).name
     '32448_v02'
     """
     folder: str | None = _found(obsid, version, "directory", data_root)
@@ -144,7 +144,7 @@ def get_vv_files(obsid: int, version: Any = "default", data_root: Root = None) -
 
     Examples
     --------
-    >>> [Path(path).name for path in get_vv_files(32448, data_root=getfixture("demo_lake"))]
+    >>> [Path(path).name for path in get_vv_files(32448, data_root=demo_lake().root)]
     ['vv_report.json']
     """
     folder = Path(get_vv_dir(obsid, version, data_root))
@@ -208,7 +208,7 @@ def get_arch_vv(obsid: int, version: Any = "last", data_root: Root = None) -> Ob
 
     Examples
     --------
-    >>> get_arch_vv(32448, data_root=getfixture("demo_lake")).slot_report["3"]["type"]
+    >>> get_arch_vv(32448, data_root=demo_lake().root).slot_report["3"]["type"]
     'GUIDE'
     """
     condition, params = revisions.chosen_one(version)
@@ -273,7 +273,7 @@ def rms_rows(obi: Obi, data_root: Root = None) -> list[dict[str, int | float | s
 
     Examples
     --------
-    >>> rows = rms_rows(get_arch_vv(32448, data_root=getfixture("demo_lake")), getfixture("demo_lake"))
+    >>> rows = rms_rows(get_arch_vv(32448, data_root=demo_lake().root), demo_lake().root)
     >>> rows[0]["aspect_1_id"], -12 < rows[0]["mean_aacccdpt"] < -5
     (3244802, True)
     """

@@ -94,8 +94,9 @@ class Obi:
 
     Examples
     --------
-    >>> archive = getfixture("demo_ska") / "data/mica/archive"
-    >>> obi = Obi(next(archive.glob("obspar/*/*_v*/*")), min(archive.glob("asp1/*/*_v*")))
+    >>> from mica_lake.archive import asp_l1, obspar
+    >>> lake = demo_lake().root
+    >>> obi = Obi(obspar.get_obspar_file(32448, data_root=lake), asp_l1.get_dir(32448, data_root=lake))
     >>> obi.slot_report["0"]["type"], obi.slot_report["0"]["dy_rms"] < 0.05
     ('FID', True)
     >>> obi.info()["vv_version"], sorted(obi.info()["slots"])
@@ -191,8 +192,9 @@ class Obi:
 
         Examples
         --------
-        >>> archive = getfixture("demo_ska") / "data/mica/archive"
-        >>> obi = Obi(next(archive.glob("obspar/*/*_v*/*")), min(archive.glob("asp1/*/*_v*")))
+        >>> from mica_lake.archive import asp_l1, obspar
+        >>> lake = demo_lake().root
+        >>> obi = Obi(obspar.get_obspar_file(32448, data_root=lake), asp_l1.get_dir(32448, data_root=lake))
         >>> rows = obi.rms_rows(isdefault=1, aspect_1_id=77, ap_date="2024-01-03T00:00:00", mean_aacccdpt=-11.5)
         >>> [row["slot"] for row in rows], rows[0]["used"], rows[0]["mean_aacccdpt"]
         ([0, 1, 2, 3, 4, 5, 6, 7], 1, -11.5)
@@ -256,8 +258,9 @@ class Obi:
 
         Examples
         --------
-        >>> archive = getfixture("demo_ska") / "data/mica/archive"
-        >>> obi = Obi(next(archive.glob("obspar/*/*_v*/*")), min(archive.glob("asp1/*/*_v*")))
+        >>> from mica_lake.archive import asp_l1, obspar
+        >>> lake = demo_lake().root
+        >>> obi = Obi(obspar.get_obspar_file(32448, data_root=lake), asp_l1.get_dir(32448, data_root=lake))
         >>> list(obi.plot_slot(3, singles=True))
         ['slot_3_yz', 'slot_3_yzf', 'slot_3_y', 'slot_3_z', 'slot_3_m']
         """

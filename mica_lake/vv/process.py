@@ -31,7 +31,7 @@ def missing(data_root: Root = None) -> list[tuple[int, int]]:
 
     Examples
     --------
-    >>> missing(getfixture("demo_lake"))
+    >>> missing(demo_lake().root)
     []
     """
     found = open_lake(data_root).sql(
@@ -69,7 +69,7 @@ def process(
 
     Examples
     --------
-    >>> report, rows = process(32448, data_root=getfixture("demo_lake"))
+    >>> report, rows = process(32448, data_root=demo_lake().root)
     >>> len(rows), rows[0]["obsid"]
     (8, 32448)
     """

@@ -135,7 +135,9 @@ def process(
     Examples
     --------
     >>> from mica_lake.simulate.dark_replicas import write_replicas
-    >>> folder = getfixture("tmp_path")
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> folder = Path(mkdtemp())
     >>> raw = write_replicas(folder, "2022069")
     >>> calibration = process(raw.files, telemetry=raw.telemetry, zodi=raw.zodi)
     >>> calibration.dark_id, calibration.missing_replicas, calibration.image.shape

@@ -104,7 +104,7 @@ def get_ocat_local(
 
     Examples
     --------
-    >>> lake = getfixture("demo_lake")
+    >>> lake = demo_lake().root
     >>> table = get_ocat_local(where="dec > -90", data_root=lake)
     >>> one = get_ocat_local(int(table["obsid"][0]), data_root=lake)
     >>> len(table), one["target_name"] == table["target_name"][0]

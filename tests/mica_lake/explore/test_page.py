@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browser import DEEP, FLAGS, Page
+from browser import DEEP, Page, chromium
 
 pytest.importorskip("marimo")
 pytest.importorskip("matplotlib")
@@ -52,23 +51,9 @@ def address(demo_lake: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def page(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("chromium or chromedriver is absent: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
     downloads = tmp_path_factory.mktemp("downloads")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
-        yield Page(browser, address, downloads)
-    finally:
-        browser.quit()
+    with chromium(tmp_path_factory.mktemp("chromium"), downloads) as driver:
+        yield Page(driver, address, downloads)
 
 
 def test_it_opens_with_what_is_in_the_lake(page: Page, demo_lake: str) -> None:
