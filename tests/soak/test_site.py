@@ -60,10 +60,10 @@ def test_it_is_searched_without_a_server_or_a_network(site: Path, driver: Any, t
     box.click()
     box.send_keys("centroid_fm")
     found = page.wait(lambda: driver.find_elements("css selector", ".md-search-result__item h1"), "a result")
-    assert {"Views and macros", "Three doors"} <= {title.text for title in found}
+    assert "Views and macros" in {title.text for title in found}
 
 
 def test_the_default_of_an_argument_is_that_of_its_signature(site: Path) -> None:
-    page = html.unescape((site / "api/mica_lake.archive.aca_hdr3.html").read_text(encoding="utf-8"))
-    text = " ".join(re.sub("<[^>]+>", "", page).split())
+    page = (site / "api/mica_lake.archive.aca_hdr3.html").read_text(encoding="utf-8")
+    text = " ".join(html.unescape(re.sub("<[^>]+>", "", page)).split())
     assert "(('==', '!=', '>', '<', '>=', '<='))" in text  # and not: default '=='
