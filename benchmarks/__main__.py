@@ -1,5 +1,5 @@
 """
-All benchmarks of what people wait for, in one table: the least and the median of several runs, and what is asked for.
+All benchmarks of what people wait for, in one Markdown table: least and median of several runs, and what is asked for.
 
 usage: python benchmarks [--days 5] [--jobs N] [--dir DIR] [--mission] [--runs 3]
 
@@ -23,7 +23,6 @@ import pyarrow
 import start
 import stats
 from rich.console import Console
-from rich.table import Table
 
 from side_by_side import Row
 
@@ -52,16 +51,14 @@ def main() -> None:
         f"{platform.python_version()}; DuckDB {duckdb.__version__}, Polars {polars.__version__}, pyarrow "
         f"{pyarrow.__version__}, astropy {astropy.__version__}"
     )
-    table = Table("what")
-    for name in ("lake, ms: least / median", "compared", "ratio of the least", "asked for"):
-        table.add_column(name, justify="right")
+    # Markdown, for docs/performance.md; also readable, and not cut off, where it is printed.
+    print("| what | lake, ms: least / median | compared | ratio of the least | asked for |\n|---|---:|---:|---:|---:|")
     for what, rows in found.items():
         lake, beside = ([getattr(row, name) * 1e3 for row in rows] for name in ("lake", "beside"))
         ratio, goal = min(beside) / min(lake), rows[0].goal
         asked = "" if goal is None else f"{goal:,.1f}x{'' if ratio >= goal else ', not reached'}"
         times = (f"{min(ms):,.1f} / {median(ms):,.1f}" for ms in (lake, beside))
-        table.add_row(what, *times, f"{ratio:,.1f}x", asked)
-    console.print(table)
+        print("|", " | ".join([what, *times, f"{ratio:,.1f}x", asked]), "|")
 
 
 if __name__ == "__main__":

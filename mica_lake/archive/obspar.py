@@ -1,4 +1,4 @@
-"""Observation parameters: the functions of ``mica.archive.obspar``, answered by the views of `sql/obspar.sql`."""
+"""Observation parameters: the functions of ``mica.archive.obspar``."""
 
 import threading
 from functools import lru_cache
@@ -12,7 +12,8 @@ from mica_lake.catalog.pointer import State, state
 from mica_lake.formats.obspar import num_ccd_on, typed
 from mica_lake.formats.on_disk import unescaped
 from mica_lake.lake import open_lake
-from mica_lake.times import interval
+from mica_lake.tables.obspar import OBSPAR, OBSPAR_KV
+from mica_lake.times import cxcsec, interval, utc
 
 __all__ = ["get_dir", "get_files", "get_obs_dirs", "get_obsids", "get_obspar", "get_obspar_file"]
 
@@ -61,20 +62,23 @@ def get_obspar(obsid: int, version: Any = "default", data_root: revisions.Root =
     condition, params = revisions.chosen_one(version)
     lake = open_lake(data_root)
     root, generation = str(lake.root), state(lake.root)
-    for revision, isdefault, islast, year in _index(root, generation).get(revisions.number(obsid), ()):
+    for revision, isdefault, islast, tstart in _index(root, generation).get(revisions.number(obsid), ()):
         if {"isdefault": isdefault, "islast": islast}.get(condition, params.get("revision") == revision):
-            found = dict(_YEARS.parameters(root, generation, year, revisions.number(obsid), revision))
+            found = dict(_YEARS.parameters(root, generation, tstart, revisions.number(obsid), revision))
             return found | {"num_ccd_on": num_ccd_on(found)}
     return None
 
 
 @lru_cache(maxsize=2)
-def _index(root: str, generation: State) -> dict[int, list[tuple[int, bool, bool, int]]]:
-    """Revision, isdefault, islast and year of the revisions of each observation."""
-    query = "SELECT obsid, revision, isdefault, islast, year(utc_day(tstart)) FROM obspar ORDER BY revision DESC"
-    found: dict[int, list[tuple[int, bool, bool, int]]] = {}
-    for obsid, *revision in open_lake(root).sql(query).fetchall():
+def _index(root: str, generation: State) -> dict[int, list[tuple[int, bool, bool, float]]]:
+    """Revision, isdefault, islast and tstart of the revisions of each observation, the newest first."""
+    columns = ["obsid", "revision", "isdefault", "islast", "tstart"]
+    rows = open_lake(root).between(OBSPAR.name, columns, -np.inf, np.inf)
+    found: dict[int, list[tuple[int, bool, bool, float]]] = {}
+    for obsid, *revision in zip(*(column.to_pylist() for column in rows.columns), strict=True):
         found.setdefault(obsid, []).append(tuple(revision))
+    for several in found.values():
+        several.sort(reverse=True)
     return found
 
 
@@ -88,17 +92,18 @@ class _Years:
         self._kept: dict[tuple[str, State, int], dict[tuple[int, int], dict[str, Any]]] = {}
         self._last: tuple[str, State, int] | None = None
 
-    def parameters(self, root: str, generation: State, year: int, obsid: int, revision: int) -> dict[str, Any]:
-        """Parameters of a revision of an observation of that year."""
+    def parameters(self, root: str, generation: State, tstart: float, obsid: int, revision: int) -> dict[str, Any]:
+        """Parameters of a revision of an observation that began at tstart."""
+        year = int(utc(tstart)[:4])
         asked = (root, generation, year)
         with self._lock:
             if asked in self._kept:
                 return self._kept[asked][obsid, revision]
             again, self._last = self._last == asked, asked
         if not again:
-            query = "FROM obspar_kv_of_year($year) WHERE obsid = $obsid AND revision = $revision"
-            return _by_revision(root, query, {"year": year, "obsid": obsid, "revision": revision})[obsid, revision]
-        whole = _by_revision(root, "FROM obspar_kv_of_year($year)", {"year": year})
+            only = {"obsid": [obsid], "revision": [revision]}
+            return _by_revision(root, tstart, tstart, only)[obsid, revision]
+        whole = _by_revision(root, cxcsec(f"{year}:001"), cxcsec(f"{year + 1}:001"), {})
         with self._lock:
             self._kept[asked] = whole
             while len(self._kept) > self._KEPT:
@@ -109,8 +114,13 @@ class _Years:
 _YEARS = _Years()
 
 
-def _by_revision(root: str, source: str, params: dict[str, Any]) -> dict[tuple[int, int], dict[str, Any]]:
-    rows = open_lake(root).arrow(f"SELECT obsid, revision, name, type, value {source}", params)
+def _by_revision(
+    root: str, start: float, stop: float, only: dict[str, list[int]]
+) -> dict[tuple[int, int], dict[str, Any]]:
+    """Parameters of the observations that began from start to stop, by obsid and revision."""
+    rows = open_lake(root).between(
+        OBSPAR_KV.name, ["obsid", "revision", "name", "type", "value"], start, stop, only=only
+    )
     obsids, revision, names, types, texts = (column.to_numpy() for column in rows.columns)
     values = [typed(kind, text) for kind, text in zip(types, texts, strict=True)]
     starts = np.flatnonzero(np.r_[True, (np.diff(obsids) != 0) | (np.diff(revision) != 0)][: len(obsids)]).tolist()

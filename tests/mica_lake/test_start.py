@@ -32,7 +32,7 @@ sys.meta_path.insert(0, Without())
         ("archive.aca_l0.get_l0_images(*day, 3)", {"duckdb"}),
         ("archive.aca_l0.get_files(start=day[0], stop=day[1])", {"duckdb"}),
         ("archive.aca_l0.get_aca_images(*day)", {"astropy.io.fits", "astropy.table", "duckdb", "pyarrow.compute"}),
-        ("archive.obspar.get_obspar(32448)", {"duckdb"}),
+        ("archive.obspar.get_obspar(32448)", set()),
         ("archive.aca_dark.dark_cal.get_dark_cal_image('2024:001')", {"duckdb"}),
         ("stats.acq_stats.get_stats()", {"duckdb", "pyarrow.compute"}),
         ("archive.asp_l1.get_atts(32448)", {"astropy.io.fits", "duckdb", "pyarrow.compute"}),
