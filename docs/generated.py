@@ -69,6 +69,7 @@ from {module} import *
 
 """
 DICTIONARY = "data_dictionary.md"
+_TITLES = {"dictionary/views_and_macros.md": "Views and macros", "dictionary/pseudo_msids.md": "Pseudo-MSIDs"}
 # Columns that mean the same in all tables.
 JOINED = ("obsid", "agasc_id", "dark_id", "msid")
 GALLERY = """# Gallery
@@ -91,7 +92,7 @@ def on_config(config: MkDocsConfig) -> None:
     (reference,) = (list(part["Reference"]) for part in config.nav or () if "Reference" in part)
     below = [
         {"All tables": DICTIONARY},
-        *({name.split("/")[1].removesuffix(".md"): name} for name in list(dictionary())[1:]),
+        *({_TITLES.get(name, name.split("/")[1].removesuffix(".md")): name} for name in list(dictionary())[1:]),
     ]
     reference[reference.index({"Data dictionary": DICTIONARY})] = {"Data dictionary": below}
     config.nav = [{"Reference": reference} if "Reference" in part else part for part in config.nav or ()]
@@ -195,12 +196,15 @@ def _dictionary(table: Table) -> Iterator[str]:
 
 def _views_and_macros() -> Iterator[str]:
     yield "# Views and macros\n"
-    yield "As `SELECT * FROM lake_objects` lists them. A table macro comes after FROM, a macro in an expression.\n"
-    known = (one for one in sorted(definitions().values(), key=lambda one: one.name) if one.example)
-    yield from _table(
-        ("name", "kind", "arguments", "what it gives", "example"),
-        ((f"`{one.name}`", one.kind, one.arguments, one.gives, f"`{one.example}`") for one in known),
-    )
+    yield "As `SELECT * FROM lake_objects` lists them.\n"
+    heads = {"view": "Views", "table macro": "Macros of rows, after FROM", "macro": "Macros of values"}
+    known = [one for one in sorted(definitions().values(), key=lambda one: one.name) if one.example]
+    for kind, head in heads.items():
+        yield f"## {head}\n"
+        for one in known:
+            if one.kind == kind:
+                called = one.name if kind == "view" else f"{one.name}({one.arguments})"
+                yield f"### `{called}`\n\n{one.gives}\n\n```sql\n{one.example}\n```\n"
 
 
 def _msids() -> Iterator[str]:
