@@ -346,7 +346,6 @@ def register(spark: SparkSession, lake: Lake) -> SparkLake:
 
     Examples
     --------
-    >>> from mica_lake import Lake
     >>> spark = local_session()
     >>> mica = register(spark, demo_lake())
     >>> mica.slot_data("2024:001", "2024:001:00:10", 3).count()

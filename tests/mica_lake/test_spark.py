@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
+import mica_lake
 from mica_lake.catalog.commit import as_owner
 from mica_lake.catalog.generation import next_name, read_table, write_generation
 from mica_lake.ingest import aca0_list, aca_l0, acq_stats, vv
@@ -275,7 +276,7 @@ def test_the_examples_of_its_docstrings_run(spark: "SparkSession", demo_lake: st
     from mica_lake import spark as module
 
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    found = doctest.testmod(module, extraglobs={"getfixture": lambda name: demo_lake}, optionflags=flags)
+    found = doctest.testmod(module, extraglobs={"demo_lake": mica_lake.demo_lake}, optionflags=flags)
     assert found.attempted > 5
     assert found.failed == 0
 
