@@ -93,7 +93,7 @@ def demo_lake() -> str:
 
 @pytest.fixture(scope="session")
 def demo_files(demo_lake: str) -> Path:
-    """Simulated files of two hours, eight slots: slots 0 to 2 are 8x8, slots 3 to 7 are 6x6."""
+    """Simulated files of two hours, eight slots: slots 3 to 5 are 6x6, the others 8x8."""
     return Path(demo_lake).with_name("files")
 
 

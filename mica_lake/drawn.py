@@ -28,8 +28,8 @@ def text(value: object) -> str:
 
     Examples
     --------
-    >>> text(22828), text("<b>"), text(None)
-    ('22,828', '&lt;b&gt;', '')
+    >>> text(19316), text("<b>"), text(None)
+    ('19,316', '&lt;b&gt;', '')
     """
     if value is None:
         return ""
@@ -42,9 +42,9 @@ def table(title: str, head: Sequence[str], rows: Iterable[Iterable[object]]) -> 
 
     Examples
     --------
-    >>> print(table("aca_l0", [], [("rows", 22828)]))
+    >>> print(table("aca_l0", [], [("rows", 19316)]))
     <table><caption style="text-align:left;white-space:nowrap"><b>aca_l0</b></caption><tr><td
-    style="text-align:left;padding:0 .5em">rows<td style="text-align:right;padding:0 .5em">22,828</table>
+    style="text-align:left;padding:0 .5em">rows<td style="text-align:right;padding:0 .5em">19,316</table>
     """
     lines = [f"<tr>{''.join(f'<th>{text(name)}' for name in head)}"] if head else []
     for row in rows:

@@ -1,6 +1,5 @@
 """Answers as files: of any command, by the ending of the name."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mica_lake.catalog.objects import quoted
 from mica_lake.output import printable
 
 TABLES = (".csv", ".json", ".parquet", ".fits", ".npy")
@@ -31,11 +31,6 @@ def checked(path: Path, endings: tuple[str, ...]) -> str:
     if path.suffix not in endings:
         raise ValueError(f"{path}: its ending should be one of {', '.join(endings)}")
     return path.suffix
-
-
-def quoted(text: str | os.PathLike[str]) -> str:
-    """A text as SQL has it."""
-    return "'" + os.fspath(text).replace("'", "''") + "'"
 
 
 @contextmanager
@@ -56,7 +51,7 @@ def say(path: Path, rows: int, notes: list[str]) -> None:
 def write(connection: duckdb.DuckDBPyConnection, query: str, form: str, path: Path) -> tuple[int, list[str]]:
     """Write the answer of a query to a file; the number of rows, and what became of nulls."""
     if form in _COPIED:
-        (rows,) = connection.execute(f"COPY ({query}\n) TO {quoted(path)} ({_COPIED[form]})").fetchall()[0]
+        (rows,) = connection.execute(f"COPY ({query}\n) TO {quoted(str(path))} ({_COPIED[form]})").fetchall()[0]
         if form == ".json":
             _without_nan(path)
         return rows, []

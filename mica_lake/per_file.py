@@ -119,7 +119,7 @@ def get_aca_images(paths_by_slot: Iterable[Sequence[Path]], start: float, stop: 
     >>> files = demo_lake().root.parent / "files"
     >>> paths = [sorted(files.glob(f"*_{slot}_img0.fits*")) for slot in range(8)]
     >>> len(get_aca_images(paths, 820454469.184, 820454489.184))
-    65
+    55
     """
     tables = []
     for paths in paths_by_slot:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import duckdb
 
 from mica_lake import export
+from mica_lake.catalog.objects import quoted
 from mica_lake.lake import Lake
 from mica_lake.query import message, plainly
 
@@ -80,9 +81,9 @@ def _confined(
 ) -> tuple[duckdb.DuckDBPyConnection, duckdb.Statement]:
     statement = _only_reads(connection, query)
     # Where a large answer is asked for there is more room than where temporary files are.
-    connection.execute(f"SET temp_directory = {export.quoted(folder / 'spilt')}")
-    connection.execute(f"SET allowed_directories = [{export.quoted(lake.root)}]")
-    connection.execute(f"SET allowed_paths = [{export.quoted(folder / 'answer')}]")
+    connection.execute(f"SET temp_directory = {quoted(str(folder / 'spilt'))}")
+    connection.execute(f"SET allowed_directories = [{quoted(str(lake.root))}]")
+    connection.execute(f"SET allowed_paths = [{quoted(str(folder / 'answer'))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection, statement

@@ -287,7 +287,7 @@ def get_aca_images(
     --------
     >>> table = get_aca_images("2024:001", "2024:001:00:00:20", data_root=demo_lake().root)
     >>> len(table), table["IMG"].shape
-    (65, (65, 8, 8))
+    (55, (55, 8, 8))
     """
     from astropy.table import Column, MaskedColumn, Table
 

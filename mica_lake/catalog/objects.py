@@ -89,7 +89,7 @@ def described(definitions: Iterable[Definition]) -> str:
     """SQL that comments on views and macros, and makes the view `lake_objects` of those that are for people."""
     known = [*definitions, _OBJECTS]
     rows = ",\n".join(
-        f"            ({', '.join(map(_quoted, (one.name, one.kind, one.arguments, one.gives, one.example)))})"
+        f"            ({', '.join(map(quoted, (one.name, one.kind, one.arguments, one.gives, one.example)))})"
         for one in sorted(known, key=lambda one: one.name)
         if one.example
     )
@@ -100,7 +100,7 @@ def described(definitions: Iterable[Definition]) -> str:
             f"CREATE OR REPLACE TEMP VIEW {_OBJECTS.name} AS",
             "    SELECT name, kind, arguments, gives, example",
             f"    FROM (\n        VALUES\n{rows}\n    ) AS object (name, kind, arguments, gives, example);",
-            *(f"COMMENT ON {on[one.kind]} {one.name} IS {_quoted(one.gives)};" for one in known),
+            *(f"COMMENT ON {on[one.kind]} {one.name} IS {quoted(one.gives)};" for one in known),
             "",
         ]
     )
@@ -124,7 +124,7 @@ def described_columns(definitions: Mapping[str, Definition], connection: "duckdb
     ).fetchall()
     of_views = {name: dict(_meanings(name, definitions)) for name in {view for view, _ in columns}}
     return "\n".join(
-        f'COMMENT ON COLUMN {view}."{column}" IS {_quoted(meaning)};'
+        f'COMMENT ON COLUMN {view}."{column}" IS {quoted(meaning)};'
         for view, column in columns
         if (meaning := of_views[view].get(column) or _of_key(view))
     )
@@ -145,5 +145,6 @@ def _of_key(view: str) -> str:
     return "the key of this name in the source files" if view in TABLES and TABLES[view].wide else ""
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as SQL has it."""
     return "'" + text.replace("'", "''") + "'"

@@ -164,7 +164,7 @@ def verify(
     >>> with ThreadPoolExecutor() as threads:
     ...     verified = verify(existing(demo_lake().root), pool=lambda tasks: threads)
     >>> verified.findings, verified.counts["aca_l0"]
-    ([], [8, 22828])
+    ([], [8, 19316])
     """
     chosen("", sample)
     verified = Verified()

@@ -351,7 +351,8 @@ def _segments(
         edges = times(max(start, begin), max(start, begin, min(stop, end)), 8)[::length]
         final = min(stop, float(times(end, end + 5, 8)[0]))
         for a, b in pairwise([*edges.tolist(), final]):
-            yield a, b, [8] * 3 + [imgsize] * 5
+            # Header 3 of slots 6 and 7 has ccd_temp.
+            yield a, b, [8] * 3 + [imgsize] * 3 + [8] * 2
 
 
 def _plan(
@@ -420,11 +421,11 @@ def write_archive(
     newer : bool
         Whether to add the columns PIXTLM and BGDTYP, as in files since 2023.
     hard_cases : bool
-        With: dwells that begin with a gap or without one, acquire in 8x8 and track in 4x4, 6x6 or 8x8 (slots 0 to 2
-        always in 8x8); incomplete 8x8 headers before a gap or a change of size; one file uncompressed; and superseded
-        files of revision 1 beside revision 2, some of the same interval, some that start a second later and end
-        half-way. A superseded file has values of its own. Without: only revision 1, slots 0 to 2 always 8x8, the
-        others 6x6, no gaps.
+        With: dwells that begin with a gap or without one, acquire in 8x8 and track in 4x4, 6x6 or 8x8 (slots 3 to 5;
+        the others always in 8x8); incomplete 8x8 headers before a gap or a change of size; one file uncompressed; and
+        superseded files of revision 1 beside revision 2, some of the same interval, some that start a second later and
+        end half-way. A superseded file has values of its own. Without: only revision 1, slots 3 to 5 always 6x6, the
+        others 8x8, no gaps.
     in_phase : bool
         Whether all slots are read out together. If not, each is 0 to 3 steps of 1.025 s late, by the seed.
     ska : bool

@@ -88,7 +88,7 @@ def _once(folder: Path, name: str, make: Callable[[Path, Path], None]) -> None:
 
 
 def _write_files(folder: Path, to: Path) -> None:
-    """Write ACA level 0 files of two hours: slots 0 to 2 are 8x8, slots 3 to 7 are 6x6."""
+    """Write ACA level 0 files of two hours: slots 3 to 5 are 6x6, the others 8x8."""
     aca_l0.write_archive(to, cxcsec(START), cxcsec(STOP), hard_cases=False)
 
 

@@ -187,9 +187,9 @@ def test_an_observation_is_shown_with_its_catalog_and_its_statistics(page: Page,
     )
     assert f"{acquired} of 8 acquired." in text
     assert f"obsid {obsid}:" in text and "All values are inside the limits." in text
-    assert "no CCD temperature in header 3 (table hdr3) of this obsid" in text
-    (picture,) = page.wait(page.pictures, "the catalog")
-    assert picture.get_property("naturalWidth") > 1000
+    assert re.search(r"From -\d+\.\d\d to -\d+\.\d\d °C, mean -\d+\.\d\d °C, of [\d,]+ readouts", text)
+    catalog, temperature = page.wait(page.pictures, "the catalog and the temperature")
+    assert catalog.get_property("naturalWidth") > 1000 and temperature.get_property("naturalWidth") > 500
     assert f"<title>obsid {obsid}</title>" in page.downloaded("HTML", f"obsid_{obsid}.html").decode()
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import mica_lake
+from mica_lake.lake import Lake
 
 ASK = """
 import mica_lake
+from mica_lake.lake import Lake
 lake = mica_lake.demo_lake("twenty years")
 print(lake.root, lake.sql("SELECT count(DISTINCT obsid) FROM acq_stats").fetchall())
 """
@@ -44,3 +46,17 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(NotADirectoryError, match="mica-lake"):
         mica_lake.demo_lake("twenty years")
+
+
+def test_the_temperature_of_the_ccd_is_the_same_in_both_places_and_covers_all_of_it(demo_lake: str) -> None:
+    ((rows, apart),) = (
+        Lake(demo_lake)
+        .sql(
+            "SELECT count(*), max(abs(ccd_temp - (TEMPCCD - 273.15))) "
+            "FROM hdr3_data('2024:001', '2024:001:02:00') JOIN slot_data('2024:001', '2024:001:02:00', 6) USING (TIME)"
+        )
+        .fetchall()
+    )
+    ((all_rows,),) = Lake(demo_lake).sql("SELECT count(*) FROM slot_data('2024:001', '2024:001:02:00', 0)").fetchall()
+    assert rows >= all_rows - 1
+    assert apart <= 0.2 + 0.01  # the camera's own telemetry is in steps of 0.4 °C
