@@ -68,8 +68,6 @@ def get_ocat_local(
     """
     Targets of the observing catalog that meet all of some conditions.
 
-    The catalog of the lake is read at the first call, and kept in memory until the lake changes.
-
     Parameters
     ----------
     obsid : int or str, optional
