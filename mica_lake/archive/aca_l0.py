@@ -302,8 +302,7 @@ def get_aca_images(
         values, null = values_and_mask(column, dtype)
         columns[name] = Column(values, name) if null is None else MaskedColumn(values, name, mask=null)
         if name == "BGDSTAT":
-            square = (len(rows), 8, 8)
-            data, mask = np.zeros(square, np.float32), np.zeros(square, bool)
+            data, mask = (np.zeros((len(rows), 8, 8), kind) for kind in (np.float32, bool))
             squares(rows.column("IMGRAW"), data, mask, centered=True)
             columns["IMG"] = MaskedColumn(data, "IMG", mask=mask)
     return Table(columns, copy=False)
