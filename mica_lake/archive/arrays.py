@@ -120,7 +120,7 @@ def texts(column: pa.ChunkedArray) -> NDArray[np.str_]:
     width = max(pc.max(pc.binary_length(column)).as_py() or 0, 1)
     if not pc.all(pc.string_is_ascii(column)).as_py():
         return np.array(column.to_pylist(), str)
-    # Texts padded to the same length lie one after the other, as in numpy.
+    # Texts padded to the same length lie one after the other, as in numpy, which has four bytes for a letter.
     chunks = [pc.ascii_rpad(chunk, width, "\0") for chunk in column.chunks if len(chunk)]
-    padded = [np.frombuffer(chunk.buffers()[2], f"S{width}", len(chunk)) for chunk in chunks]
-    return np.concatenate([np.empty(0, f"S{width}"), *padded]).astype(f"U{width}")
+    letters = [np.frombuffer(chunk.buffers()[2], np.uint8, len(chunk) * width) for chunk in chunks]
+    return np.concatenate([np.empty(0, np.uint8), *letters]).astype(np.uint32).view(f"U{width}")

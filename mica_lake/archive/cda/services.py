@@ -201,7 +201,7 @@ def _arcmin(ra: Any, dec: Any, ra0: float, dec0: float) -> Any:
 def _table(rows: pa.Table, columns: Iterable[Mapping[str, Any]]) -> "Table":
     from astropy.table import Column, MaskedColumn, Table
 
-    table = Table()
+    made: dict[str, Column] = {}
     for column in columns:
         name, found = column["name"], rows.column(column["name"])
         if pa.types.is_string(found.type):
@@ -210,10 +210,10 @@ def _table(rows: pa.Table, columns: Iterable[Mapping[str, Any]]) -> "Table":
             kind = "f8" if pa.types.is_floating(found.type) else "i8"
             data = found.fill_null(0).to_numpy().astype(kind)
         if column["masked"]:
-            table[name] = MaskedColumn(data, mask=found.is_null().to_numpy(), unit=column["unit"])
+            made[name] = MaskedColumn(data, mask=found.is_null().to_numpy(), unit=column["unit"])
         else:
-            table[name] = Column(data, unit=column["unit"])
-    return table
+            made[name] = Column(data, unit=column["unit"])
+    return Table(made, copy=False)
 
 
 def _single(table: "Table", obsid: Any) -> dict[str, Any]:
