@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from mica_lake.catalog.pointer import State, state
 from mica_lake.lake import Lake, open_lake
-from mica_lake.stats.structured import Root, rows_of
+from mica_lake.stats.structured import Root, all_rows, rows_of
 
-# Reading the whole table takes as long as a query for each of some twelve stars.
-_OFTEN = 10
+# Reading the whole table, the first time, takes as long as queries for some thirty stars.
+_OFTEN = 30
 
 
 class StarStats:
@@ -63,8 +63,8 @@ class StarStats:
         """
         Statistics of one star.
 
-        At the tenth star the whole table is read and kept, about 500 bytes (`acq_stats`) or 750 (`guide_stats`) for
-        each of its rows, so that the next ones take microseconds.
+        At the thirtieth star the whole table is read and kept until the lake changes, 500 bytes (`acq_stats`) or 750
+        (`guide_stats`) for each of its rows, so that the next ones take microseconds.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class StarStats:
             if self._asked != _OFTEN:
                 return self._by_star
         # Other threads ask for their stars meanwhile.
-        by_star = _ByStar(rows_of(self._table, False, lake.root))
+        by_star = _ByStar(*all_rows(self._table, lake))
         with self._lock:
             if self._of == of:
                 self._by_star = by_star
@@ -128,12 +128,12 @@ class StarStats:
 class _ByStar:
     """The rows of a table, and where those of each star are."""
 
-    def __init__(self, rows: NDArray[np.void]) -> None:
-        self._rows, self._places = rows, np.argsort(rows["agasc_id"], kind="stable")
+    def __init__(self, rows: NDArray[np.void], positions: NDArray[np.int32]) -> None:
+        self._rows, self._places = rows, np.lexsort((positions, rows["agasc_id"]))
         self._stars = rows["agasc_id"][self._places]
 
     def rows_of(self, star: int) -> NDArray[np.void]:
-        """Copies of a star's rows, in the order of the table."""
+        """Copies of a star's rows, in the order of their source."""
         first, last = (np.searchsorted(self._stars, star, side) for side in ("left", "right"))
         return self._rows[self._places[first:last]]
 

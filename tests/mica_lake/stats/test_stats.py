@@ -123,7 +123,7 @@ def test_each_call_gives_an_array_of_its_own(kind: str, lake: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FACADE)
-def test_after_ten_stars_the_table_is_kept_until_the_lake_changes(kind: str, ska: Path, tmp_path: Path) -> None:
+def test_after_many_stars_the_table_is_kept_until_the_lake_changes(kind: str, ska: Path, tmp_path: Path) -> None:
     shutil.copytree(ska, tmp_path / "ska")
     root = lake_of(tmp_path / "ska", tmp_path / "lake")
     rows, get = table(ska, kind), FACADE[kind].get_star_stats
