@@ -4,7 +4,8 @@ Dark current, observation parameters, aspect solutions, load reviews, observing 
 usage: python benchmarks/products.py [--days 5] [--jobs N] [--dir DIR] [--mission]
 
 Each row compares two times of the same run; the best of several repetitions counts on both sides. 10 calibrations and
-400 observations per day, at most 50 and 2,000; aspect products of the first six observations.
+400 observations per day, at most 50 and 2,000; aspect products of the first six observations; an observing catalog of
+25,000 targets, as many as the real one has.
 """
 
 import csv
@@ -19,6 +20,7 @@ from mica_lake import per_file
 from mica_lake.archive import asp_l1, cda, obspar
 from mica_lake.archive.aca_dark import dark_cal, dark_model
 from mica_lake.archive.arrays import values_and_mask
+from mica_lake.archive.cda import services
 from mica_lake.formats.starcheck import folder_of, read_starcheck
 from mica_lake.ingest import follow
 from mica_lake.lake import Lake
@@ -33,6 +35,7 @@ from mica_lake.times import cxcsec
 from side_by_side import Rows, best, main
 
 CALIBRATIONS, OBSERVATIONS = 10, 400  # a day
+TARGETS = 25_000
 START = cxcsec("2012:001")
 
 
@@ -60,7 +63,7 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
         simulate_obspar.write_archive(ska, found)
         simulate_asp_l1.write_archive(ska, found[:6], jobs=jobs)
         simulate_starcheck.write_archive(ska, found)
-        simulate_ocat.write_archive(ska, found)
+        simulate_ocat.write_archive(ska, observations(cxcsec("1999:240"), cxcsec("2017:240"))[:TARGETS])
     for name in ("dark_cal", "obspar", "asp_l1", "starcheck", "ocat"):
         report = follow.ingest(name, ska, root, jobs=jobs)
         if report.taken:
@@ -194,14 +197,21 @@ def run(folder: Path, days: int, jobs: int, mission: bool) -> Rows:
         table = Table.read(file, path="data")
         return table[(table["exp_time"] > 20) & (table["instr"] == b"ACIS-S")]
 
-    chosen = cda.get_ocat_local(where="(exp_time > 20) & (instr == 'ACIS-S')", data_root=root)
-    assert len(chosen) == len(from_hdf5())
-    rows.add(
-        f"get_ocat_local of {len(found):,} targets by a condition, and reading the table with astropy",
-        best(lambda: cda.get_ocat_local(where="(exp_time > 20) & (instr == 'ACIS-S')", data_root=root), 20),
-        best(from_hdf5, 10),
-        goal=3,
-    )
+    def chosen() -> Table:
+        return cda.get_ocat_local(where="(exp_time > 20) & (instr == 'ACIS-S')", data_root=root)
+
+    def chosen_cold() -> None:
+        services._of_lake.cache_clear()
+        chosen()
+
+    assert chosen()["obsid"].tolist() == from_hdf5()["obsid"].tolist()
+    for what, ours in (("", chosen), (", the first time", chosen_cold)):
+        rows.add(
+            f"get_ocat_local of {TARGETS:,} targets by a condition{what}, and reading the table with astropy",
+            best(ours, 20),
+            best(from_hdf5, 10),
+            goal=None if what else 3,
+        )
     return rows
 
 

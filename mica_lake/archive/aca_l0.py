@@ -295,17 +295,17 @@ def get_aca_images(
         "SELECT * EXCLUDE (IMG) FROM aca_images($start, $stop) WHERE list_contains($types, IMGTYPE)",
         {**_interval(start, stop), "types": [_IMGTYPES[size] for size in _sizes(imgsize)]},
     )
-    table = Table()
+    columns: dict[str, Column] = {}
     for name in rows.column_names[:-1]:
         column = rows.column(name)
         dtype = _NAMED.get(name) or _DTYPES.get(column.type) or column.type.to_pandas_dtype()
         values, null = values_and_mask(column, dtype)
-        table.add_column(Column(values, name, copy=False) if null is None else MaskedColumn(values, name, mask=null))
-    square = (len(rows), 8, 8)
-    data, mask = np.zeros(square, np.float32), np.zeros(square, bool)
-    squares(rows.column("IMGRAW"), data, mask, centered=True)
-    table.add_column(MaskedColumn(data, "IMG", mask=mask), index=table.colnames.index("BGDSTAT") + 1)
-    return table
+        columns[name] = Column(values, name) if null is None else MaskedColumn(values, name, mask=null)
+        if name == "BGDSTAT":
+            data, mask = (np.zeros((len(rows), 8, 8), kind) for kind in (np.float32, bool))
+            squares(rows.column("IMGRAW"), data, mask, centered=True)
+            columns["IMG"] = MaskedColumn(data, "IMG", mask=mask)
+    return Table(columns, copy=False)
 
 
 def get_files(

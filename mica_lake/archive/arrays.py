@@ -111,3 +111,16 @@ def images(column: pa.ChunkedArray) -> list[NDArray[np.float32]]:
             size = {16: 4, 36: 6, 64: 8}[last - first]
             found.append(pixels[first:last].reshape(size, size))
     return found
+
+
+def texts(column: pa.ChunkedArray) -> NDArray[np.str_]:
+    """Texts as numpy has them, in cells as wide as the longest."""
+    import pyarrow.compute as pc
+
+    width = max(pc.max(pc.binary_length(column)).as_py() or 0, 1)
+    if not pc.all(pc.string_is_ascii(column)).as_py():
+        return np.array(column.to_pylist(), str)
+    # Texts padded to the same length lie one after the other, as in numpy, which has four bytes for a letter.
+    chunks = [pc.ascii_rpad(chunk, width, "\0") for chunk in column.chunks if len(chunk)]
+    letters = [np.frombuffer(chunk.buffers()[2], np.uint8, len(chunk) * width) for chunk in chunks]
+    return np.concatenate([np.empty(0, np.uint8), *letters]).astype(np.uint32).view(f"U{width}")

@@ -22,6 +22,8 @@ __all__ = ["get_atts", "get_atts_from_files", "get_dir", "get_files", "get_obs_d
 _QUALITY_SPACING = 1.025
 # How far outside the times in its header the solutions of an interval may lie (s).
 _MARGIN = 10.0
+# Larger products numpy's linear algebra shares out to threads, which costs more than it saves.
+_TOGETHER = 4096
 
 
 _REVISIONS = revisions.Revisions("asp_l1_file", kinds=True)
@@ -107,15 +109,18 @@ def get_atts(
     all_atts, all_times, headers = [np.empty((0, 4))], [np.empty(0)], []
     good = "AND asp_sol_status = 0" if filter else ""
     for found_obsid, found_revision, interval, tstart, tstop, filename, header, misalign in intervals:
+        between = {"start": max(tstart - _MARGIN, values["start"]), "stop": min(tstop + _MARGIN, values["stop"])}
         rows = lake.arrow(
             f"""
             SELECT time, coalesce(q_att_raw, q_att) AS q
-            FROM asp_sol_revisions($start, $stop)
-            WHERE obsid = $obsid AND revision = $revision AND filename = $filename {good}
+            FROM read_parquet($files, hive_partitioning = false)
+            WHERE time BETWEEN $start AND $stop
+                AND obsid = $obsid AND revision = $revision AND filename = $filename {good}
             """,
             {
-                "start": max(tstart - _MARGIN, values["start"]),
-                "stop": min(tstop + _MARGIN, values["stop"]),
+                # Macro asp_sol_revisions finds the same ones, in as much time as it takes to read them.
+                "files": lake.files("asp_sol", **between),
+                **between,
                 "obsid": found_obsid,
                 "revision": found_revision,
                 "filename": filename,
@@ -217,5 +222,8 @@ def _times_inverse(q: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArr
         p[3] = m[k, j] - m[j, k]
     x, y, z, w = p / np.linalg.norm(p) * [-1, -1, -1, 1]
     right = np.array([[w, -z, y, -x], [z, w, -x, -y], [-y, x, w, -z], [x, y, z, w]])
-    product: NDArray[np.float64] = q @ right
+    product = np.empty(q.shape)
+    for first in range(0, len(q), _TOGETHER):
+        part = slice(first, first + _TOGETHER)
+        np.matmul(q[part], right, out=product[part])
     return product

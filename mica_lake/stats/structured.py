@@ -1,6 +1,8 @@
 """Tables of statistics as structured arrays, like those of their HDF5 files."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -9,12 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mica_lake.errors import LakeError
-from mica_lake.lake import open_lake
+from mica_lake.lake import Lake, open_lake
 from mica_lake.tables.stat_columns import row_dtype
 
 Root = str | os.PathLike[str] | None
 # As many rows as the processor's cache holds while their columns are filled one after the other.
 _TOGETHER = 4096
+# Rows without a position come last.
+_LAST = 2**31 - 1
 
 
 def rows_of(table: str, filter: bool, data_root: Root, condition: str = "true", **params: int) -> NDArray[np.void]:
@@ -25,11 +29,36 @@ def rows_of(table: str, filter: bool, data_root: Root, condition: str = "true", 
     `condition` chooses rows in SQL, with `params` for its parameters.
     """
     lake = open_lake(data_root)
-    try:
-        # The view has flags for the numbers of vv_rms.
-        files = f"read_parquet(files_of('{table}'), hive_partitioning = false)"
-        found = lake.arrow(f"FROM {files} WHERE {condition}{' AND NOT known_bad' if filter else ''}", params)
+    with _damage_named(table, lake):
+        found = lake.arrow(f"{_files(table)} WHERE {condition}{' AND NOT known_bad' if filter else ''}", params)
         return _structured(found, row_dtype(table))
+
+
+def all_rows(table: str, lake: Lake) -> tuple[NDArray[np.void], NDArray[np.int32]]:
+    """All rows as they come, and their positions in their source; there is never more of them in memory than that."""
+    with _damage_named(table, lake):
+        relation = lake.sql(_files(table))
+        ((count,),) = relation.count("*").fetchall()
+        rows, positions = np.empty(count, row_dtype(table)), np.empty(count, np.int32)
+        done = 0
+        for batch in relation.to_arrow_reader(_TOGETHER):
+            part = slice(done, done + len(batch))
+            for name in rows.dtype.names or ():
+                rows[name][part] = _values(batch.column(name), rows.dtype[name])
+            positions[part] = batch.column("position").fill_null(_LAST)
+            done += len(batch)
+        return rows, positions
+
+
+def _files(table: str) -> str:
+    """Rows as the files have them; the view of vv_rms has flags for its numbers."""
+    return f"FROM read_parquet(files_of('{table}'), hive_partitioning = false)"
+
+
+@contextmanager
+def _damage_named(table: str, lake: Lake) -> Iterator[None]:
+    try:
+        yield
     except (duckdb.Error, KeyError, RuntimeError, pa.ArrowNotImplementedError) as error:
         if isinstance(error, duckdb.Error) and type(error) is not duckdb.Error:
             raise  # it says what is wrong

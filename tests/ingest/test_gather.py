@@ -260,6 +260,22 @@ def test_imported_rows_stay_and_what_they_lack_is_gathered(lake: Path, ska: Path
     assert set(acq_stats.get_stats(filter=False, data_root=lake)["obsid"][-8:]) == {OBSERVED[-1].obsid}
 
 
+def test_a_star_has_its_computed_rows_last_whether_it_is_asked_for_often_or_not(
+    lake: Path, ska: Path, imported: Path
+) -> None:
+    gathered(lake, ska, OBSERVED[-1].obsid)
+    star = int(rows(lake, "acq_stats")["agasc_id"][0])
+    with h5py.File(imported / "data/acq_stats/acq_stats.h5", "r+") as file:
+        table = file["data"][()]
+        table["agasc_id"][::-3] = star
+        file["data"][()] = table
+    take(imported, lake)
+    asked = [acq_stats.get_star_stats(star, False, lake) for _ in range(40)]
+    expected = [*table["obsid"][table["agasc_id"] == star].tolist(), OBSERVED[-1].obsid]
+    assert asked[0]["obsid"].tolist() == expected
+    assert {found.tobytes() for found in asked} == {asked[0].tobytes()}
+
+
 @pytest.mark.parametrize("first", ["imported", "computed"])
 def test_computed_rows_are_in_the_place_of_imported_ones_whichever_came_first(
     first: str, lake: Path, ska: Path, imported: Path

@@ -5,6 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mica_lake.archive.arrays import texts
 from mica_lake.archive.cda.where import condition
+from mica_lake.catalog.pointer import State, state
 from mica_lake.errors import near
 from mica_lake.formats import ocat
 from mica_lake.formats.on_disk import read
@@ -147,10 +150,16 @@ def _catalog(datafile: str | os.PathLike[str] | None, data_root: Root) -> tuple[
         found = ocat.read(read(Path(datafile), ocat.LARGEST))
         return found.rows, found.columns
     lake = open_lake(data_root)
+    return _of_lake(str(lake.root), state(lake.root))
+
+
+@lru_cache(maxsize=2)
+def _of_lake(root: str, generation: State) -> tuple[pa.Table, list[dict[str, Any]]]:
+    lake = open_lake(root)
     columns = lake.arrow("FROM ocat_column ORDER BY position").to_pylist()
     rows = lake.arrow("FROM ocat")
     if not columns:
-        raise ValueError(f"the lake at {lake.root} has no observing catalog: mica-lake ingest ocat takes it")
+        raise ValueError(f"the lake at {root} has no observing catalog: mica-lake ingest ocat takes it")
     return rows.select([column["name"] for column in columns]), columns
 
 
@@ -192,20 +201,19 @@ def _arcmin(ra: Any, dec: Any, ra0: float, dec0: float) -> Any:
 def _table(rows: pa.Table, columns: Iterable[Mapping[str, Any]]) -> "Table":
     from astropy.table import Column, MaskedColumn, Table
 
-    table = Table()
+    made: dict[str, Column] = {}
     for column in columns:
         name, found = column["name"], rows.column(column["name"])
         if pa.types.is_string(found.type):
-            texts = found.to_pylist()
-            data = np.array([text or "" for text in texts], str) if texts else np.zeros(0, "U1")
+            data = texts(found.fill_null(""))
         else:
             kind = "f8" if pa.types.is_floating(found.type) else "i8"
             data = found.fill_null(0).to_numpy().astype(kind)
         if column["masked"]:
-            table[name] = MaskedColumn(data, mask=found.is_null().to_numpy(), unit=column["unit"])
+            made[name] = MaskedColumn(data, mask=found.is_null().to_numpy(), unit=column["unit"])
         else:
-            table[name] = Column(data, unit=column["unit"])
-    return table
+            made[name] = Column(data, unit=column["unit"])
+    return Table(made, copy=False)
 
 
 def _single(table: "Table", obsid: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mica_lake.archive.arrays import images, squares, values_and_mask
+from mica_lake.archive.arrays import images, squares, texts, values_and_mask
 
 Chunks = list[list[Any]]
 
@@ -119,3 +119,15 @@ def test_a_text_that_does_not_fit_is_an_error_not_cut() -> None:
     with pytest.raises(ValueError, match="'FIVE5' does not fit"):
         values_and_mask(column, "U4")
     assert values_and_mask(column, "U5")[0].tolist() == ["ORIG", "", "FIVE5"]
+
+
+written = st.text(st.one_of(st.characters(codec="ascii"), st.sampled_from("éü€\0")), max_size=5)
+
+
+@settings(deadline=None)
+@given(columns(written, pa.string()))
+def test_texts_are_those_that_numpy_makes_of_a_list(column: tuple[pa.ChunkedArray, list[Any]]) -> None:
+    given, expected = column
+    wanted = np.array(expected, str)
+    found = texts(given)
+    assert (found.dtype, found.tolist()) == (wanted.dtype, wanted.tolist())

@@ -183,6 +183,22 @@ def test_conditions(lake: Path, asked: dict[str, Any], wanted: Callable[[Any], b
     assert cda.get_ocat_local(**asked, data_root=lake)["obsid"].tolist() == expected
 
 
+def test_the_catalog_is_kept_until_the_lake_changes_and_answers_are_the_callers(tmp_path: Path) -> None:
+    for start, stop in ((7e8, 7.01e8), (7.02e8, 7.03e8)):
+        ocat.write_archive(tmp_path / "ska", observations(start, stop))
+        ingest(tmp_path / "ska", tmp_path / "lake", jobs=1)
+        for _ in range(2):
+            found = cda.get_ocat_local(data_root=tmp_path / "lake")
+            assert found["obsid"].tolist() == [one.obsid for one in observations(start, stop)]
+            assert found["target_name"].tolist() == [f"Target {one.obsid}" for one in observations(start, stop)]
+            found["obsid"], found["target_name"], found["ra"] = 0, "", 0.0
+        for pinned in (tmp_path / "lake" / "_catalog" / "pinned" / "ocat").rglob("*.parquet"):
+            pinned.rename(pinned.with_suffix(".away"))
+        assert len(cda.get_ocat_local(where="ra > 0", data_root=tmp_path / "lake")) > 5
+        for pinned in (tmp_path / "lake" / "_catalog" / "pinned" / "ocat").rglob("*.away"):
+            pinned.rename(pinned.with_suffix(".parquet"))
+
+
 @given(st.floats(0, 360), st.floats(-90, 90), st.floats(0.1, 10800))
 def test_a_cone_is_on_great_circles_and_the_macro_gives_the_same(
     lake: Path, ra: float, dec: float, radius: float

@@ -1,6 +1,7 @@
 """Statistics as the facade answers them: as the reference did, and as the HDF5 tables say."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -119,6 +120,32 @@ def test_each_call_gives_an_array_of_its_own(kind: str, lake: Path) -> None:
     before = found.tobytes()
     found["obsid"] = -1
     assert FACADE[kind].get_stats(data_root=lake).tobytes() == before
+
+
+@pytest.mark.parametrize("kind", FACADE)
+def test_after_many_stars_the_table_is_kept_until_the_lake_changes(kind: str, ska: Path, tmp_path: Path) -> None:
+    shutil.copytree(ska, tmp_path / "ska")
+    root = lake_of(tmp_path / "ska", tmp_path / "lake")
+    rows, get = table(ska, kind), FACADE[kind].get_star_stats
+
+    def check() -> None:
+        for star in range(1000, 1100):
+            own = rows[rows["agasc_id"] == star]
+            for found, expected in ((get(star, False, root), own), (get(star, True, root), own[~own["known_bad"]])):
+                assert (found.dtype, found.tobytes()) == (rows.dtype, expected.tobytes())
+                found["obsid"] = -1  # it is the caller's
+
+    check()
+    for pinned in (tmp_path / "lake" / "_catalog" / "pinned" / f"{kind}_stats").rglob("*.parquet"):
+        pinned.rename(pinned.with_suffix(".away"))
+    check()
+    for pinned in (tmp_path / "lake" / "_catalog" / "pinned" / f"{kind}_stats").rglob("*.away"):
+        pinned.rename(pinned.with_suffix(".parquet"))
+    rows["agasc_id"] = rows["agasc_id"][::-1].copy()
+    with h5py.File(tmp_path / "ska" / "data" / f"{kind}_stats" / f"{kind}_stats.h5", "r+") as file:
+        file["data"][()] = rows
+    lake_of(tmp_path / "ska", root)
+    check()
 
 
 @pytest.mark.parametrize("agasc_id", [None, "", "star", "1042.5", 1042.5, [1042], float("nan")])
