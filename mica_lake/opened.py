@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mica_lake.buffers import numbers
 from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
 from mica_lake.catalog.objects import described_columns
 from mica_lake.catalog.pointer import Pointer, check
@@ -132,12 +133,18 @@ class Opened:
         for chunk in names.chunks:  # one, or none
             known = chunk.dictionary.to_pylist()
             if table in known:
-                places = np.flatnonzero(chunk.indices.to_numpy() == known.index(table))
+                places = np.flatnonzero(numbers(chunk.indices) == known.index(table))
+        if not len(places):
+            return {name: np.zeros(0) for name in _LISTED}
         # They follow one another; what is between them need not become Python's.
-        first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
-        near = self._partition.slice(first, last - first)
-        slots = near.column("slot").to_numpy()[places - first]
-        order = np.lexsort([slots, near.column("day_number").to_numpy()[places - first]])
+        first, last = int(places[0]), int(places[-1]) + 1
+        (near,) = self._partition.slice(first, last - first).to_batches()
+        places -= first
+        slots = numbers(near.column("slot"), null=-1)[places]
+        order = np.lexsort([slots, numbers(near.column("day_number"), null=-1)[places]])
         if slot is not None:
             order = order[slots[order] == slot]
-        return {name: near.column(name).to_numpy()[places - first][order] for name in _LISTED}
+        columns = {name: numbers(near.column(name), null=np.nan) for name in ("tstart", "tstop")}
+        columns |= {name: numbers(near.column(name)) for name in ("day_number", "rows")}
+        columns["path"] = np.array(near.column("path").to_pylist(), object)
+        return {name: values[places][order] for name, values in columns.items()}

@@ -10,18 +10,6 @@ HEAVY = {
     "scipy", "tables",
 }  # fmt: skip
 
-WITHOUT_PANDAS = """
-from importlib.machinery import ModuleSpec
-class Without:
-    def find_spec(self, name, *_):
-        return ModuleSpec(name, self) if name == "pandas" else None
-    def create_module(self, spec):
-        raise ImportError(spec.name)
-    def exec_module(self, module):
-        pass
-sys.meta_path.insert(0, Without())
-"""
-
 
 @pytest.mark.often(7)
 @pytest.mark.parametrize(
@@ -43,8 +31,6 @@ sys.meta_path.insert(0, Without())
 def test_a_call_imports_what_it_needs(call: str, needs: set[str], demo_lake: str) -> None:
     program = (
         "import os, sys\n"
-        # pyarrow loads pandas wherever it is installed; if the call needed it, this would be an error.
-        f"{WITHOUT_PANDAS}"
         f"os.environ['MICA_LAKE'] = {demo_lake!r}\n"
         "day = '2024:001', '2024:001:00:10'\n"
         f"import mica_lake{'' if call.startswith('Lake') else '.' + call.split('(')[0].rpartition('.')[0]}\n"
