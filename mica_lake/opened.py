@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable
 from functools import cached_property
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,10 +12,8 @@ from numpy.typing import NDArray
 
 from mica_lake.buffers import numbers
 from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
-from mica_lake.catalog.objects import described_columns
 from mica_lake.catalog.pointer import Pointer, check
 from mica_lake.catalog.root import existing
-from mica_lake.catalog.script import OBJECTS, catalog_sql, definitions, parts, sql_of_parts
 from mica_lake.errors import LakeError
 from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
@@ -53,6 +50,8 @@ class Opened:
     @cached_property
     def connection(self) -> "duckdb.DuckDBPyConnection":
         """A connection that knows where the lake is."""
+        from tempfile import gettempdir
+
         import duckdb
 
         made = duckdb.connect(":memory:")
@@ -78,11 +77,14 @@ class Opened:
             # Threads of pyarrow's could release Python's bytes when Python is at its end: see `in_memory`.
             return file.read(columns=["table_name", "slot", *_LISTED], use_threads=False).combine_chunks()
 
-    def with_sql(self, wanted: Iterable[str]) -> "duckdb.DuckDBPyConnection":
-        """The connection, with the SQL of the catalog and of some parts."""
+    def with_sql(self, texts: Iterable[str] | None = None) -> "duckdb.DuckDBPyConnection":
+        """The connection, with the SQL of the catalog and of the parts that these texts need; of all parts without."""
         from duckdb import Error
 
-        so_far, wanted = self._parts, set(wanted)
+        from mica_lake.catalog.objects import described_columns
+        from mica_lake.catalog.script import OBJECTS, catalog_sql, definitions, parts, parts_for, sql_of_parts
+
+        so_far, wanted = self._parts, set(parts()) if texts is None else parts_for(texts)
         if so_far is not None and wanted <= so_far:
             return self.connection
         script = [catalog_sql()] if so_far is None else []
@@ -99,6 +101,8 @@ class Opened:
     @property
     def has_all_sql(self) -> bool:
         """Whether the connection has all views and macros."""
+        from mica_lake.catalog.script import parts
+
         return self._parts is not None and self._parts >= parts().keys()
 
     def files(self, table: str, start: float, stop: float, slot: int | None) -> list[str]:

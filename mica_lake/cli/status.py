@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from mica_lake.cli.app import START, JsonOption, LakeOption, app, print_json
-from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=START)
@@ -23,6 +22,7 @@ def status(
     """
     from mica_lake.cli.status_output import as_json, show
     from mica_lake.lake import Lake
+    from mica_lake.terminal import Terminal
 
     if json:
         print_json(as_json(Lake(lake)))
