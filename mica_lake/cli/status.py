@@ -22,9 +22,10 @@ def status(
     """
     from mica_lake.cli.status_output import as_json, show
     from mica_lake.lake import Lake
-    from mica_lake.terminal import Terminal
 
     if json:
         print_json(as_json(Lake(lake)))
     else:
+        from mica_lake.terminal import Terminal
+
         show(Lake(lake), Terminal(), files)
