@@ -16,8 +16,9 @@ from mica_lake.formats.on_disk import one_or_several
 from mica_lake.ingest.follow import module_of
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import Report
-from mica_lake.output import escape, printable
+from mica_lake.output import printable
 from mica_lake.products import PRODUCTS
+from mica_lake.terminal import escape
 
 FAILED = 1
 

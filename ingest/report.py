@@ -8,7 +8,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from mica_lake.errors import counted
-from mica_lake.output import escape, printable
+from mica_lake.output import printable
+from mica_lake.terminal import escape
 
 SET_ASIDE = 3
 

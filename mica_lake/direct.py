@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mica_lake.buffers import array_of, nulls, numbers
 from mica_lake.errors import unusable
 from mica_lake.tables.table import Table
 
@@ -28,7 +29,7 @@ def rows_between(
     from pyarrow.parquet import ParquetFile
 
     schema = pa.schema([table.schema.field(name) for name in columns])
-    found = [schema.empty_table()]
+    found = [pa.Table.from_batches([], schema=schema)]
     for path in paths:
         try:
             with ParquetFile(path, page_checksum_verification=True) as file:
@@ -68,10 +69,16 @@ def _pieces(
         rows = file.read_row_group(number, columns=[*dict.fromkeys([*columns, *asked])], use_threads=False)
         chosen = np.ones(len(rows), bool)
         for name in asked:
-            values = rows.column(name).to_numpy()
+            chunks = rows.column(name).chunks
+            values = np.concatenate([_values(chunk) for chunk in chunks])
             within = (values >= start) & (values <= stop) if name == time else np.isin(values, list(only[name]))
-            chosen &= within
+            chosen &= within & ~np.concatenate([nulls(chunk) for chunk in chunks])
         yield _only_chosen(rows.select(columns), chosen) if asked else rows
+
+
+def _values(array: pa.Array) -> NDArray[Any]:
+    """What rows are chosen by."""
+    return np.array(array.to_pylist(), object) if pa.types.is_string(array.type) else numbers(array)
 
 
 def _is_one_of(least: Any, greatest: Any, values: Collection[Any]) -> bool:
@@ -86,4 +93,4 @@ def _only_chosen(rows: pa.Table, chosen: NDArray[np.bool_]) -> pa.Table:
     first, count = int(places[0]), len(places)
     if places[-1] - first + 1 == count:
         return rows.slice(first, count)
-    return rows.take(pa.array(places))
+    return rows.take(array_of(places))

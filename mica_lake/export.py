@@ -10,7 +10,6 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mica_lake.catalog.objects import quoted
@@ -96,6 +95,8 @@ def _structured(answer: pa.Table) -> tuple[NDArray[Any], dict[str, Any]]:
 
 def _column(name: str, column: pa.ChunkedArray) -> tuple[NDArray[Any], Any]:
     """The values of a column, and by what nulls are replaced if it has any."""
+    import pyarrow.compute as pc
+
     values, kind = column.combine_chunks(), column.type
     width = None
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
@@ -114,6 +115,8 @@ def _column(name: str, column: pa.ChunkedArray) -> tuple[NDArray[Any], Any]:
 
 def _flat(name: str, values: pa.Array, kind: pa.DataType) -> tuple[NDArray[Any], Any]:
     """Values that are no lists, and by what nulls are replaced if there are any."""
+    import pyarrow.compute as pc
+
     types = pa.types
     if types.is_decimal(kind):
         try:

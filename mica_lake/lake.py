@@ -13,7 +13,6 @@ import pyarrow as pa
 from mica_lake import forked
 from mica_lake.catalog.pointer import pointer
 from mica_lake.catalog.root import absolute, existing
-from mica_lake.catalog.script import parts, parts_for
 from mica_lake.direct import is_quicker, rows_between
 from mica_lake.errors import LakeError, near
 from mica_lake.opened import Opened
@@ -102,7 +101,7 @@ class Lake:
         """What a notebook shows: the status."""
         from mica_lake.drawn import table
 
-        found = self._opened().with_sql(()).sql("SELECT table_name, start, stop, days, rows, bytes FROM status")
+        found = self._opened().with_sql(["status"]).sql("SELECT table_name, start, stop, days, rows, bytes FROM status")
         return table(str(self.root), found.columns, found.fetchall())
 
     @property
@@ -115,7 +114,7 @@ class Lake:
         LakeError
             If the lake is gone or its catalog is damaged.
         """
-        return self._opened().with_sql(parts())
+        return self._opened().with_sql()
 
     def _opened(self) -> Opened:
         """The lake as it is now, opened once for this thread."""
@@ -136,8 +135,7 @@ class Lake:
         Parameters
         ----------
         query : str, optional
-            What will be asked: the connection has the views of the catalog and what this needs of `sql/`. By default it
-            has all views and macros.
+            What will be asked: the connection has what this needs of `sql/`; by default all views and macros.
 
         Returns
         -------
@@ -156,7 +154,7 @@ class Lake:
         >>> lake.private_connection(query).execute(query).fetchall()
         [(8,)]
         """
-        return Opened(self.root, pointer(self.root)).with_sql(parts() if query is None else parts_for([query]))
+        return Opened(self.root, pointer(self.root)).with_sql(None if query is None else [query])
 
     def files(self, table: str, start: float, stop: float, slot: int | None = None) -> list[str]:
         """
@@ -310,17 +308,17 @@ class Lake:
         """
         values = {name: parameter(value) for name, value in (params or {}).items()}
         texts = [query, *(value for value in values.values() if isinstance(value, str))]
-        return self._sql(query, values, parts_for(texts))
+        return self._sql(query, values, texts)
 
-    def _sql(self, query: str, values: dict[str, Any], wanted: Iterable[str]) -> "duckdb.DuckDBPyRelation":
+    def _sql(self, query: str, values: dict[str, Any], texts: Iterable[str] | None) -> "duckdb.DuckDBPyRelation":
         try:
             with plainly():
-                return self._opened().with_sql(wanted).sql(query, params=values or None)
+                return self._opened().with_sql(texts).sql(query, params=values or None)
         except ValueError:
             if self._opened().has_all_sql:
                 raise
         # What it needs may not be named in its text.
-        return self._sql(query, values, parts())
+        return self._sql(query, values, None)
 
     def arrow(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """
@@ -432,7 +430,7 @@ class Lake:
         >>> lake.status().select("table_name", "partitions").rows()[1:3]
         [('aca_cent', 2), ('aca_l0', 8)]
         """
-        return forked.frame(self._opened().with_sql(()).sql("FROM status"))
+        return forked.frame(self._opened().with_sql(["status"]).sql("FROM status"))
 
     def tables(self) -> "pl.DataFrame":
         """

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable
 from functools import cached_property
-from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -11,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mica_lake.buffers import numbers
 from mica_lake.catalog.names import CATALOG, PARTITION_FILE, no_rows
-from mica_lake.catalog.objects import described_columns
 from mica_lake.catalog.pointer import Pointer, check
 from mica_lake.catalog.root import existing
-from mica_lake.catalog.script import OBJECTS, catalog_sql, definitions, parts, sql_of_parts
 from mica_lake.errors import LakeError
 from mica_lake.store.place import LakePath, store_of
 from mica_lake.tables import TABLES
@@ -52,6 +50,8 @@ class Opened:
     @cached_property
     def connection(self) -> "duckdb.DuckDBPyConnection":
         """A connection that knows where the lake is."""
+        from tempfile import gettempdir
+
         import duckdb
 
         made = duckdb.connect(":memory:")
@@ -77,11 +77,14 @@ class Opened:
             # Threads of pyarrow's could release Python's bytes when Python is at its end: see `in_memory`.
             return file.read(columns=["table_name", "slot", *_LISTED], use_threads=False).combine_chunks()
 
-    def with_sql(self, wanted: Iterable[str]) -> "duckdb.DuckDBPyConnection":
-        """The connection, with the SQL of the catalog and of some parts."""
+    def with_sql(self, texts: Iterable[str] | None = None) -> "duckdb.DuckDBPyConnection":
+        """The connection, with the SQL of the catalog and of the parts that these texts need; of all parts without."""
         from duckdb import Error
 
-        so_far, wanted = self._parts, set(wanted)
+        from mica_lake.catalog.objects import described_columns
+        from mica_lake.catalog.script import OBJECTS, catalog_sql, definitions, parts, parts_for, sql_of_parts
+
+        so_far, wanted = self._parts, set(parts()) if texts is None else parts_for(texts)
         if so_far is not None and wanted <= so_far:
             return self.connection
         script = [catalog_sql()] if so_far is None else []
@@ -98,6 +101,8 @@ class Opened:
     @property
     def has_all_sql(self) -> bool:
         """Whether the connection has all views and macros."""
+        from mica_lake.catalog.script import parts
+
         return self._parts is not None and self._parts >= parts().keys()
 
     def files(self, table: str, start: float, stop: float, slot: int | None) -> list[str]:
@@ -132,12 +137,18 @@ class Opened:
         for chunk in names.chunks:  # one, or none
             known = chunk.dictionary.to_pylist()
             if table in known:
-                places = np.flatnonzero(chunk.indices.to_numpy() == known.index(table))
+                places = np.flatnonzero(numbers(chunk.indices) == known.index(table))
+        if not len(places):
+            return {name: np.zeros(0) for name in _LISTED}
         # They follow one another; what is between them need not become Python's.
-        first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
-        near = self._partition.slice(first, last - first)
-        slots = near.column("slot").to_numpy()[places - first]
-        order = np.lexsort([slots, near.column("day_number").to_numpy()[places - first]])
+        first, last = int(places[0]), int(places[-1]) + 1
+        (near,) = self._partition.slice(first, last - first).to_batches()
+        places -= first
+        slots = numbers(near.column("slot"), null=-1)[places]
+        order = np.lexsort([slots, numbers(near.column("day_number"), null=-1)[places]])
         if slot is not None:
             order = order[slots[order] == slot]
-        return {name: near.column(name).to_numpy()[places - first][order] for name in _LISTED}
+        columns = {name: numbers(near.column(name), null=np.nan) for name in ("tstart", "tstop")}
+        columns |= {name: numbers(near.column(name)) for name in ("day_number", "rows")}
+        columns["path"] = np.array(near.column("path").to_pylist(), object)
+        return {name: values[places][order] for name, values in columns.items()}

@@ -1,1 +1,1 @@
-"""The SQL of the lake: one file per product, and `lake.sql` and `times.sql` that the others stand on."""
+"""The SQL of the lake: one file per product, and `times.sql` and `lake.sql` that all others stand on."""

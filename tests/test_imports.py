@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MOST_LINES = 500
 # From below; what is on one line may import its own line, but for the last two.
 LAYERS = (
-    ("errors", "times", "products", "output", "drawn", "pixels"),
+    ("errors", "times", "products", "buffers", "output", "terminal", "drawn", "pixels"),
     ("store", "formats", "tables", "sql"),
     ("catalog",),
     ("forked", "direct", "opened", "query", "lake", "export", "reading", "spark"),

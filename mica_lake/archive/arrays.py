@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import DTypeLike, NDArray
 
+from mica_lake.buffers import nulls, numbers
+
 IMAGE_SIZES = (4, 6, 8)
 
 
@@ -19,20 +21,21 @@ def put(column: pa.ChunkedArray, values: NDArray[Any], mask: NDArray[np.bool_]) 
             mask[part] = True
             continue
         if chunk.null_count:
-            mask[part] = chunk.is_null().to_numpy(zero_copy_only=False)
-            chunk = chunk.fill_null("" if pa.types.is_string(chunk.type) else pa.scalar(0).cast(chunk.type))
+            mask[part] = nulls(chunk)
         if pa.types.is_string(chunk.type):
             encoded = chunk.dictionary_encode()
-            long = [text for text in encoded.dictionary.to_pylist() if len(text) > values.dtype.itemsize // 4]
+            texts = encoded.dictionary.to_pylist()
+            long = [text for text in texts if len(text) > values.dtype.itemsize // 4]
             if long:
                 raise ValueError(f"{long[0]!r} does not fit in the answer's {values.dtype}; SQL and Polars have it")
-            values[part] = np.array(encoded.dictionary.to_pylist(), values.dtype)[encoded.indices.to_numpy()]
+            # A null is the text after the last one.
+            values[part] = np.array([*texts, ""], values.dtype)[numbers(encoded.indices, null=len(texts))]
             continue
-        numbers = chunk.to_numpy(zero_copy_only=False)
-        if numbers.dtype == np.int32 and values.dtype == np.int16 and (np.abs(numbers) > 32767).any():
-            large = numbers[np.abs(numbers) > 32767][0]
+        found = numbers(chunk, null=0)
+        if found.dtype == np.int32 and values.dtype == np.int16 and (np.abs(found) > 32767).any():
+            large = found[np.abs(found) > 32767][0]
             raise ValueError(f"a value of {large} does not fit in the answer's int16; SQL and Polars have it")
-        values[part] = numbers
+        values[part] = found
 
 
 def fill(column: pa.ChunkedArray, values: NDArray[Any], mask: NDArray[np.bool_]) -> None:
@@ -46,13 +49,9 @@ def fill(column: pa.ChunkedArray, values: NDArray[Any], mask: NDArray[np.bool_])
     for chunk in column.chunks:
         part = slice(row, row + len(chunk))
         row += len(chunk)
-        validity, data = chunk.buffers()
-        values[part] = (
-            np.frombuffer(data, values.dtype, chunk.offset + len(chunk))[chunk.offset :] if len(chunk) else ()
-        )
+        values[part] = numbers(chunk)
         if chunk.null_count:
-            bits = np.frombuffer(validity, np.uint8)
-            mask[part] = np.unpackbits(bits, count=chunk.offset + len(chunk), bitorder="little")[chunk.offset :] == 0
+            mask[part] = nulls(chunk)
             values[part][mask[part]] = 0
 
 
@@ -74,8 +73,8 @@ def squares(column: pa.ChunkedArray, values: NDArray[np.float32], mask: NDArray[
         count = len(chunk)
         if not count:
             continue
-        offsets = chunk.offsets.to_numpy()
-        pixels = chunk.values.to_numpy()
+        offsets = numbers(chunk.offsets)
+        pixels = numbers(chunk.values)
         lengths = np.diff(offsets)
         for size in IMAGE_SIZES:
             chosen = lengths == size * size
@@ -105,8 +104,8 @@ def images(column: pa.ChunkedArray) -> list[NDArray[np.float32]]:
     """Images of 16, 36 or 64 pixels as square arrays."""
     found: list[NDArray[np.float32]] = []
     for chunk in column.chunks:
-        offsets = chunk.offsets.to_numpy()
-        pixels = chunk.values.to_numpy()
+        offsets = numbers(chunk.offsets)
+        pixels = numbers(chunk.values)
         for first, last in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
             size = {16: 4, 36: 6, 64: 8}[last - first]
             found.append(pixels[first:last].reshape(size, size))

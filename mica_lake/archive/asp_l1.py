@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mica_lake.archive import revisions
 from mica_lake.archive.arrays import values_and_mask
+from mica_lake.buffers import numbers
 from mica_lake.errors import MissingDataError
 from mica_lake.formats.fits_product import ProductFile
 from mica_lake.lake import open_lake
@@ -203,7 +204,7 @@ def get_atts_from_files(
 
 
 def _quaternions(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    flat = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    flat = [numbers(chunk.flatten()) for chunk in column.chunks]
     return np.concatenate([np.empty(0), *flat]).reshape(-1, 4)
 
 

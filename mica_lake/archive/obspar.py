@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mica_lake.archive import revisions
+from mica_lake.archive.arrays import values_and_mask
 from mica_lake.catalog.pointer import State, state
 from mica_lake.formats.obspar import num_ccd_on, typed
 from mica_lake.formats.on_disk import unescaped
@@ -118,10 +119,10 @@ def _by_revision(
     root: str, start: float, stop: float, only: dict[str, list[int]]
 ) -> dict[tuple[int, int], dict[str, Any]]:
     """Parameters of the observations that began from start to stop, by obsid and revision."""
-    rows = open_lake(root).between(
-        OBSPAR_KV.name, ["obsid", "revision", "name", "type", "value"], start, stop, only=only
-    )
-    obsids, revision, names, types, texts = (column.to_numpy() for column in rows.columns)
+    columns = ["obsid", "revision", "name", "type", "value"]
+    rows = open_lake(root).between(OBSPAR_KV.name, columns, start, stop, only=only)
+    obsids, revision = (values_and_mask(column, np.int64)[0] for column in rows.columns[:2])
+    names, types, texts = (column.to_pylist() for column in rows.columns[2:])
     values = [typed(kind, text) for kind, text in zip(types, texts, strict=True)]
     starts = np.flatnonzero(np.r_[True, (np.diff(obsids) != 0) | (np.diff(revision) != 0)][: len(obsids)]).tolist()
     return {

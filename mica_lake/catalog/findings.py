@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from mica_lake.catalog.names import CATALOG
-from mica_lake.output import escape, printable
+from mica_lake.output import printable
+from mica_lake.terminal import escape
 
 WRONG = 4
 

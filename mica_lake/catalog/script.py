@@ -28,7 +28,7 @@ class Part:
 
 
 def catalog_sql() -> str:
-    """The views of the catalog, which are quick however many partitions the lake has."""
+    """What everything else stands on, which is quick however many partitions the lake has."""
     return "\n".join([sql_of("times"), _names(), sql_of("catalog"), _keys(), sql_of("lake")])
 
 
@@ -46,10 +46,11 @@ def script() -> str:
 
 
 def parts() -> dict[str, Part]:
-    """What follows the SQL of the catalog, in order: the file of each product, the forms of a time, what each is."""
+    """What follows the SQL of the catalog, in order: dates, products, status, the forms of a time, what each is."""
     # Products that share their SQL have it once.
     files = dict.fromkeys((product.package, product.described_in) for product in PRODUCTS)
-    found = {name: _part(name, package) for package, name in [*files, ("mica_lake", "cxcsec")]}
+    utc, *last = [("mica_lake", name) for name in ("utc", "status", "cxcsec")]
+    found = {name: _part(name, package) for package, name in (utc, *files, *last)}
     return found | {OBJECTS: _objects(tuple(found.values()))}
 
 

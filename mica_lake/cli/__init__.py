@@ -25,7 +25,7 @@ from mica_lake.cli import (  # noqa: F401
 )
 from mica_lake.cli.app import app
 from mica_lake.errors import LakeError, MissingDataError, ObjectStoreError, said_of
-from mica_lake.output import Terminal, escape, standard_streams
+from mica_lake.output import standard_streams
 
 # What typer raises of arguments it does not know; only classes derived from it have a name of typer's own.
 _WrongArguments: Any = typer.BadParameter.__mro__[1]
@@ -49,26 +49,29 @@ def _options(
     pass
 
 
-def _say(message: str) -> None:
-    Terminal(stderr=True).print(f"[bold red]mica-lake:[/] {message}", soft_wrap=True, highlight=False)
+def _say(*lines: str) -> None:
+    from mica_lake.terminal import Terminal, escape
+
+    said = "\n".join(map(escape, lines))
+    Terminal(stderr=True).print(f"[bold red]mica-lake:[/] {said}", soft_wrap=True, highlight=False)
 
 
 def _run() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
     except (LakeError, MissingDataError, ObjectStoreError, ValueError, ImportError, OSError, BrokenExecutor) as error:
-        of_duckdb = said_of(error).replace("\t", "  ").split("\n") if _of_duckdb(error) else [said_of(error)]
-        _say("\n  ".join(map(escape, of_duckdb)))
+        first, *more = said_of(error).replace("\t", "  ").split("\n") if _of_duckdb(error) else [said_of(error)]
+        _say(first, *(f"  {line}" for line in more))
         return 1
     except _WrongArguments as error:
         code: int = error.exit_code
         if not error.format_message():  # the help was printed
             return code
-        usage = f"\n{escape(error.ctx.get_usage())}" if error.ctx else ""
+        usage = [error.ctx.get_usage()] if error.ctx else []
         command = error.ctx.command_path if error.ctx else "mica-lake"
         # The choices come on lines of their own.
         said = " ".join(_in_our_words(error).split())
-        _say(f"{escape(said)}{usage}\n'{escape(command)} --help' says more")
+        _say(said, *usage, f"'{command} --help' says more")
         return code
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
@@ -105,6 +108,8 @@ def main() -> None:
     output, _ = standard_streams()
     code = _run()
     if code == _INTERRUPTED:
+        from mica_lake.terminal import Terminal
+
         Terminal(stderr=True).print("interrupted; nothing is lost: run it again to go on")
     output.flush()
     if output.lost is not None and not isinstance(output.lost, BrokenPipeError):

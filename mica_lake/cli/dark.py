@@ -7,10 +7,10 @@ import typer
 
 from mica_lake.cli.app import KEEP, LakeOption, app
 from mica_lake.errors import counted
-from mica_lake.output import Terminal, escape
 
 if TYPE_CHECKING:
     from mica_lake.archive.aca_dark.processing import Calibration
+    from mica_lake.terminal import Terminal
 
 dark = typer.Typer(no_args_is_help=True, help="Dark current calibrations.\n\nExample: mica-lake dark process --help")
 app.add_typer(dark, name="dark", rich_help_panel=KEEP)
@@ -51,6 +51,7 @@ def process(
     Example: mica-lake dark process 2022_069_VC2_Replica*.fits -o $SKA/data/mica/archive/aca_dark --ingest
     """
     from mica_lake.archive.aca_dark import processing
+    from mica_lake.terminal import Terminal
 
     telemetry = None if temps == "lake" else Path(temps)
     calibration = processing.process(replicas, telemetry=telemetry, zodi=zodi, data_root=lake)
@@ -66,11 +67,13 @@ def process(
         raise typer.Exit(report.exit_code)
 
 
-def _show(calibration: "Calibration", folder: Path, console: Terminal) -> None:
+def _show(calibration: "Calibration", folder: Path, console: "Terminal") -> None:
     """Say what was made, and what was missing."""
     import numpy as np
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+
+    from mica_lake.terminal import escape
 
     title = f"dark current calibration {calibration.dark_id}, {calibration.properties['ccd_temp']:.2f} °C"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)

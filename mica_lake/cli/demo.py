@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from mica_lake.cli.app import START, JobsOption, app
-from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=START)
@@ -23,5 +22,6 @@ def demo(
     Example: mica-lake demo
     """
     from mica_lake.cli.demo_run import run
+    from mica_lake.terminal import Terminal
 
     run(directory, jobs or os.cpu_count() or 1, Terminal())

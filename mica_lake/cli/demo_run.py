@@ -19,10 +19,10 @@ from mica_lake.errors import counted
 from mica_lake.ingest import everything
 from mica_lake.ingest.gather import gather
 from mica_lake.lake import Lake
-from mica_lake.output import escape
 from mica_lake.products import Product
 from mica_lake.simulate import telemetry
 from mica_lake.simulate.days import Days, write_days
+from mica_lake.terminal import escape
 from mica_lake.times import cxcsec, utc
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import typer
 
 from mica_lake.cli.app import START, LakeOption, app
 from mica_lake.errors import counted
-from mica_lake.output import Terminal, escape
 
 if TYPE_CHECKING:
     from mica_lake.fetch.transport import Transport
@@ -57,6 +56,7 @@ def fetch(
         raise typer.BadParameter(f"there is no {product!r} to fetch. The products are {', '.join(_PRODUCTS)}, all")
     from mica_lake.fetch.run import Fetching
     from mica_lake.lake import default_root
+    from mica_lake.terminal import Terminal, escape
     from mica_lake.times import open_interval
 
     console = Terminal()

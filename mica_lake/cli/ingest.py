@@ -7,7 +7,6 @@ import typer
 
 from mica_lake.cli.app import START, JobsOption, JsonOption, LakeOption, app, print_json
 from mica_lake.errors import near
-from mica_lake.output import Terminal
 from mica_lake.products import PRODUCTS, product_named
 
 
@@ -59,6 +58,7 @@ def ingest(
     from mica_lake.ingest import everything
     from mica_lake.ingest.follow import derive, module_of
     from mica_lake.lake import default_root
+    from mica_lake.terminal import Terminal
 
     console = Terminal(stderr=json)
     root = lake or default_root()

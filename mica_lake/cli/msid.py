@@ -7,7 +7,6 @@ import typer
 
 from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
-from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=ASK)
@@ -38,6 +37,7 @@ def msid(
     from mica_lake.cli.nothing import nothing
     from mica_lake.errors import MissingDataError
     from mica_lake.lake import Lake
+    from mica_lake.terminal import Terminal
 
     found = MSIDset(names, start, stop, data_root=lake)
     empty = nothing("good values", ["hdr3"], Lake(lake)) if is_empty(found) else ""

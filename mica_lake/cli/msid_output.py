@@ -8,11 +8,10 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from mica_lake import export
 from mica_lake.archive.aca_hdr3 import MSIDset
 from mica_lake.archive.intervals import days_of, is_stepped, with_gaps
 from mica_lake.lake import Lake
-from mica_lake.output import escape
+from mica_lake.terminal import escape
 from mica_lake.times import utc
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ def summary(msids: MSIDset, console: Console) -> None:
 
 def write(msids: MSIDset, lake: Lake, path: Path) -> None:
     """Write the values of pseudo-MSIDs on their common time axis, or plot them, and say what has been written."""
+    from mica_lake import export
+
     form = export.checked(path, (*export.TABLES, *PICTURES))
     with export.beside(path) as made:
         if form in PICTURES:

@@ -3,7 +3,6 @@
 import typer
 
 from mica_lake.cli.app import KEEP, LakeOption, app
-from mica_lake.output import Terminal, escape
 
 
 @app.command(rich_help_panel=KEEP)
@@ -22,6 +21,7 @@ def reindex(lake: LakeOption = None) -> None:
     from mica_lake.catalog.reindex import rebuild
     from mica_lake.catalog.root import absolute
     from mica_lake.lake import default_root
+    from mica_lake.terminal import Terminal, escape
 
     console = Terminal()
     root = absolute(lake or default_root())

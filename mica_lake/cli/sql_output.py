@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import IO, Any
 import duckdb
 
 from mica_lake import export
+from mica_lake.catalog.objects import definitions_in
+from mica_lake.catalog.script import parts
 from mica_lake.cli.nothing import nothing
 from mica_lake.lake import Lake
-from mica_lake.output import Terminal, copy, escape, printable
+from mica_lake.output import copy, printable
 from mica_lake.reading import answered, written
 from mica_lake.tables import TABLES
 
@@ -69,29 +72,36 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
             with target.open("rb") as content:
                 _to_terminal(content) if sys.stdout.isatty() else copy(content)
     for said in empty:
+        from mica_lake.terminal import Terminal, escape
+
         Terminal(stderr=True).print(escape(said), soft_wrap=True, highlight=False)
 
 
 def _empty_ranges(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[str]:
     """What to say of the macros in a query whose range of times has no rows, whatever the query makes of that."""
-    known = connection.sql(
-        "SELECT DISTINCT function_name, regexp_extract(macro_definition, '(\\w+)_files\\(', 1) FROM duckdb_functions() "
-        "WHERE function_type = 'table_macro' AND list_has_all(parameters, ['start', 'stop'])"
-    ).fetchall()
-    tables = {name: table for name, table in known if table in TABLES}
     ((parsed,),) = connection.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()
     for call in _table_functions(json.loads(parsed)):
-        if (table := tables.get(call["function"]["function_name"].lower())) is None:
+        if (table := _table_of(call["function"]["function_name"].lower())) is None:
             continue
         begin = call["query_location"]
         asked = query.encode()[begin : begin + call["query_location_length"]].decode()
         asked = asked[: asked.rindex(")") + 1]  # without its alias
         try:
-            is_empty = not connection.sql(f"SELECT 1 FROM {asked} LIMIT 1").fetchall()
+            is_empty = not connection.execute(f"SELECT 1 FROM {asked} LIMIT 1").fetchall()
         except duckdb.Error:  # its range is of a row of another table
             continue
         if is_empty:
             yield f"{asked}: {nothing('rows', [table], lake)}"
+
+
+def _table_of(macro: str) -> str | None:
+    """The table whose rows of a range of times a macro gives."""
+    for part in parts().values():
+        if macro in part.defines and (made := definitions_in(part.text).get(macro)) is not None:
+            files = re.search(r"(\w+)_files\(", made.body)
+            if made.kind == "table macro" and {"start", "stop"} <= made.parameters.keys() and files:
+                return files[1] if files[1] in TABLES else None
+    return None
 
 
 def _table_functions(parsed: Any) -> Iterator[dict[str, Any]]:

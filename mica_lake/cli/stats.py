@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from mica_lake.cli.app import START, JobsOption, LakeOption, app
-from mica_lake.output import Terminal
 
 stats = typer.Typer(
     help="Compute acquisition and guide statistics.\n\nExample: mica-lake stats gather --help",
@@ -55,6 +54,7 @@ def gather(
     from mica_lake.cli.stats_output import show, where
     from mica_lake.ingest.gather import gather as run
     from mica_lake.lake import default_root
+    from mica_lake.terminal import Terminal
 
     console = Terminal()
     telemetry, agasc = where(telemetry, agasc)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mica_lake.ingest.gather import GatherReport
-from mica_lake.output import escape
+from mica_lake.terminal import escape
 
 _MOST = 20
 

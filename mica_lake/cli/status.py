@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from mica_lake.cli.app import START, JsonOption, LakeOption, app, print_json
-from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=START)
@@ -27,4 +26,6 @@ def status(
     if json:
         print_json(as_json(Lake(lake)))
     else:
+        from mica_lake.terminal import Terminal
+
         show(Lake(lake), Terminal(), files)

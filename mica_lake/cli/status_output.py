@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from mica_lake.catalog.pointer import state
 from mica_lake.errors import counted
 from mica_lake.lake import Lake
-from mica_lake.output import escape, printable
+from mica_lake.output import printable
 from mica_lake.times import utc
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 MOST_FILES = 20
 # The end of the newest file of the slot that is furthest behind.
@@ -40,8 +40,9 @@ class Status:
 
 
 def _status(lake: Lake) -> Status:
-    connection = lake.private_connection("FROM status")
-    tables = connection.execute("SELECT table_name, start, stop, days, span, rows, bytes FROM status").fetchall()
+    query = "SELECT table_name, start, stop, days, span, rows, bytes FROM status"
+    connection = lake.private_connection(query)
+    tables = connection.execute(query).fetchall()
     (partitions, size), (sources,) = (
         connection.execute(query).fetchall()[0]
         for query in (
@@ -83,8 +84,12 @@ def as_json(lake: Lake) -> dict[str, Any]:
     }
 
 
-def show(lake: Lake, console: Console, all_files: bool) -> None:
+def show(lake: Lake, console: "Console", all_files: bool) -> None:
     """Print what is in a lake, and which source files need a look."""
+    from rich.table import Table
+
+    from mica_lake.terminal import escape
+
     found = _status(lake)
     console.print(f"[bold]{escape(found.root)}[/]", soft_wrap=True, highlight=False)
     if not found.tables:
@@ -124,7 +129,10 @@ def show(lake: Lake, console: Console, all_files: bool) -> None:
         console.print("no file was set aside")
 
 
-def _table(tables: list[tuple[str, str | None, str | None, int | None, int | None, int, int]]) -> Table:
+def _table(tables: list[tuple[str, str | None, str | None, int | None, int | None, int, int]]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     # No wider than 80 columns, whatever it has to say.
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name in ("table", "from", "to", "days", "of", "rows", "size"):

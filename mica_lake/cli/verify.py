@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from mica_lake.cli.app import KEEP, JobsOption, JsonOption, LakeOption, app, print_json
-from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=KEEP)
@@ -40,6 +39,7 @@ def verify(
     from mica_lake.ingest.processes import executor
     from mica_lake.ingest.report import progress_bar
     from mica_lake.lake import default_root
+    from mica_lake.terminal import Terminal
 
     console = Terminal(stderr=json)
     root = absolute(lake or default_root())

@@ -7,7 +7,6 @@ import typer
 
 from mica_lake.cli import complete
 from mica_lake.cli.app import ASK, LakeOption, app
-from mica_lake.output import Terminal
 
 
 @app.command(rich_help_panel=ASK)
@@ -49,6 +48,7 @@ def vv(
     """
     from mica_lake.cli.vv_output import list_missing, run, store_missing
     from mica_lake.lake import default_root
+    from mica_lake.terminal import Terminal
 
     if missing:
         if obsids or plots is not None or version != "last":

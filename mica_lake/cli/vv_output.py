@@ -17,7 +17,7 @@ from mica_lake.ingest import vv as ingest_vv
 from mica_lake.ingest.found import Found, Rejected
 from mica_lake.ingest.processes import executor
 from mica_lake.ingest.report import SET_ASIDE, progress_bar
-from mica_lake.output import escape
+from mica_lake.terminal import escape
 from mica_lake.vv.archive import get_arch_vv, rms_rows
 from mica_lake.vv.limits import limits
 from mica_lake.vv.obi import Obi

@@ -23,9 +23,9 @@ from mica_lake.fetch.transport import Transport, TransportError
 from mica_lake.formats.on_disk import escaped
 from mica_lake.ingest.follow import module_of
 from mica_lake.ingest.report import SET_ASIDE, Report
-from mica_lake.output import escape
 from mica_lake.products import product_named
 from mica_lake.store import flock
+from mica_lake.terminal import escape
 from mica_lake.times import now
 
 FAILED = 1

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mica_lake.archive.arrays import values_and_mask
+from mica_lake.buffers import numbers
 from mica_lake.errors import LakeError
 from mica_lake.lake import Lake, open_lake
 from mica_lake.tables.stat_columns import row_dtype
@@ -89,7 +91,10 @@ def _structured(found: pa.Table, dtype: np.dtype[np.void]) -> NDArray[np.void]:
 
 def _ranks(positions: pa.ChunkedArray) -> NDArray[np.int64]:
     """Rank of each row in the order of the source; rows without a position come last, in the order given."""
-    order = np.argsort(positions.to_numpy(), kind="stable")
+    values, null = values_and_mask(positions, np.int64)
+    if null is not None:
+        values[null] = np.iinfo(np.int64).max
+    order = np.argsort(values, kind="stable")
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     return ranks
@@ -98,12 +103,12 @@ def _ranks(positions: pa.ChunkedArray) -> NDArray[np.int64]:
 def _values(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
     """The values of a column without nulls."""
     if dtype.kind != "S":
-        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+        return numbers(column)
     # Texts padded to the same length lie one after the other, as in numpy.
     import pyarrow.compute as pc
 
     padded = pc.ascii_rpad(column, dtype.itemsize, "\0")
-    if pc.any(pc.greater(pc.binary_length(padded), dtype.itemsize)).as_py():
+    if numbers(pc.binary_length(padded)).max(initial=0) > dtype.itemsize:
         # A text computed by the lake may be longer than the field of the HDF5 table.
         padded = pc.binary_slice(padded.cast(pa.binary()), 0, dtype.itemsize)
     return np.frombuffer(padded.buffers()[2], dtype, len(padded))

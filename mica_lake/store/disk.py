@@ -3,7 +3,6 @@
 import errno
 import os
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -103,6 +102,8 @@ class Disk(Store[Path]):
     def remove_tree(self, folder: Path) -> None:
         """Remove it if it is there."""
         if folder.exists():
+            import shutil
+
             shutil.rmtree(folder)
 
     def remove_unfinished(self, path: Path) -> None:

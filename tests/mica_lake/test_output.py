@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mica_lake.lake import Lake
-from mica_lake.output import Terminal, escape, printable
+from mica_lake.output import printable
 from mica_lake.simulate.aca_l0 import write_archive
+from mica_lake.terminal import Terminal, escape
 from mica_lake.times import cxcsec
 
 COMMAND = Path(sys.executable).with_name("mica-lake")

@@ -14,8 +14,8 @@ from commands import in_process
 from mica_lake.fetch.arc5gl import Arc5gl
 from mica_lake.fetch.run import Fetching
 from mica_lake.lake import Lake
-from mica_lake.output import Terminal
 from mica_lake.simulate import ocat
+from mica_lake.terminal import Terminal
 from mica_lake.times import utc
 
 OBSID = 27379
@@ -298,7 +298,7 @@ from pathlib import Path
 from mica_lake.fetch.arc5gl import Arc5gl
 from mica_lake.fetch.run import Fetching
 from mica_lake.ingest import aca_l0, asp_l1, obspar
-from mica_lake.output import Terminal
+from mica_lake.terminal import Terminal
 
 top, kept, start, first, step = Path(sys.argv[1]), sys.argv[2] == "archive", *map(int, sys.argv[3:])
 said, sys.stdout = sys.stdout, sys.stderr
