@@ -101,9 +101,9 @@ def _ranks(positions: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _values(column: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The values of a column without nulls."""
+    """The values of a column; NaN where a float is null."""
     if dtype.kind != "S":
-        return numbers(column)
+        return numbers(column, null=np.nan if dtype.kind == "f" else None)
     # Texts padded to the same length lie one after the other, as in numpy.
     import pyarrow.compute as pc
 

@@ -92,3 +92,10 @@ def test_what_the_system_says_of_a_file_is_not_taken_for_damage(tmp_path: Path) 
     path.symlink_to(path)
     with pytest.raises(OSError, match=r"symbolic links"):
         rows_between([str(path)], TABLES["hdr3"], ["TIME"], 0.0, 6.4e9, {})
+
+
+def test_rows_are_not_chosen_by_what_lies_beneath_a_null(demo_lake: str) -> None:
+    lake, range_ = Lake(demo_lake), (DAY, DAY + 600)
+    # Readouts of 6x6 pixels have no header-3 bytes.
+    assert lake.between("aca_l0", ["HD3TLM62"], *range_, slot=3).column(0).null_count == 293
+    assert len(lake.between("aca_l0", ["TIME"], *range_, slot=3, only={"HD3TLM62": [0]})) == 0
