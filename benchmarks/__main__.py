@@ -57,7 +57,9 @@ def main() -> None:
         lake, beside = ([getattr(row, name) * 1e3 for row in rows] for name in ("lake", "beside"))
         ratio, goal = min(beside) / min(lake), rows[0].goal
         asked = "" if goal is None else f"{goal:,.1f}x{'' if ratio >= goal else ', not reached'}"
-        times = (f"{min(ms):,.1f} / {median(ms):,.1f}" for ms in (lake, beside))
+        times = (
+            " / ".join(f"{x:,.1f}" if x >= 1 else f"{x:.3f}" for x in (min(ms), median(ms))) for ms in (lake, beside)
+        )
         print("|", " | ".join([what, *times, f"{ratio:,.1f}x", asked]), "|")
 
 
