@@ -62,6 +62,8 @@ def content(lake: Path) -> dict[str, bytes]:
 def rewrite(lake: Path, table: str, change: Callable[[pa.Table], pa.Table], **of_sources: int) -> None:
     """Make the last partition of a table as a mistake of ours would have made it: it is at one with itself."""
     rows = [r for r in read_table(lake, "partition").to_pylist() if r["table_name"] == table]
+    # Of slots the last that is read out in 6x6.
+    rows = [r for r in rows if r["slot"] in (None, 5)] or rows
     path = path_of(rows[-1])
     key = key_of(TABLES[table], path)
     sources, footer = read_sources(lake / path, TABLES[table])
