@@ -86,8 +86,6 @@ def as_json(lake: Lake) -> dict[str, Any]:
 
 def show(lake: Lake, console: "Console", all_files: bool) -> None:
     """Print what is in a lake, and which source files need a look."""
-    from rich.table import Table
-
     from mica_lake.terminal import escape
 
     found = _status(lake)
