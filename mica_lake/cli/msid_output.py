@@ -56,7 +56,8 @@ def write(msids: MSIDset, lake: Lake, path: Path) -> None:
             query = f"SELECT time, {date}* EXCLUDE (time) FROM msids"
             connection = lake.private_connection(query)
             connection.register("msids", pa.table({"time": msids.times, **columns}))
-            rows, nulls = export.write(connection, query, form, made)
+            units = {"time": "s", **{name: msid.unit for name, msid in msids.items()}}
+            rows, nulls = export.write(connection, query, form, made, "MSIDS", units)
     export.say(path, rows, nulls)
 
 
