@@ -118,7 +118,7 @@ def compare(
     >>> with ThreadPoolExecutor() as threads:
     ...     compare([demo_lake().root.parent / "ska"], Path(demo_lake().root), verified, pool=lambda tasks: threads)
     >>> verified.files["dark_cal"], verified.findings
-    ([4, 0], [])
+    ([4, 0, 0], [])
     """
     state = read_state(root)
     known, aside = _known(state.source_file)
@@ -137,9 +137,9 @@ def compare(
             if not chosen(found.name, sample, begin):
                 continue
             row = known.get(_name(table, found))
-            counts = verified.files.setdefault(table, [0, 0])
+            counts = verified.files.setdefault(table, [0, 0, 0])
             if (table, found.directory, found.filename) in aside or (row and row["status"] not in _COMPARED):
-                counts[1] += 1
+                counts[1 if row and row["status"] == "superseded" else 2] += 1
             elif row is None:
                 mend = ingesting(root, TABLES[table], state.source_file, [found.directory])
                 verified.findings.append(Finding(table, str(found.path), "it is not in the lake", mend))

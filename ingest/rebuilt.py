@@ -38,11 +38,11 @@ def rebuilt(
         here = list(part.discover())
         if not here:
             continue
-        counts = verified.files.setdefault(part.table, [0, 0])
+        counts = verified.files.setdefault(part.table, [0, 0, 0])
         taken = []
         for found in here:
             if isinstance(found, Rejected) or found.filename in aside:
-                counts[1] += 1
+                counts[2] += 1
                 continue
             counts[0] += 1
             if reason := _changed(part, found):

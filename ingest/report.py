@@ -141,22 +141,36 @@ class Report:
                 derived.show_derived(console)
 
     def show_reasons(self, console: Console, most: int = 20) -> None:
-        """Print why files were not taken, and which are gone."""
-        gone = dict.fromkeys(self.gone, "the archive has it no more")
-        unlisted = dict.fromkeys(self.unlisted, "archfiles.db3 does not list it")
-        for title, reasons in (
-            ("set aside", self.set_aside),
-            ("given up for a newer revision", self.superseded),
-            ("gone", gone),
-            ("left alone", unlisted),
+        """Print why files were not taken, and which are gone, in lines whose names can be copied."""
+
+        def say(text: str) -> None:
+            console.print(escape(text), soft_wrap=True, highlight=False)
+
+        for title, reasons, listed in (
+            ("set aside", self.set_aside, "status --files"),
+            (
+                "given up for a newer revision",
+                self.superseded,
+                """sql "FROM source_file WHERE status = 'superseded'\"""",
+            ),
         ):
             if reasons:
-                listed = Table(title=f"{self.product}: {title}", title_justify="left", show_header=False, box=None)
-                for name, reason in list(reasons.items())[:most]:
-                    listed.add_row(escape(name), escape(reason))
-                if len(reasons) > most:
-                    listed.add_row("…", f"and {len(reasons) - most} more: mica-lake status --files")
-                console.print(listed, soft_wrap=True)
+                say(f"{self.product}: {title}")
+            for name, reason in list(reasons.items())[:most]:
+                say(f"  {name}: {reason}")
+            if len(reasons) > most:
+                say(f"  … and {len(reasons) - most:,} more: mica-lake {listed}")
+        for names, one, several in (
+            (self.gone, "file is gone from the archive", "files are gone from the archive"),
+            (
+                self.unlisted,
+                "file is left alone, as archfiles.db3 does not list it",
+                "files are left alone, as archfiles.db3 does not list them",
+            ),
+        ):
+            if names:
+                others = f" and {counted(len(names) - 1, 'other')}" if len(names) > 1 else ""
+                say(f"{self.product}: {counted(len(names), one, several)}: {names[0]}{others}")
 
     def show_derived(self, console: Console) -> None:
         """Print it in one line, for a derived product."""

@@ -1,7 +1,7 @@
 """Answers as files: of any command, by the ending of the name."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,8 @@ _COPIED = {
     ".json": "FORMAT json, ARRAY",
     ".parquet": "FORMAT parquet, COMPRESSION zstd",
 }
+# Those that FITS calls otherwise.
+_UNITS = {"°C": "Celsius", "counts": "count", "e-": "electron"}
 _TEXT_OR_NAN = re.compile(r'("(?:[^"\\]|\\.)*")|-?Infinity|-?NaN')
 
 
@@ -47,8 +49,15 @@ def say(path: Path, rows: int, notes: list[str]) -> None:
         print(printable(f"  {note}"))
 
 
-def write(connection: duckdb.DuckDBPyConnection, query: str, form: str, path: Path) -> tuple[int, list[str]]:
-    """Write the answer of a query to a file; the number of rows, and what became of nulls."""
+def write(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    form: str,
+    path: Path,
+    name: str = "ANSWER",
+    units: Mapping[str, str] | None = None,
+) -> tuple[int, list[str]]:
+    """Write the answer of a query to a file (FITS: with these units); the number of rows, and what became of nulls."""
     if form in _COPIED:
         (rows,) = connection.execute(f"COPY ({query}\n) TO {quoted(str(path))} ({_COPIED[form]})").fetchall()[0]
         if form == ".json":
@@ -60,7 +69,7 @@ def write(connection: duckdb.DuckDBPyConnection, query: str, form: str, path: Pa
         with path.open("wb") as file:
             np.save(file, array, allow_pickle=False)
     else:
-        _write_fits(array, nulls, path)
+        _write_fits(array, nulls, path, name, units or {})
     return len(array), [f"{name}: a null is written as {value!r}" for name, value in nulls.items()]
 
 
@@ -152,7 +161,9 @@ def _flat(name: str, values: pa.Array, kind: pa.DataType) -> tuple[NDArray[Any],
     return array, (fill if had else None)
 
 
-def _write_fits(array: NDArray[Any], nulls: dict[str, Any], path: Path) -> None:
+def _write_fits(
+    array: NDArray[Any], nulls: dict[str, Any], path: Path, table_name: str, units: Mapping[str, str]
+) -> None:
     from astropy.io import fits
 
     # FITS has no signed bytes, and its text is ASCII.
@@ -165,10 +176,12 @@ def _write_fits(array: NDArray[Any], nulls: dict[str, Any], path: Path) -> None:
                     raise ValueError(f"{name}: {text!r} is not ASCII, as FITS is: write .parquet")
             base = np.dtype(f"S{base.itemsize // 4}")
         described.append((name, np.dtype(np.int16) if base == np.int8 else base, shape))
-    table = fits.BinTableHDU(array.astype(described))
+    table = fits.BinTableHDU(array.astype(described), name=table_name)
     for number, name in enumerate(array.dtype.names or (), 1):
         if name in nulls and array.dtype[name].base.kind in "iu":
             # Stored values of unsigned columns are less by TZERO.
             zero = table.header.get(f"TZERO{number}", 0)
             table.header.set(f"TNULL{number}", int(nulls[name]) - int(zero), after=f"TFORM{number}")
+        if unit := units.get(name):
+            table.columns[name].unit = _UNITS.get(unit, unit)
     table.writeto(path)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from mica_lake.catalog.names import CATALOG
+from mica_lake.errors import counted
 from mica_lake.output import printable
 from mica_lake.terminal import escape
 
@@ -48,11 +49,13 @@ class Verified:
     counts : dict of str -> list of int
         Table -> partitions and rows checked.
     files : dict of str -> list of int
-        Product -> source files compared, and those left out because they were set aside or superseded.
+        Product -> source files compared, and those left out: superseded ones, and those set aside or refused.
     findings : list of Finding
         What is wrong.
     unlisted : list of str
         Source files that the lake does not know and the archive's index does not list.
+    set_aside : int
+        Source files known to the lake that somebody should look at, as `mica-lake status` lists them.
     unguarded : int
         Partitions checked whose pages have no checksums, because an older mica-lake wrote them.
     """
@@ -61,6 +64,7 @@ class Verified:
     files: dict[str, list[int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
+    set_aside: int = 0
     unguarded: int = 0
 
     @property
@@ -76,21 +80,19 @@ class Verified:
     def as_json(self) -> dict[str, Any]:
         """It, for programs: what was checked, table by table, and what is wrong."""
         wrong = Counter(finding.table for finding in self.findings)
-        nothing = [0, 0]
-        tables = {
-            name: dict(
-                zip(
-                    ("partitions", "rows", "files", "left_out", "wrong"),
-                    (*self.counts.get(name, nothing), *self.files.get(name, nothing), wrong[name]),
-                    strict=True,
-                )
-            )
-            for name in {**self.counts, **self.files, **wrong}
-        }
+        tables = {}
+        for name in {**self.counts, **self.files, **wrong}:
+            partitions, rows = self.counts.get(name, [0, 0])
+            files, superseded, aside = self.files.get(name, [0, 0, 0])
+            tables[name] = {
+                "partitions": partitions, "rows": rows, "files": files, "left_out": superseded + aside,
+                "superseded": superseded, "set_aside": aside, "wrong": wrong[name],
+            }  # fmt: skip
         findings = [{name: printable(said) for name, said in asdict(one).items()} for one in self.findings]
         unlisted = [printable(path) for path in self.unlisted]
         return {
-            "tables": tables, "without_page_checksums": self.unguarded, "unlisted": unlisted, "findings": findings
+            "tables": tables, "set_aside": self.set_aside, "without_page_checksums": self.unguarded,
+            "unlisted": unlisted, "findings": findings,
         }  # fmt: skip
 
     def show(self, console: Console, most: int = 20) -> None:
@@ -99,14 +101,11 @@ class Verified:
         for finding in self.findings:
             by_command.setdefault(finding.mend, []).append(finding)
         for command, alike in by_command.items():
-            listed = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-            listed.add_column("partition or file", overflow="fold")
-            listed.add_column("what is wrong", overflow="fold")
+            # Lines, not a table: a name can be copied only if it is whole.
             for finding in alike[:most]:
-                listed.add_row(escape(finding.where), escape(finding.what))
+                console.print(escape(f"{finding.where}: {finding.what}"), soft_wrap=True, highlight=False)
             if len(alike) > most:
-                listed.add_row("…", f"and {len(alike) - most:,} more that the same command mends")
-            console.print(listed)
+                console.print(f"… and {len(alike) - most:,} more that the same command mends")
             line = f"\nTo mend {'it' if len(alike) == 1 else 'these'}:  {escape(command)}\n"
             console.print(line, soft_wrap=True, highlight=False)
         table = Shown(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -117,9 +116,13 @@ class Verified:
         for name in [*self.counts, *(name for name in {**self.files, **wrong} if name not in self.counts)]:
             numbers = [*self.counts.get(name, ["", ""])]
             if self.files:
-                numbers += self.files.get(name, ["", ""])
+                files, *left_out = self.files.get(name, [""])
+                numbers += [files, sum(left_out) if left_out else ""]
             table.add_row(name, *(f"{n:,}" if n != "" else "" for n in [*numbers, wrong.get(name, 0)]))
         console.print(table)
+        superseded, aside = (sum(counts[n] for counts in self.files.values()) for n in (1, 2))
+        if superseded or aside:
+            console.print(f"left out: {superseded:,} superseded, {aside:,} set aside", highlight=False)
         if self.unguarded:
             console.print(
                 f"{self.unguarded:,} of these partitions {'has' if self.unguarded == 1 else 'have'} no page checksums, "
@@ -129,4 +132,12 @@ class Verified:
             console.print(f"{escape(path)}: archfiles.db3 does not list it", soft_wrap=True, highlight=False)
         if len(self.unlisted) > most:
             console.print(f"… and {len(self.unlisted) - most:,} more that archfiles.db3 does not list")
+        if self.set_aside:
+            console.print(
+                counted(self.set_aside, "file is set aside", "files are set aside")
+                + ": 'mica-lake status' lists "
+                + ("it with its reason" if self.set_aside == 1 else "them with their reasons"),
+                soft_wrap=True,
+                highlight=False,
+            )
         console.print(f"{len(self.findings):,} wrong" if self.findings else "Nothing is wrong.")

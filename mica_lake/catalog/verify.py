@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mica_lake.catalog.check import damage
@@ -30,6 +31,8 @@ from mica_lake.tables.table import Table
 # How often to go on with what was committed meanwhile.
 _ROUNDS = 5
 _Row = dict[str, Any]
+# As of the view `file_to_look_at`.
+_TO_LOOK_AT = ["set aside", "refused", "wanted", "incomplete"]
 
 
 def chosen(name: str, sample: float, begin: float = 0.0) -> bool:
@@ -195,6 +198,8 @@ def verify(
         ours = [row for row in wanted.values() if row["table_name"] == name]
         if ours:
             verified.counts[name] = [len(ours), sum(looked[row["path"]].rows for row in ours)]
+    status = latest.source_file.column("status")
+    verified.set_aside = pc.sum(pc.is_in(status, pa.array(_TO_LOOK_AT, pa.string()))).as_py() or 0
     verified.unguarded = sum(not looked[row["path"]].guarded for row in wanted.values())
     for row in wanted.values():
         path, one = path_of(row), looked[row["path"]]

@@ -9,7 +9,8 @@ app = typer.Typer(
     name="mica-lake",
     help="A columnar data lake of the Chandra aspect camera.",
     epilog="New here? [cyan]mica-lake demo[/] shows what it does, on a simulated archive. Your own files: "
-    "[cyan]mica-lake ingest all --from $SKA --lake /data/mica_lake[/], then [cyan]mica-lake status[/].",
+    "[cyan]mica-lake ingest all --from $SKA --lake /data/mica_lake[/], then [cyan]mica-lake status[/]. "
+    'The tables, views and macros: [cyan]mica-lake sql "FROM lake_objects"[/] lists what there is.',
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -76,6 +76,9 @@ def run(directory: Path, jobs: int, console: Console) -> None:
     size = sum(path.stat().st_size for path in paths) / 1e6
     console.print(f"{counted(len(paths), 'file')}, {size:.0f} MB, {time.perf_counter() - began:.1f} s\n")
     console.print(f"[bold]2. Ingest[/]: mica-lake ingest all --from {escape(ska)} --lake {escape(root)}")
+    console.print(
+        "The archive keeps superseded files that its index no longer lists; these are left alone, as intended."
+    )
     everything.ingest([ska], root, jobs=jobs, console=console)
     _gather(ska, root, jobs, console)
     lake = Lake(root)

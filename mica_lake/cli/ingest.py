@@ -55,13 +55,14 @@ def ingest(
     if product not in _choices():
         what = f"there is no product {product!r}{near(product, _choices())}." if product else "which product?"
         raise typer.BadParameter(f"{what} The products are {', '.join(_choices())}")
+    from mica_lake.catalog.root import absolute
     from mica_lake.ingest import everything
     from mica_lake.ingest.follow import derive, module_of
     from mica_lake.lake import default_root
     from mica_lake.terminal import Terminal
 
     console = Terminal(stderr=json)
-    root = lake or default_root()
+    root = absolute(lake or default_root())
     options: dict[str, Any] = {"jobs": jobs, "cluster": cluster}
     chosen = None if product == "all" else product_named(product)
     if chosen is not None and not chosen.folder:

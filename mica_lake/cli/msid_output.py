@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURES = (".png", ".svg", ".pdf")
+_MOST_DOTS = 1000
 
 
 def is_empty(msids: MSIDset) -> bool:
@@ -55,7 +56,8 @@ def write(msids: MSIDset, lake: Lake, path: Path) -> None:
             query = f"SELECT time, {date}* EXCLUDE (time) FROM msids"
             connection = lake.private_connection(query)
             connection.register("msids", pa.table({"time": msids.times, **columns}))
-            rows, nulls = export.write(connection, query, form, made)
+            units = {"time": "s", **{name: msid.unit for name, msid in msids.items()}}
+            rows, nulls = export.write(connection, query, form, made, "MSIDS", units)
     export.say(path, rows, nulls)
 
 
@@ -74,9 +76,11 @@ def drawing(msids: MSIDset) -> "Figure":
         good = ~np.ma.getmaskarray(msid.vals)
         # Of the common times those that it has: what other slots read is no gap of it.
         times, values = with_gaps(msid.times[good], np.ma.getdata(msid.vals)[good])
-        marks = {"marker": ".", "ms": 3, "ls": ""} if is_stepped(values) else {"lw": 0.8}
-        axes.plot(days_of(times), values, color="#0072B2", **marks)
-        axes.set_ylabel(f"{msid.msid}\n({msid.unit or 'counts'})")
+        # Each dot is an element of an SVG, and something to draw in a PDF; a line is one, and is simplified.
+        dots = {"marker": ".", "ms": 3, "ls": "", "rasterized": len(values) > _MOST_DOTS}
+        axes.plot(days_of(times), values, color="#0072B2", **(dots if is_stepped(values) else {"lw": 0.8}))
+        # An underscore would strike the degree sign below it.
+        axes.set_ylabel(f"{msid.msid}\n({msid.unit or 'counts'})", linespacing=1.6)
         axes.ticklabel_format(axis="y", useOffset=False)
     locator = matplotlib.dates.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)

@@ -86,8 +86,6 @@ def as_json(lake: Lake) -> dict[str, Any]:
 
 def show(lake: Lake, console: "Console", all_files: bool) -> None:
     """Print what is in a lake, and which source files need a look."""
-    from rich.table import Table
-
     from mica_lake.terminal import escape
 
     found = _status(lake)
@@ -109,20 +107,16 @@ def show(lake: Lake, console: "Console", all_files: bool) -> None:
         )
     if found.missing is not None:
         missing, first, last = found.missing
-        range_ = f", from {first:%Y:%j} to {last:%Y:%j}" if missing else ""
-        console.print(
-            counted(missing, "file of the archive's list is", "files of the archive's list are")
-            + f" not in the lake{range_}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        said = counted(missing, "file of the archive's list is", "files of the archive's list are") + " not in the lake"
+        if missing:
+            said += f', from {first:%Y:%j} to {last:%Y:%j}: mica-lake sql "FROM aca_l0_missing" lists them'
+        console.print(said, highlight=False, soft_wrap=True)
     if found.aside:
-        listed = Table(title=counted(len(found.aside), "file needs a look", "files need a look"), title_justify="left")
-        for name in ("file", "status", "reason"):
-            listed.add_column(name, overflow="fold")
+        console.print(f"\n{counted(len(found.aside), 'file needs a look', 'files need a look')}:", highlight=False)
+        # Lines, not a table: a name can be copied only if it is whole.
         for filename, status, reason, directory in found.aside if all_files else found.aside[:MOST_FILES]:
-            listed.add_row(escape(f"{directory or ''}/{filename}"), status, escape(reason or ""))
-        console.print(listed)
+            line = f"  {directory or ''}/{filename}: {status}" + (f", {reason}" if reason else "")
+            console.print(escape(line), highlight=False, soft_wrap=True)
         if len(found.aside) > MOST_FILES and not all_files:
             console.print(f"… and {len(found.aside) - MOST_FILES:,} more: mica-lake status --files")
     else:

@@ -126,11 +126,13 @@ def show(obi: Obi, console: Console) -> None:
         for name in _SHOWN:
             style, mark = _STYLE[found[name].level] if name in found else ("", "")
             value, digits = report[name], 2 if name == "mag_med" else 3
-            text = "-" if value is None else f"{value:.{digits}f}"
+            text = "-" if value is None else f"{value:z.{digits}f}"
             cells.append(f"[{style}]{text}{mark}[/]" if style else text)
         table.add_row(slot, escape(report["type"]), str(report["n_pts"]), *cells)
     console.print(table)
     for slot, o in outside:
-        console.print(f"slot {slot}: {o.name} {o.value:.3f}, limit {o.limit:g} ({o.level})", highlight=False)
+        console.print(f"slot {slot}: {o.name} {o.value:z.3f}, limit {o.limit:g} ({o.level})", highlight=False)
+    if not outside:
+        console.print("All values are inside the limits.")
     for error in obi.errors:
         console.print(escape(error), highlight=False, soft_wrap=True)

@@ -54,7 +54,8 @@ def test_what_the_lake_does_not_know_is_missing(ska: Path, tmp_path: Path) -> No
         ("2024-01-01", 5, "acaf820500000N002_5_img0.fits"), ("2024-01-02", 6, "acaf820600000N001_6_img0.fits")
     ]  # fmt: skip
     said = in_process(("status", "--lake", lake), {}).stdout
-    assert "2 files of the archive's list are not in the lake, from 2024:001 to 2024:002" in said
+    assert "2 files of the archive's list are not in the lake, from 2024:001 to 2024:002: " in said
+    assert """mica-lake sql "FROM aca_l0_missing" lists them\n""" in said
 
 
 def test_nothing_missing_is_said_and_without_a_list_nothing(ska: Path, tmp_path: Path) -> None:

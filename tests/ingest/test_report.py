@@ -10,6 +10,34 @@ from mica_lake.ingest.report import Report
 NOTHING = "Nothing to do: the lake has all of it."
 
 
+def shown(report: Report) -> str:
+    """What it prints on a terminal that is narrower than its names."""
+    console = Console(file=io.StringIO(), width=40)
+    report.show(console)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_many_files_of_one_reason_are_one_line_with_the_first_name_whole() -> None:
+    folder = "/proj/sot/ska/data/mica/archive/aca0/2024/001"
+    report = Report("aca_l0", unlisted=[f"{folder}/acaf{n}N001_0_img0.fits.gz" for n in range(6)], gone=["a.fits"])
+    lines = shown(report).splitlines()
+    assert lines[0] == "aca_l0: 1 file is gone from the archive: a.fits"
+    assert lines[1] == (
+        "aca_l0: 6 files are left alone, as archfiles.db3 does not list them: "
+        f"{folder}/acaf0N001_0_img0.fits.gz and 5 others"
+    )
+    assert "acaf1N001" not in lines[2]
+
+
+def test_names_are_never_cut() -> None:
+    name, reason = "acaf820497600N001_0_img0.fits.gz", "it is truncated: 2880 of 14,400 bytes are there"
+    report = Report("aca_l0", set_aside={name: reason}, superseded={f"{n}{name}": "it overlaps" for n in range(21)})
+    lines = shown(report).splitlines()
+    assert f"  {name}: {reason}" in lines
+    assert f"  19{name}: it overlaps" in lines
+    assert """  … and 1 more: mica-lake sql "FROM source_file WHERE status = 'superseded'\"""" in lines
+
+
 @pytest.mark.parametrize(
     ("report", "said"),
     [

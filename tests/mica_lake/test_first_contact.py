@@ -50,7 +50,14 @@ def test_without_arguments_it_says_where_to_start() -> None:
     for text in (done.stdout, help_text.stdout):
         first = text.split("Start here")[1].split("Ask")[0]
         assert all(f"│ {command} " in first for command in ("ingest", "status", "demo"))
-        assert "mica-lake demo shows what it does" in " ".join(text.split())
+        said = " ".join(text.split())
+        assert "mica-lake demo shows what it does" in said
+        assert """mica-lake sql "FROM lake_objects" lists what there is""" in said
+
+
+def test_the_query_of_the_help_lists_tables_views_and_macros(demo_lake: str) -> None:
+    done = mica_lake("sql", "FROM lake_objects", "--format", "csv", "--lake", demo_lake)
+    assert all(name in done.stdout for name in ("slot_data", "acq_stats", "aca_l0_missing"))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -1,6 +1,7 @@
 """What goes wrong with a lake behind our back is found by `verify`, and the commands that it names mend it."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from mica_lake.catalog.commit import as_owner, commit
@@ -170,14 +172,23 @@ def test_a_lake_without_rows_is_good(tmp_path: Path, look: Callable[..., Verifie
     assert look(tmp_path / "lake") == Verified()
 
 
-def test_files_given_up_or_set_aside_are_left_out(tmp_path: Path, look: Callable[..., Verified]) -> None:
+def test_files_given_up_or_set_aside_are_left_out(
+    tmp_path: Path, look: Callable[..., Verified], capsys: pytest.CaptureFixture[str]
+) -> None:
     start = cxcsec("2024:001")
     for revision in (1, 2):
         write_file(tmp_path, 3, readouts(3, 8, times(start, start + 60, 8), seed=revision), revision=revision)
     (tmp_path / "acaf820454000N001_5_img0.fits.gz").write_bytes(b"")
     ingest([tmp_path], tmp_path / "lake", jobs=1)
     verified = look(tmp_path / "lake", *tmp_path.glob("acaf*"))
-    assert (found(verified), verified.files) == ([], {"aca_l0": [1, 2]})
+    assert (found(verified), verified.files) == ([], {"aca_l0": [1, 1, 1]})
+    verified.show(Console(width=80))
+    said = capsys.readouterr().out
+    assert re.search(r"table +partitions +rows +files +left out +wrong", said)
+    assert re.search(r"aca_l0 +1 +\d+ +1 +2 +0\n", said)
+    assert "\nleft out: 1 superseded, 1 set aside\n" in said
+    assert said.endswith("1 file is set aside: 'mica-lake status' lists it with its reason\nNothing is wrong.\n")
+    assert (verified.exit_code, verified.as_json()["set_aside"]) == (0, 1)
 
 
 def test_readouts_that_two_files_share_are_no_loss(tmp_path: Path, look: Callable[..., Verified]) -> None:
@@ -634,11 +645,11 @@ def test_a_source_that_is_not_there_is_named(small: Path, tmp_path: Path, look: 
 
 
 def test_many_findings_of_one_kind_are_told_in_short(capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
-    findings = [Finding("aca_l0", f"day {n}", "lost", "mica-lake reindex") for n in range(30)]
-    Verified({"aca_l0": [40, 1000]}, {}, findings).show(Console(width=100))
+    findings = [Finding("aca_l0", f"aca_l0/day {n}/part.parquet", "lost", "mica-lake reindex") for n in range(30)]
+    Verified({"aca_l0": [40, 1000]}, {}, findings).show(Console(width=20))
     text = capsys.readouterr().out
+    assert "aca_l0/day 19/part.parquet: lost\n" in text
+    text = " ".join(text.split())
     assert "and 10 more that the same command mends" in text
     assert text.count("mica-lake reindex") == 1
     assert "30 wrong" in text

@@ -104,14 +104,15 @@ def test_a_dry_run_shows_the_plan_and_makes_no_lake(files: Path, tmp_path: Path)
 
 
 def test_a_bad_file_is_set_aside_with_exit_code_3_and_status_lists_it(files: Path, tmp_path: Path) -> None:
-    (files / "acaf820454000N001_5_img0.fits.gz").write_bytes(b"")
+    bad = files / "acaf820454000N001_5_img0.fits.gz"
+    bad.write_bytes(b"")
     done = mica_lake("ingest", "aca_l0", "--from", files, "--lake", tmp_path / "lake")
     assert done.returncode == 3
-    assert "the file is empty" in done.stdout
+    assert f"{bad.name}: the file is empty\n" in done.stdout
     status = mica_lake("status", lake=tmp_path / "lake")
     assert status.returncode == 0
-    assert "1 file needs a look" in status.stdout
-    assert "the file is empty" in status.stdout
+    # Its name can be copied, however wide the terminal is.
+    assert f"1 file needs a look:\n  {bad}: set aside, the file is empty\n" in status.stdout
 
 
 def test_an_ingest_from_nowhere_fails_and_makes_no_lake(tmp_path: Path) -> None:

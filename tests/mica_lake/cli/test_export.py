@@ -1,14 +1,17 @@
 """Answers as files that others read: astropy, numpy."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from astropy.units import UnitsWarning
 from commands import in_process
 
 from mica_lake import Lake
+from mica_lake.tables.hdr3_msids import PSEUDO_MSIDS
 
 SLOT = "slot_data('2024:001', '2024:001:00:10', 3)"
 # Every type that an answer can have; the middle row is null where the name ends in _null.
@@ -46,6 +49,31 @@ def test_telemetry_is_in_fits_and_npy_bit_for_bit(demo_lake: str, tmp_path: Path
             assert native.dtype == values.dtype
             assert native.tobytes() == values.tobytes()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_fits_tables_have_a_name_and_units_that_astropy_knows(demo_lake: str, tmp_path: Path) -> None:
+    sql(f"SELECT TIME FROM {SLOT} LIMIT 1", tmp_path / "a.fits", demo_lake)
+    assert fits.getheader(tmp_path / "a.fits", 1)["EXTNAME"] == "ANSWER"
+    of_each = {msid.unit: msid.name for msid in PSEUDO_MSIDS}
+    arguments = [
+        "msid",
+        *of_each.values(),
+        "--start",
+        "2024:001",
+        "--stop",
+        "2024:001:00:10",
+        "-o",
+        tmp_path / "m.fits",
+    ]
+    assert in_process(arguments, {"MICA_LAKE": demo_lake}).returncode == 0
+    assert fits.getheader(tmp_path / "m.fits", 1)["EXTNAME"] == "MSIDS"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "'electron' did not parse", UnitsWarning)  # which FITS lacks
+        table = Table.read(tmp_path / "m.fits")
+    known = {"": None, "°C": "deg_C", "counts": "ct", "V": "V", "us": "us", "e-": "electron"}
+    expected = {"time": "s", **{name: known[unit] for unit, name in of_each.items()}}
+    assert {name: table[name].unit and str(table[name].unit) for name in table.colnames} == expected
 
 
 def test_every_type_has_its_column_and_what_becomes_of_nulls_is_said(demo_lake: str, tmp_path: Path) -> None:

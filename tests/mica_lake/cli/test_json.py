@@ -68,8 +68,17 @@ def test_an_ingest(files: Path, tmp_path: Path) -> None:
     second = answer(*arguments, code=3)["products"][0]
     assert (second["taken"], second["unchanged"]) == (0, 2)
     assert [(Path(name).name, why) for name, why in second["set_aside"].items()] == [(BAD, "the file is empty")]
+    assert answer("verify", "--lake", lake)["set_aside"] == 1
     (hdr3,) = answer("ingest", "hdr3", "--lake", lake)["products"]
     assert (hdr3["product"], hdr3["derived_from"]) == ("hdr3", "aca_l0")
+
+
+def test_all_three_name_the_lake_in_full(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lakes = [answer(*command, "--lake", "lake")["lake"] for command in (
+        ("ingest", "aca_l0", "--from", "files"), ("ingest", "hdr3"), ("status",), ("verify",)
+    )]  # fmt: skip
+    assert lakes == [str(tmp_path / "lake")] * 4
 
 
 def test_an_ingest_of_all(files: Path, tmp_path: Path) -> None:
@@ -120,7 +129,9 @@ def test_a_verify(files: Path, tmp_path: Path) -> None:
     answer("ingest", "aca_l0", "--from", files, "--lake", lake)
     good = answer("verify", "--lake", lake)
     assert (good["lake"], good["findings"], good["without_page_checksums"], good["sample"]) == (str(lake), [], 0, 1.0)
-    assert good["tables"]["aca_l0"] == {"partitions": 2, "rows": 586, "files": 0, "left_out": 0, "wrong": 0}
+    assert good["tables"]["aca_l0"] == {
+        "partitions": 2, "rows": 586, "files": 0, "left_out": 0, "superseded": 0, "set_aside": 0, "wrong": 0
+    }  # fmt: skip
     assert answer("verify", "--lake", lake, "--from", files)["tables"]["aca_l0"]["files"] == 2
     for partition in (lake / "aca_l0").rglob("slot=3/*.parquet"):
         partition.unlink()

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mica_lake.archive import aca_hdr3
 from mica_lake.archive.aca_hdr3 import MSIDset
 from mica_lake.archive.intervals import days_of
 from mica_lake.cli.demo_run import day
-from mica_lake.cli.msid_output import drawing
+from mica_lake.cli.msid_output import drawing, write
+from mica_lake.lake import Lake
 from mica_lake.times import cxcsec, utc
 
 
@@ -31,6 +33,27 @@ def test_values_that_flicker_are_dots_and_others_a_line_in_degrees_with_the_span
         f"ccd_det_therm, ad_5v_ps, {utc(msids.times[0])[:17]} to {utc(msids.times[-1])[:17]} UTC"
     )
     assert volts.get_xlabel() == "UTC"
+
+
+def test_many_dots_are_one_image_and_a_few_are_dots(demo_lake: str, tmp_path: Path) -> None:
+    for stop, is_image in (("2024:001:02:00", True), ("2024:001:00:10", False)):
+        msids = MSIDset(["ccd_temp"], "2024:001", stop, data_root=demo_lake)
+        msids["ccd_temp"].vals = np.resize([-9.0, -9.1], len(msids.times))
+        write(msids, Lake(demo_lake), tmp_path / "t.svg")
+        drawn = (tmp_path / "t.svg").read_text(encoding="utf-8")
+        assert ("<image" in drawn) is is_image
+        assert (drawn.count("<use") > len(msids.times)) is not is_image
+
+
+def test_the_degree_sign_is_clear_of_the_underscore_above_it(demo_lake: str) -> None:
+    figure = drawing(MSIDset(["ccd_temp"], "2024:001", "2024:001:00:10", data_root=demo_lake))
+    figure.dpi = 110
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.axes[0].yaxis.label.get_window_extent()
+    ink = (np.asarray(canvas.buffer_rgba())[:, round(box.x0) : round(box.x1), :3] < 200).any(axis=(0, 2))
+    between = np.diff(np.flatnonzero(ink)).max() - 1
+    assert between >= 6  # of the 14 that a line is high
 
 
 def test_a_line_is_broken_by_a_gap_and_not_by_what_another_slot_reads(demo_lake: str) -> None:

@@ -112,6 +112,13 @@ def test_the_command_says_what_is_missing(demo_lake: str) -> None:
 
 def test_what_is_outside_the_limits_is_marked_and_told(demo_lake: str) -> None:
     obi = get_arch_vv(OBSID, data_root=demo_lake)
+    obi.slot_report["4"]["dy_med"] = -0.0001
+    console = Console(record=True, width=100)
+    show(obi, console)
+    text = console.export_text()
+    assert text.endswith("\nAll values are inside the limits.\n")
+    assert " 0.000 " in text
+    assert "-0.000" not in text
     obi.slot_report["3"] |= {"dy_rms": 0.45, "dz_rms": 0.3}
     console = Console(record=True, width=100)
     show(obi, console)
@@ -120,6 +127,7 @@ def test_what_is_outside_the_limits_is_marked_and_told(demo_lake: str) -> None:
     assert "0.300?" in text
     assert "slot 3: dy_rms 0.450, limit 0.4 (bad)" in text
     assert "slot 3: dz_rms 0.300, limit 0.25 (warn)" in text
+    assert "All values" not in text
 
 
 def test_a_slot_without_data_and_one_without_a_number_are_shown(demo_lake: str) -> None:
