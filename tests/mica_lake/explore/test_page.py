@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from browser import DEEP, Page, chromium
@@ -388,16 +388,46 @@ def test_it_asks_nobody_else(page: Page) -> None:
 
 
 def ask(address: str, **headers: str) -> int:
+    return int(answer_of(urllib.request.Request(address, headers=headers)).status or 0)
+
+
+def answer_of(request: urllib.request.Request) -> Any:
+    """The answer itself, be it a redirection or an error."""
+
     class Stay(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *_: Any) -> None:
             return None
 
     try:
-        opener = urllib.request.build_opener(Stay)
-        return int(opener.open(urllib.request.Request(address, headers=headers), timeout=20).status)
+        with urllib.request.build_opener(Stay).open(request, timeout=20) as answer:
+            return answer
     except urllib.error.HTTPError as error:
         with error:
-            return error.code
+            return error
+
+
+@pytest.mark.parametrize("question", ["tab=Ask&table=aca_l0&columns=TEMPCCD&columns=BGDAVG", "tab=V%26V&obsid=32448"])
+def test_a_question_survives_the_login(question: str, address: str) -> None:
+    place, token = address.split("?access_token=")
+    with urllib.request.urlopen(f"{place}?{question}", timeout=20) as login:
+        form = login.url
+    login = answer_of(logging_in(place, token, form))
+    assert login.status == 302 and login.headers["Location"] == f"/?{question}"
+    # Behind the address that was printed, with the ? or the & that an address should have there.
+    for behind in ("?", "&"):
+        opened = answer_of(urllib.request.Request(f"{address}{behind}{question}"))
+        assert opened.status == 303 and opened.headers["Location"] == f"/?{question}"
+
+
+@pytest.mark.parametrize("elsewhere", ["http://evil.example/", "//evil.example/?", "/\\evil.example", "javascript:1"])
+def test_a_login_sends_nobody_elsewhere(elsewhere: str, address: str) -> None:
+    place, token = address.split("?access_token=")
+    login = answer_of(logging_in(place, token, f"{place}auth/login?{urlencode({'next': elsewhere})}"))
+    assert login.status == 302 and login.headers["Location"] == "/"
+
+
+def logging_in(place: str, token: str, form: str) -> urllib.request.Request:
+    return urllib.request.Request(f"{place}auth/login", f"password={token}".encode(), {"Referer": form})
 
 
 def test_without_the_token_there_is_a_login_and_no_data(address: str) -> None:
