@@ -17,7 +17,7 @@ from mica_lake.times import utc
 
 MOST_MINUTES = 30
 _QUERY = """
-    SELECT TIME, IMGSIZE, IMGROW0, IMGCOL0, IMGRAW, BGDAVG, QUALITY, TEMPCCD - 273.15 AS celsius, FILENAME
+    SELECT TIME, IMGSIZE, IMGROW0, IMGCOL0, IMGRAW, BGDAVG, QUALITY, TEMPCCD::DOUBLE - 273.15 AS celsius, FILENAME
     FROM slot_data($start, $stop, $slot)
 """
 

@@ -61,9 +61,9 @@ def _sql(name: str, start: str, stop: str, slot: int, statistic: str) -> str:
     if statistic == "full":
         rows = f"slot_data({first}, {last}, {slot})" if of_slot else f"hdr3_data({first}, {last})"
         good = " AND QUALITY = 0" if of_slot else ""
-        value = f"{name} - 273.15" if of_slot else name
+        value = f"{name}::DOUBLE - 273.15" if of_slot else name
         return f"SELECT '{name}' AS msid, TIME, {value} AS value\nFROM {rows}\nWHERE {name} IS NOT NULL{good}"
-    numbers = ", ".join(f"{one} - 273.15 AS {one}" if of_slot else one for one in ('"mean"', '"min"', '"max"'))
+    numbers = ", ".join(f"{one}::DOUBLE - 273.15 AS {one}" if of_slot else one for one in ('"mean"', '"min"', '"max"'))
     of = f" AND slot = {slot}" if of_slot else ""
     return (
         f"SELECT msid, TIME, n, {numbers}\nFROM {'slot' if of_slot else 'hdr3'}_{statistic}\n"
