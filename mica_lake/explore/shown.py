@@ -5,6 +5,7 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,12 +80,22 @@ def lines(rows: list[dict[str, str]], right: set[str]) -> Any:
 def table(rows: pl.DataFrame) -> Any:
     """Rows, page by page; all of them can be downloaded elsewhere."""
     rows = rows.with_columns(pl.col(pl.String).map_elements(printable, pl.String))
-    short: dict[str, str | Callable[..., Any]] = {
-        name: _seven_digits for name, type_ in rows.schema.items() if type_ == pl.Float32
+    # Without it, marimo writes obsid 32448 as 32,448 and rounds times.
+    plainly: dict[str, str | Callable[..., Any]] = {
+        name: _number if type_ != pl.Float32 else _seven_digits
+        for name, type_ in rows.schema.items()
+        if type_.is_numeric()
     }
     return mo.ui.table(
-        rows, selection=None, page_size=10, show_column_summaries=False, show_download=False, format_mapping=short
+        rows, selection=None, page_size=10, show_column_summaries=False, show_download=False, format_mapping=plainly
     )
+
+
+def _number(value: float | Decimal | None) -> str:
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    # As large as CXC seconds, which are good to a millisecond.
+    return f"{value:.3f}" if 1e7 <= abs(value) < 1e12 else f"{value:.10g}"
 
 
 def _seven_digits(value: float | None) -> str:

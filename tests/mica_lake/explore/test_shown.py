@@ -11,7 +11,10 @@ import pytest
 pytest.importorskip("marimo")
 pytest.importorskip("matplotlib")
 
+from marimo._plugins.ui._impl.table import SearchTableArgs
+
 from mica_lake.explore import shown
+from mica_lake.lake import Lake
 from mica_lake.output import printable
 
 HOSTILE = "<img src=x onerror=alert(1)>**b** `c` ``` $d$ \x1b[2J\x9b\u202e\x07\"'&amp;"
@@ -66,3 +69,13 @@ def test_rows_are_without_control_characters() -> None:
     table = shown.table(rows)
     assert table.data["name"].to_list() == [printable(HOSTILE), None]
     assert table.data["n"].to_list() == [1, 2]
+
+
+def test_identifiers_and_times_are_shown_as_they_are_typed(demo_lake: str) -> None:
+    query = "SELECT obsid, tstart, tstart - tstop AS seconds, sum(obsid) AS total, NULL::INTEGER AS none FROM obspar"
+    rows = pl.DataFrame(Lake(demo_lake).arrow(f"{query} WHERE obsid = 32448 AND isdefault GROUP BY ALL"))
+    table = shown.table(rows)
+    (cells,) = json.loads(table._search(SearchTableArgs(page_size=10, page_number=0)).data)
+    expected = {"obsid": "32448", "tstart": "820449042.599", "total": "32448", "none": ""}
+    assert {name: cells[name] for name in expected} == expected
+    assert re.fullmatch(r"-26003\.\d*", cells["seconds"])
