@@ -32,11 +32,7 @@ def form(lake: Lake, given: Given) -> Any:
         "row": mo.ui.text(given.text("row", "0"), label="around row"),
         "column": mo.ui.text(given.text("column", "0"), label="and column"),
     }
-    return (
-        mo.md("{calibration} {size} {row} {column}")
-        .batch(**elements)
-        .form(submit_button_label="Show", validate=span.said(lambda typed: _pixel(typed["row"], typed["column"])))
-    )
+    return shown.form("{calibration} {size} {row} {column}", elements)
 
 
 def _pixel(row: str, column: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from mica_lake.explore.ask import SLOTS
 from mica_lake.explore.link import Given
 from mica_lake.explore.observation import observation
 from mica_lake.explore.page import body, escaped, page
-from mica_lake.explore.span import an_obsid, said
+from mica_lake.explore.span import an_obsid
 from mica_lake.lake import Lake
 from mica_lake.vv import get_arch_vv
 from mica_lake.vv.limits import limits
@@ -26,14 +26,9 @@ def _obsid(lake: Lake, view: str, given: Given) -> Any:
     return mo.ui.text(given.text("obsid", str(last[0][0]) if last else ""), label="obsid")
 
 
-_problem = said(lambda typed: an_obsid(typed["obsid"]))
-
-
 def form(lake: Lake, given: Given) -> Any:
     """The form for an observation."""
-    return (
-        mo.md("{obsid}").batch(obsid=_obsid(lake, "obspar", given)).form(submit_button_label="Show", validate=_problem)
-    )
+    return shown.form("{obsid}", {"obsid": _obsid(lake, "obspar", given)})
 
 
 def answer(lake: Lake, obsid: str) -> Iterator[Any]:
@@ -55,7 +50,7 @@ def vv_form(lake: Lake, given: Given) -> Any:
             {slot: int(slot) for slot in SLOTS}, value=given.chosen("slot", SLOTS, "3"), label="plots of slot"
         ),
     }
-    return mo.md("{obsid} {revision} {slot}").batch(**elements).form(submit_button_label="Show", validate=_problem)
+    return shown.form("{obsid} {revision} {slot}", elements)
 
 
 def vv(lake: Lake, obsid: str, revision: str, slot: int | None) -> Iterator[Any]:

@@ -42,9 +42,24 @@ def answering(what: str = "asking the lake") -> Iterator[list[Any]]:
         shown.append(callout(message(error)))
 
 
+def form(line: str, elements: dict[str, Any], key: str = "Enter") -> Any:
+    """
+    Fields in a line, and a button that sends them.
+
+    What is wrong with them is said in place of the answer, which a validation by marimo would leave as it was. Its
+    border would be that of a form not sent, although the address has sent it.
+    """
+    return (
+        mo.md(line)
+        .batch(**elements)
+        .form(submit_button_label="Show", submit_button_tooltip=f"or press {key} in a field", bordered=False)
+    )
+
+
 def callout(text: str) -> Any:
     """A text that is not to be missed."""
-    return mo.callout(plain(text), kind="danger")
+    style = "border: 2px solid #d33; border-radius: 6px; padding: 0.6em 1em"
+    return mo.Html(f'<div role="alert" style="{style}">{plain(text).text}</div>')
 
 
 def plain(text: str) -> Any:

@@ -24,7 +24,7 @@ _FIRST = "SELECT table_name, rows, start, stop\nFROM status"
 def form(given: Given) -> Any:
     """The form for a query."""
     query = mo.ui.text_area(given.text("query", _FIRST), rows=6, label="query", full_width=True)
-    return mo.md("{query}").batch(query=query).form(submit_button_label="Show")
+    return shown.form("{query}", {"query": query}, "Ctrl+Enter")
 
 
 def objects(lake: Lake) -> Any:

@@ -47,11 +47,7 @@ def form(lake: Lake, given: Given) -> Any:
             label="drawn",
         ),
     }
-    return (
-        mo.md(f"{span.LINE} {{temperatures}} {{slot}} {{statistic}}")
-        .batch(**elements)
-        .form(submit_button_label="Show", validate=span.problem(lake))
-    )
+    return shown.form(f"{span.LINE} {{temperatures}} {{slot}} {{statistic}}", elements)
 
 
 def _sql(name: str, start: str, stop: str, slot: int, statistic: str) -> str:
@@ -80,6 +76,7 @@ def answer(
     lake: Lake, start: str, stop: str, obsid: str, temperatures: list[str], slot: int, statistic: str
 ) -> Iterator[Any]:
     """The answer: a picture with a panel for each, SQL and Python."""
+    yield from span.said(obsid)
     if not temperatures:
         raise ValueError(f"which temperatures? Choose some, as {MSIDS[-2]}")
     start, stop = span.times(lake, {"start": start, "stop": stop, "obsid": obsid})
