@@ -35,6 +35,15 @@ addEventListener("keydown", event => {
   next.focus();
   next.click();
 }, true);
+// marimo's forms are sent by Ctrl+Enter only.
+addEventListener("keydown", event => {
+  const path = event.composedPath(), form = path.find(one => one.tagName === "FORM");
+  if (event.key !== "Enter" || event.ctrlKey || !form || !path.some(one => one.tagName === "MARIMO-TEXT")) return;
+  event.preventDefault();
+  path[0].blur();  // what was typed is taken when its field is left
+  path[0].focus();
+  setTimeout(() => form.requestSubmit(), 50);
+}, true);
 </script>"""
 _Message = MutableMapping[str, Any]
 _Application = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Any]
