@@ -14,6 +14,7 @@ import polars as pl
 from mica_lake.explore import shown
 from mica_lake.explore.link import Given
 from mica_lake.lake import Lake
+from mica_lake.nothing import empty_ranges
 from mica_lake.reading import answered
 
 MOST_ROWS = 1000
@@ -43,11 +44,14 @@ def objects(lake: Lake) -> Any:
 def answer(lake: Lake, query: str) -> Iterator[Any]:
     """The first rows of the answer of a query."""
     with TemporaryDirectory(prefix="mica-lake-") as folder:
-        rows = answered(lake, query, Path(folder), _first_rows)
+        rows, empty = answered(
+            lake, query, Path(folder), lambda one, asked: (_first_rows(one, asked), [*empty_ranges(lake, one, query)])
+        )
     if rows.height > MOST_ROWS:
         yield mo.md(f"**The first {MOST_ROWS:,} rows**; there are more.")
     else:
         yield mo.md(f"**{'1 row' if rows.height == 1 else f'{rows.height:,} rows'}**")
+    yield from map(shown.plain, empty)
     yield shown.table(rows.head(MOST_ROWS))
     yield shown.downloads(lake, query, "answer")
 

@@ -144,6 +144,10 @@ def test_temperatures_without_values_say_so(lake: Lake) -> None:
 def test_sql_is_answered_up_to_its_limit(lake: Lake) -> None:
     assert text_of(sql_box.answer(lake, "SELECT 1 AS one, 2 AS one")).startswith("1 row")
     assert "The first 1,000 rows; there are more." in text_of(sql_box.answer(lake, "FROM range(1001)"))
+    none = "slot_data('2030:001', '2030:002', 3)"
+    assert f"0 rows {none}: 0 rows; the lake has aca_l0 from 2024:001:00:00 to 2024:001:01:59" in text_of(
+        sql_box.answer(lake, f"FROM {none}")
+    ).replace("&#x27;", "'")
     listed = sql_box.objects(lake).text
     assert "<code>slot_data(start, stop, slot)</code>" in listed and "<code>obspar</code>" in listed
 
