@@ -37,6 +37,7 @@ _LEAST_DARK = 1.0
 _MEAN = "#D55E00"
 # Half of the CCD (arcsec): 512 pixels of nearly 5.
 _HALF_CCD = 2560
+_FEWEST_DAYS = 31
 _MONTHS = [date(2024, month, 1) for month in range(1, 13)]
 
 
@@ -53,23 +54,39 @@ def calendar(days: Sequence[tuple[int, int, int]]) -> Figure:
     rows = np.full((last - first + 1, 366), np.nan)
     for year, doy, count in days:
         rows[year - first, doy - 1] = count
-    figure = Figure(figsize=(_WIDTH, 1.0 + 0.15 * max(len(rows), 4)), layout="constrained")
+    height = 0.15 * max(len(rows), 4)
+    figure = Figure(figsize=(_WIDTH, 1.0 + height), layout="constrained")
     axes = figure.subplots()
+    begin, end = _days_shown(min(doy for _, doy, _ in days), max(doy for _, doy, _ in days))
     mesh = axes.pcolormesh(
         np.arange(0.5, 367), np.arange(first - 0.5, last + 1), rows, cmap="cividis_r", vmin=0, vmax=np.nanmax(rows)
     )
-    starts = [month.timetuple().tm_yday for month in _MONTHS]
-    axes.set_xticks([1, 50, 100, 150, 200, 250, 300, 350])
-    axes.set(xlabel="day of year", ylim=(last + 0.5, first - 0.5), xlim=(0.5, 366.5))
+    step = 50 if end - begin > 200 else 10 if end - begin > 60 else 5
+    axes.set_xticks([doy for doy in (1, *range(step, 367, step)) if begin <= doy <= end])
+    axes.set(xlabel="day of year", ylim=(last + 0.5, first - 0.5), xlim=(begin - 0.5, end + 0.5))
     axes.set_yticks(range(first, last + 1, 1 + len(rows) // 16))
     above = axes.secondary_xaxis("top")
-    above.set_xticks([start + 15 for start in starts], [f"{month:%b}" for month in _MONTHS])
+    starts = [month.timetuple().tm_yday for month in _MONTHS]
+    # Each month's name is over the middle of what is seen of it.
+    seen = [
+        ((max(start, begin) + min(after - 1, end)) / 2, f"{month:%b}")
+        for month, start, after in zip(_MONTHS, starts, [*starts[1:], 367], strict=True)
+        if start <= end and begin < after
+    ]
+    above.set_xticks([place for place, _ in seen], [name for _, name in seen])
     above.tick_params(length=0)
     for start in starts[1:]:
         axes.axvline(start - 0.5, color="0.85", lw=0.6, zorder=0)
-    bar = figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.02, aspect=30, format="{x:,.0f}")
+    bar = figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.02, aspect=8 * height, format="{x:,.0f}")
     bar.ax.set_title("rows", fontsize="medium")
     return figure
+
+
+def _days_shown(first: int, last: int) -> tuple[int, int]:
+    """From which day of the year to which: those that there are, but no fewer than can be seen well."""
+    missing = max(_FEWEST_DAYS - (last - first + 1), 0)
+    begin = min(max(first - missing // 2, 1), 366 - (last - first) - missing)
+    return begin, begin + last - first + missing
 
 
 def bars(years: Sequence[tuple[int, int]]) -> Figure:

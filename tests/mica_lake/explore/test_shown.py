@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 from html.parser import HTMLParser
 
 import polars as pl
@@ -12,7 +13,7 @@ pytest.importorskip("matplotlib")
 
 from marimo._plugins.ui._impl.table import SearchTableArgs
 
-from mica_lake.explore import shown
+from mica_lake.explore import pictures, shown
 from mica_lake.lake import Lake
 from mica_lake.output import printable
 
@@ -77,3 +78,26 @@ def test_identifiers_and_times_are_shown_as_they_are_typed(demo_lake: str) -> No
     expected = {"obsid": "32448", "tstart": "820449042.599", "total": "32448", "none": ""}
     assert {name: cells[name] for name in expected} == expected
     assert re.fullmatch(r"-26003\.\d*", cells["seconds"])
+
+
+@pytest.mark.parametrize(
+    ("days", "shown_days", "months"),
+    [
+        ([(2024, 1)], (1, 31), ["Jan"]),
+        ([(2024, 366)], (336, 366), ["Dec"]),
+        ([(2023, 100), (2024, 102)], (86, 116), ["Mar", "Apr"]),
+        ([(2023, doy) for doy in range(200, 251)], (200, 250), ["Jul", "Aug", "Sep"]),
+        ([(2023, 365), (2024, 1)], (1, 365), [f"{date(2024, month, 1):%b}" for month in range(1, 13)]),
+    ],
+)
+def test_a_calendar_has_the_days_that_there_are_and_cells_that_are_seen(
+    days: list[tuple[int, int]], shown_days: tuple[int, int], months: list[str]
+) -> None:
+    figure = pictures.calendar([(year, doy, 28_000) for year, doy in days])
+    figure.draw_without_rendering()
+    axes, bar = figure.axes
+    assert axes.get_xlim() == (shown_days[0] - 0.5, shown_days[1] + 0.5)
+    (above,) = axes.child_axes
+    assert [label.get_text() for label in above.get_xticklabels()] == months
+    cell = axes.get_window_extent().width / (shown_days[1] - shown_days[0] + 1)
+    assert cell > 2 and bar.get_window_extent().width > 10
