@@ -1,6 +1,7 @@
 """Pictures on the page: the coverage of a table, values against time, a star image, a star catalog."""
 
 import io
+import math
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ _ENTRIES = {
     "MON": ("monitor window", "#009E73", "D", "none"),
 }
 _SPOILER = "#CC79A7"
-# What is less than this (e-/s) has the same colour.
+# Logarithmic colours begin no lower (e-/s), unless that is asked for.
 _LEAST_DARK = 1.0
 _MEAN = "#D55E00"
 # Half of the CCD (arcsec): 512 pixels of nearly 5.
@@ -135,23 +136,34 @@ def _dates(secs: Any) -> Any:
     return dates.date2num(Time(secs, format="cxcsec").utc.datetime64) if len(secs) else np.array([])
 
 
-def dark_image(image: NDArray[Any], row0: int, col0: int, title: str) -> Figure:
-    """A dark current image, or a part that begins at a row and a column, in logarithmic colours."""
+def dark_image(
+    image: NDArray[Any], row0: int, col0: int, title: str, least: float | None = None, greatest: float | None = None
+) -> Figure:
+    """
+    A dark current image, or a part that begins at a row and a column, in logarithmic colours.
+
+    These are from the 1st to the 99.9th percentile, as a few hot pixels would make all others grey.
+    """
+    low, high = np.percentile(image, [1, 99.9])
+    if least is None:
+        least = min(max(float(low), _LEAST_DARK), math.inf if greatest is None else greatest / 1.1)
+    greatest = max(float(high), 1.1 * least) if greatest is None else greatest
     figure = Figure(figsize=(8.6, 7.4), layout="constrained")
     axes: Axes = figure.subplots()
     rows, cols = image.shape
     shown = axes.imshow(
-        np.maximum(image, _LEAST_DARK),
+        np.maximum(image, least),
         origin="lower",
         cmap="cividis",
-        norm=LogNorm(_LEAST_DARK, max(float(image.max()), 10 * _LEAST_DARK)),
+        norm=LogNorm(least, greatest),
         extent=(col0 - 0.5, col0 + cols - 0.5, row0 - 0.5, row0 + rows - 0.5),
         interpolation="nearest",
     )
     axes.set(xlabel="CCD column (pixel)", ylabel="CCD row (pixel)", title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.colorbar(shown, ax=axes, label="dark current (e-/s)")
+    label = f"dark current (e-/s), colours from {least:,.4g} to {greatest:,.4g}"
+    figure.colorbar(shown, ax=axes, label=label, extend="both", format="{x:,.4g}")
     return figure
 
 

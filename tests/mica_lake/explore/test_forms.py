@@ -13,7 +13,7 @@ pytest.importorskip("marimo")
 pytest.importorskip("matplotlib")
 
 from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_image
-from mica_lake.explore import ask, dark, observed, overview, sql_box, stars, temperatures
+from mica_lake.explore import ask, dark, observed, overview, pictures, sql_box, stars, temperatures
 from mica_lake.explore.link import Given, Link
 from mica_lake.explore.question import Question
 from mica_lake.explore.shown import answering, downloaded
@@ -191,6 +191,32 @@ def test_part_of_a_dark_current_image_is_around_a_pixel(lake: Lake) -> None:
     assert f"mean {part.mean():,.1f} e-/s" in text and f"greatest {part.max():,.0f} at row" in text
     with pytest.raises(ValueError, match="row: '512' is not a whole number from -512 to 511"):
         list(dark.answer(lake, "2023341", "64", "512", "0"))
+
+
+def test_the_colours_of_dark_current_are_not_those_of_the_hottest_pixel(lake: Lake) -> None:
+    image = get_dark_cal_image("2023341", data_root=lake.root)
+    axes, bar = pictures.dark_image(image, -512, -512, "").axes
+    low, high = np.percentile(image, [1, 99.9])
+    assert axes.images[0].get_clim() == pytest.approx((max(low, 1), high))
+    assert high < image.max() / 10
+    assert f"colours from {max(low, 1):,.4g} to {high:,.4g}" in bar.get_ylabel()
+    for least, greatest in ((5.0, 700.0), (2 * high, None), (None, 0.5)):
+        begins, ends = pictures.dark_image(image, -512, -512, "", least, greatest).axes[0].images[0].get_clim()
+        assert begins < ends and least in (None, begins) and greatest in (None, ends)
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "said"),
+    [
+        ("0", "", "colours from: '0' is not a number above 0"),
+        ("", "nan", "to: 'nan' is not a number"),
+        ("warm", "", "colours from: 'warm' is not a number"),
+        ("9", "3", "to: '3' is not above '9'"),
+    ],
+)
+def test_colours_that_are_none_are_named(least: str, greatest: str, said: str, lake: Lake) -> None:
+    with pytest.raises(ValueError, match=said):
+        list(dark.answer(lake, "2023341", "64", "0", "0", least, greatest))
 
 
 def test_minutes_without_images_say_which_days_there_are(lake: Lake) -> None:
