@@ -19,6 +19,7 @@ from mica_lake.reading import answered
 
 MOST_ROWS = 1000
 MOST_SECONDS = 60
+_INDENT = "margin: 0.1em 0 0 1.5em; overflow-wrap: anywhere"
 _FIRST = "SELECT table_name, rows, start, stop\nFROM status"
 
 
@@ -29,16 +30,19 @@ def form(given: Given) -> Any:
 
 
 def objects(lake: Lake) -> Any:
-    """The views and macros, with their arguments and what they give."""
+    """The views and macros, with their arguments, what they give and an example."""
     found: dict[str, list[str]] = {}
-    for kind, name, arguments, gives in lake.sql(
-        "SELECT kind, name, arguments, gives FROM lake_objects ORDER BY name"
+    for kind, name, arguments, gives, example in lake.sql(
+        "SELECT kind, name, arguments, gives, example FROM lake_objects ORDER BY name"
     ).fetchall():
         called = escape(name if kind == "view" else f"{name}({arguments})")
-        found.setdefault(kind, []).append(f"<dt><code>{called}</code></dt><dd>{escape(gives)}</dd>")
+        said = f'<dd style="{_INDENT}">{escape(gives)}</dd><dd style="{_INDENT}"><code>{escape(example)}</code></dd>'
+        found.setdefault(kind, []).append(f'<dt style="margin-top: 0.8em"><code><b>{called}</b></code></dt>{said}')
     heads = {"view": "Views", "table macro": "Macros of rows, after FROM", "macro": "Macros of values"}
-    listed = "".join(f"<p><b>{head}</b></p><dl>{''.join(found[kind])}</dl>" for kind, head in heads.items())
-    return mo.Html(f"<details><summary>Views and macros, with their arguments</summary>{listed}</details>")
+    listed = "".join(
+        f'<p style="margin-top: 1.2em"><b>{head}</b></p><dl>{"".join(found[kind])}</dl>' for kind, head in heads.items()
+    )
+    return mo.Html(f"<details><summary>Views and macros, with their arguments and examples</summary>{listed}</details>")
 
 
 def answer(lake: Lake, query: str) -> Iterator[Any]:

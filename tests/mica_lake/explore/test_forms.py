@@ -149,7 +149,9 @@ def test_sql_is_answered_up_to_its_limit(lake: Lake) -> None:
         sql_box.answer(lake, f"FROM {none}")
     ).replace("&#x27;", "'")
     listed = sql_box.objects(lake).text
-    assert "<code>slot_data(start, stop, slot)</code>" in listed and "<code>obspar</code>" in listed
+    assert "<code><b>slot_data(start, stop, slot)</b></code>" in listed and "<code><b>obspar</b></code>" in listed
+    for (example,) in lake.sql("SELECT example FROM lake_objects").fetchall():
+        assert f"<code>{html.escape(example)}</code>" in listed
 
 
 @pytest.mark.parametrize(
@@ -224,6 +226,16 @@ def test_minutes_without_images_say_which_days_there_are(lake: Lake) -> None:
     assert "the lake has 2024:001 to 2024:001" in text
     with pytest.raises(ValueError, match="minutes: '31' is not a whole number from 1 to 30"):
         list(stars.answer(lake, "2024:001", "", "31"))
+
+
+def test_the_residuals_are_below_their_heads(lake: Lake) -> None:
+    shown = " ".join(one.text for one in observed.vv(lake, OBSID, "last", None))
+    heads = re.findall(r"<th[^>]*right[^>]*>(.*?)</th>", shown)
+    cells = re.findall(r"<td[^>]*right[^>]*>(.*?)</td>", shown)
+    assert (len(heads), len(cells)) == (7, 7 * 8)
+    room = " \u2007"  # for a mark
+    assert [head.endswith(room) for head in heads] * 8 == [cell.endswith(room) for cell in cells]
+    assert {head.strip() for head in heads} > {"dy median", "magnitude"}
 
 
 def test_a_slot_without_data_has_no_plots(lake: Lake) -> None:

@@ -170,7 +170,7 @@ def test_sql_is_answered_behind_a_spinner(page: Page, demo_lake: str) -> None:
     ((count,),) = Lake(demo_lake).sql("SELECT count(*) FROM slot_data('2024:001', '2024:002', 3)").fetchall()
     page.show(f" {count} ")
     assert page.downloaded("CSV", "answer.csv").decode() == f"n\n{count}\n"
-    page.press("summary", "Views and macros, with their arguments")
+    page.press("summary", "Views and macros, with their arguments and examples")
     page.wait_for("warm_pixels(threshold, ref := -19.0)")
     page.type("query", "DROP VIEW obspar")
     page.show("nothing that writes")
@@ -221,6 +221,8 @@ def test_star_images_of_all_slots_are_stepped_through_and_played(page: Page, dem
     page.type("minutes", "1")
     page.show("images from 2024:001:00:10:00.000 to 2024:001:00:11:00.000")
     frame = page.wait(lambda: page.driver.execute_script(DEEP, "iframe"), "the player")[0]
+    height = "return arguments[0].clientHeight - arguments[0].contentDocument.body.clientHeight"
+    page.wait(lambda: 0 <= page.driver.execute_script(height, frame) < 20, "a frame as high as what is in it")
     page.driver.switch_to.frame(frame)
     try:
         whole = Page.wait
