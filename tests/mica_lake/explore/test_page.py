@@ -22,7 +22,9 @@ pytest.importorskip("matplotlib")
 
 from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_image
 from mica_lake.archive.aca_l0 import get_slot_data
+from mica_lake.explore.observation import observation
 from mica_lake.explore.overview import tables
+from mica_lake.explore.page import page as observation_page
 from mica_lake.lake import Lake
 from mica_lake.tables import TABLES
 from mica_lake.vv import get_arch_vv
@@ -203,6 +205,26 @@ def test_an_observation_is_shown_with_its_catalog_and_its_statistics(page: Page,
     catalog, temperature = page.wait(page.pictures, "the catalog and the temperature")
     assert catalog.get_property("naturalWidth") > 1000 and temperature.get_property("naturalWidth") > 500
     assert f"<title>obsid {obsid}</title>" in page.downloaded("HTML", f"obsid_{obsid}.html").decode()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_file_of_an_observation_follows_the_system_into_dark(
+    scheme: str, page: Page, address: str, demo_lake: str, tmp_path: Path
+) -> None:
+    browser = page.driver
+    (tmp_path / "one.html").write_text(observation_page(observation(Lake(demo_lake), 32448)), encoding="utf-8")
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    try:
+        browser.get((tmp_path / "one.html").as_uri())
+        color = browser.execute_script("return getComputedStyle(document.querySelector('h1')).color")
+        assert color == {"light": "rgb(0, 0, 0)", "dark": "rgb(255, 255, 255)"}[scheme]
+        said = browser.execute_script("return getComputedStyle(document.querySelector('html')).colorScheme")
+        assert said == "light dark"  # and so the paper is the system's, too
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.get(address.split("?")[0])
 
 
 def test_an_unknown_observation_gets_a_message_that_names_it(page: Page) -> None:
