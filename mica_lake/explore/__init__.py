@@ -38,7 +38,8 @@ addEventListener("keydown", event => {
 // marimo's forms are sent by Ctrl+Enter only.
 addEventListener("keydown", event => {
   const path = event.composedPath(), form = path.find(one => one.tagName === "FORM");
-  if (event.key !== "Enter" || event.ctrlKey || !form || !path.some(one => one.tagName === "MARIMO-TEXT")) return;
+  if (event.key !== "Enter" || event.ctrlKey || event.isComposing) return;
+  if (!form || !path.some(one => one.tagName === "MARIMO-TEXT")) return;
   event.preventDefault();
   path[0].blur();  // what was typed is taken when its field is left
   path[0].focus();
@@ -82,7 +83,7 @@ def application(lake: Lake, token: str, port: int) -> _Application:
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": b"this page is for this machine only\n"})
             return
-        await built(scope | {"query_string": _question(scope, headers)}, receive, send)
+        await built({**scope, "query_string": _question(scope, headers)}, receive, send)
 
     return guarded
 
