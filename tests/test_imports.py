@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "times", "products", "buffers", "output", "terminal", "drawn", "pixels"),
     ("store", "formats", "tables", "sql"),
     ("catalog",),
-    ("forked", "direct", "opened", "query", "lake", "export", "reading", "spark"),
+    ("forked", "direct", "opened", "query", "lake", "export", "nothing", "reading", "spark"),
     ("aca_image", "flicker", "quaternion", "common", "utils", "bad_obsids", "regression"),
     ("archive", "gathering", "stats", "vv", "starcheck", "ingest"),
     ("per_file", "as_mica", "simulate"),

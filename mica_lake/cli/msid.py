@@ -34,9 +34,9 @@ def msid(
     """
     from mica_lake.archive.aca_hdr3 import MSIDset
     from mica_lake.cli.msid_output import PICTURES, is_empty, summary, write
-    from mica_lake.cli.nothing import nothing
     from mica_lake.errors import MissingDataError
     from mica_lake.lake import Lake
+    from mica_lake.nothing import nothing
     from mica_lake.terminal import Terminal
 
     found = MSIDset(names, start, stop, data_root=lake)

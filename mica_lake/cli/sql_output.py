@@ -1,24 +1,18 @@
 """Answers to SQL that anyone may type: read-only, written where asked for and nowhere else."""
 
 import io
-import json
-import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO
 
 import duckdb
 
 from mica_lake import export
-from mica_lake.catalog.objects import definitions_in
-from mica_lake.catalog.script import parts
-from mica_lake.cli.nothing import nothing
 from mica_lake.lake import Lake
+from mica_lake.nothing import empty_ranges
 from mica_lake.output import copy, printable
 from mica_lake.reading import answered, written
-from mica_lake.tables import TABLES
 
 _NAMES = {"parquet": "Parquet", "fits": "FITS", "npy": "npy"}
 
@@ -60,7 +54,7 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
                 table = str(connection.sql(query))
             else:
                 rows, nulls = written(connection, statement, f".{form}", target)
-            return table, rows, nulls, list(_empty_ranges(lake, connection, query))
+            return table, rows, nulls, list(empty_ranges(lake, connection, query))
 
         table, rows, nulls, empty = answered(lake, query, Path(folder), how)
         if form == "table":
@@ -75,43 +69,6 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         from mica_lake.terminal import Terminal, escape
 
         Terminal(stderr=True).print(escape(said), soft_wrap=True, highlight=False)
-
-
-def _empty_ranges(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[str]:
-    """What to say of the macros in a query whose range of times has no rows, whatever the query makes of that."""
-    ((parsed,),) = connection.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()
-    for call in _table_functions(json.loads(parsed)):
-        if (table := _table_of(call["function"]["function_name"].lower())) is None:
-            continue
-        begin = call["query_location"]
-        asked = query.encode()[begin : begin + call["query_location_length"]].decode()
-        asked = asked[: asked.rindex(")") + 1]  # without its alias
-        try:
-            is_empty = not connection.execute(f"SELECT 1 FROM {asked} LIMIT 1").fetchall()
-        except duckdb.Error:  # its range is of a row of another table
-            continue
-        if is_empty:
-            yield f"{asked}: {nothing('rows', [table], lake)}"
-
-
-def _table_of(macro: str) -> str | None:
-    """The table whose rows of a range of times a macro gives."""
-    for part in parts().values():
-        if macro in part.defines and (made := definitions_in(part.text).get(macro)) is not None:
-            files = re.search(r"(\w+)_files\(", made.body)
-            if made.kind == "table macro" and {"start", "stop"} <= made.parameters.keys() and files:
-                return files[1] if files[1] in TABLES else None
-    return None
-
-
-def _table_functions(parsed: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(parsed, dict):
-        if parsed.get("type") == "TABLE_FUNCTION":
-            yield parsed
-        parsed = list(parsed.values())
-    if isinstance(parsed, list):
-        for each in parsed:
-            yield from _table_functions(each)
 
 
 def _to_terminal(answer: IO[bytes]) -> None:

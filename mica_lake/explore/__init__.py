@@ -8,6 +8,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from mica_lake.lake import Lake
 
@@ -33,6 +34,16 @@ addEventListener("keydown", event => {
   const next = all[(all.indexOf(one) + step + all.length) % all.length];
   next.focus();
   next.click();
+}, true);
+// marimo's forms are sent by Ctrl+Enter only.
+addEventListener("keydown", event => {
+  const path = event.composedPath(), form = path.find(one => one.tagName === "FORM");
+  if (event.key !== "Enter" || event.ctrlKey || event.isComposing) return;
+  if (!form || !path.some(one => one.tagName === "MARIMO-TEXT")) return;
+  event.preventDefault();
+  path[0].blur();  // what was typed is taken when its field is left
+  path[0].focus();
+  setTimeout(() => form.requestSubmit(), 50);
 }, true);
 </script>"""
 _Message = MutableMapping[str, Any]
@@ -72,9 +83,21 @@ def application(lake: Lake, token: str, port: int) -> _Application:
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": b"this page is for this machine only\n"})
             return
-        await built(scope, receive, send)
+        await built({**scope, "query_string": _question(scope, headers)}, receive, send)
 
     return guarded
+
+
+def _question(scope: _Message, headers: dict[bytes, bytes]) -> bytes:
+    """What a request asks, when it opens the page or logs in with a question."""
+    asked: bytes = scope.get("query_string", b"")
+    if scope.get("path") == "/auth/login" and scope.get("method") == "POST":
+        # marimo's form leaves out where it was asked to go on to.
+        target = parse_qs(urlsplit(headers.get(b"referer", b"").decode("latin-1")).query).get("next", [""])[0]
+        # Only the page itself, with its question: nobody is sent elsewhere by a login.
+        return urlencode({"next": target}).encode() if target.startswith("/?") else b""
+    # A question put behind the address that was printed, which has a ? already.
+    return asked.replace(b"?", b"&", 1) if asked.startswith(b"access_token=") else asked
 
 
 def serve(lake: Lake, port: int, tell: Callable[[str], None]) -> None:

@@ -33,13 +33,14 @@ def form(lake: Lake, table: str, given: Given) -> Any:
             allow_select_none=not needs_slot(TABLES[table]),
         )
         line = f"{span.LINE} {{slot}} {{columns}}"
-    return mo.md(line).batch(**elements).form(submit_button_label="Show", validate=span.problem(lake))
+    return shown.form(line, elements)
 
 
 def answer(
     lake: Lake, table: str, start: str, stop: str, obsid: str, columns: list[str], slot: int | None = None
 ) -> Iterator[Any]:
     """The answer about the rows of a table."""
+    yield from span.said(obsid)
     start, stop = span.times(lake, {"start": start, "stop": stop, "obsid": obsid})
     asked = Question(lake, table, start, stop, columns, slot)
     tstart, tstop = asked.interval

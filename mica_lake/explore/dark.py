@@ -1,5 +1,6 @@
 """The image of a dark current calibration, whole or a part of it."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,19 +32,36 @@ def form(lake: Lake, given: Given) -> Any:
         ),
         "row": mo.ui.text(given.text("row", "0"), label="around row"),
         "column": mo.ui.text(given.text("column", "0"), label="and column"),
+        "least": mo.ui.text(given.text("least", ""), label="colours from", placeholder="1st percentile"),
+        "greatest": mo.ui.text(given.text("greatest", ""), label="to (e-/s)", placeholder="99.9th percentile"),
     }
-    return (
-        mo.md("{calibration} {size} {row} {column}")
-        .batch(**elements)
-        .form(submit_button_label="Show", validate=span.said(lambda typed: _pixel(typed["row"], typed["column"])))
-    )
+    return shown.form("{calibration} {size} {row} {column} {least} {greatest}", elements)
 
 
 def _pixel(row: str, column: str) -> tuple[int, int]:
     return span.whole("row", row, -_HALF, _HALF - 1), span.whole("column", column, -_HALF, _HALF - 1)
 
 
-def answer(lake: Lake, calibration: str | None, size: str, row: str, column: str) -> Iterator[Any]:
+def _colours(least: str, greatest: str) -> tuple[float | None, float | None]:
+    """The range of the colours as typed; None for what is left empty."""
+    found: list[float | None] = []
+    for name, typed in (("colours from", least), ("to", greatest)):
+        try:
+            value = float(typed) if typed.strip() else None
+        except ValueError:
+            value = 0
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name}: {typed!r} is not a number above 0, which colours are logarithmic in")
+        found.append(value)
+    low, high = found
+    if low is not None and high is not None and high <= low:
+        raise ValueError(f"to: {greatest!r} is not above {least!r}, where the colours begin")
+    return low, high
+
+
+def answer(
+    lake: Lake, calibration: str | None, size: str, row: str, column: str, least: str = "", greatest: str = ""
+) -> Iterator[Any]:
     """The image around a pixel."""
     if calibration is None:
         raise ValueError("the lake has no dark current calibrations: 'mica-lake ingest dark_cal' takes them into it")
@@ -57,10 +75,10 @@ def answer(lake: Lake, calibration: str | None, size: str, row: str, column: str
         "SELECT date, ccd_temp FROM dark_cal WHERE dark_id = $dark_id", {"dark_id": calibration}
     ).fetchall()
     where = f"rows {row0} to {row0 + side - 1}, columns {col0} to {col0 + side - 1}"
-    figure = pictures.dark_image(part, row0, col0, f"dark current {calibration}, {where}")
+    figure = pictures.dark_image(part, row0, col0, f"dark current {calibration}, {where}", *_colours(least, greatest))
     yield mo.md(
         f"{date}{'' if ccd_temp is None else f', CCD at {ccd_temp:.2f} °C'}: mean {part.mean():,.1f} e-/s, "
         f"median {np.median(part):,.1f}, greatest {part.max():,.0f} at row {row0 + at[0]}, "
-        f"column {col0 + at[1]}. Colours are logarithmic, from 1 e-/s on."
+        f"column {col0 + at[1]}. Colours are logarithmic."
     )
     yield shown.picture(figure, f"dark current, {where}", f"dark_{calibration}", 860)

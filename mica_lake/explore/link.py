@@ -82,7 +82,8 @@ class Link:
         if question is None and self.given(tab, **same):
             question = form.element.value
         if question is not None:
-            self.put(tab, **same, **question)
+            times = () if question.get("obsid") is None or not question["obsid"].strip() else ("start", "stop")
+            self.put(tab, **same, **{name: value for name, value in question.items() if name not in times})
         return question
 
     def put(self, tab: str, **values: Any) -> None:

@@ -56,11 +56,13 @@ _FINDINGS = """
     WHERE mp_dir = $mp_dir AND obsid = $obsid
     ORDER BY obs_idx, idx
 """
+# Where nothing is tracked before the transition to guiding, what is seen there is 0, which says nothing.
 _ACQUIRED = """
     SELECT
-        slot, idx, type, agasc_id, halfw, mag, mag_obs, acqid, img_func, spoiler_tracked, dy, dz, yang_obs, zang_obs,
-        known_bad, bad_comment
-    FROM acq_stats
+        slot, idx, type, agasc_id, halfw, mag, if(tracked, mag_obs, NULL) AS mag_obs, acqid, img_func, spoiler_tracked,
+        if(tracked, dy, NULL) AS dy, if(tracked, dz, NULL) AS dz, if(tracked, yang_obs, NULL) AS yang_obs,
+        if(tracked, zang_obs, NULL) AS zang_obs, known_bad, bad_comment
+    FROM (SELECT *, img_func IN ('star', 'spoiler') AS tracked FROM acq_stats)
     WHERE obsid = $obsid
     ORDER BY slot, position
 """
@@ -79,8 +81,8 @@ _OF_DEFAULT = """
 """
 _RESIDUALS = f"""
     SELECT
-        slot, type, revision, n_pts, dy_med, dz_med, dy_rms, dz_rms, rad_off, frac_dy_big, frac_dz_big, frac_mag_big,
-        mag_med
+        slot, type, revision, isdefault, n_pts, dy_med, dz_med, dy_rms, dz_rms, rad_off, frac_dy_big, frac_dz_big,
+        frac_mag_big, mag_med
     FROM vv_rms
     WHERE {_OF_DEFAULT}
     ORDER BY slot, position
@@ -162,9 +164,9 @@ class Observation:
     findings : polars.DataFrame
         What the checks of the load review found.
     acquired, guided : polars.DataFrame
-        Acquisition and guide statistics, a row for each star or fid light.
+        Acquisition and guide statistics, a row for each star or fid light; null is what was seen where nothing was.
     residuals : polars.DataFrame
-        V&V, a row for each slot of the default revision, or else the last.
+        V&V, a row for each slot of the default revision, or else the last; isdefault says which of the two.
     outside : polars.DataFrame
         The residuals outside their limits: slot, name, level, value, limit.
     temperature : Temperature or None

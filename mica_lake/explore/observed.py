@@ -10,14 +10,18 @@ from mica_lake.explore.ask import SLOTS
 from mica_lake.explore.link import Given
 from mica_lake.explore.observation import observation
 from mica_lake.explore.page import body, escaped, page
-from mica_lake.explore.span import an_obsid, said
+from mica_lake.explore.span import an_obsid
 from mica_lake.lake import Lake
 from mica_lake.vv import get_arch_vv
 from mica_lake.vv.limits import limits
 
 _VV = ("dy_med", "dz_med", "dy_rms", "dz_rms", "rad_off", "mag_med")
-_VV_HEADS = ("dy median", "dz median", "dy rms", "dz rms", "median from 0", "magnitude")
 _MARKS = {"bad": "✗", "warn": "?"}
+_NO_MARK = "\u2007"
+# With room for a mark, as the numbers below them have it.
+_VV_HEADS = tuple(
+    f"{head} {_NO_MARK}" for head in ("dy median", "dz median", "dy rms", "dz rms", "median from 0", "magnitude")
+)
 
 
 def _obsid(lake: Lake, view: str, given: Given) -> Any:
@@ -26,14 +30,9 @@ def _obsid(lake: Lake, view: str, given: Given) -> Any:
     return mo.ui.text(given.text("obsid", str(last[0][0]) if last else ""), label="obsid")
 
 
-_problem = said(lambda typed: an_obsid(typed["obsid"]))
-
-
 def form(lake: Lake, given: Given) -> Any:
     """The form for an observation."""
-    return (
-        mo.md("{obsid}").batch(obsid=_obsid(lake, "obspar", given)).form(submit_button_label="Show", validate=_problem)
-    )
+    return shown.form("{obsid}", {"obsid": _obsid(lake, "obspar", given)})
 
 
 def answer(lake: Lake, obsid: str) -> Iterator[Any]:
@@ -55,7 +54,7 @@ def vv_form(lake: Lake, given: Given) -> Any:
             {slot: int(slot) for slot in SLOTS}, value=given.chosen("slot", SLOTS, "3"), label="plots of slot"
         ),
     }
-    return mo.md("{obsid} {revision} {slot}").batch(**elements).form(submit_button_label="Show", validate=_problem)
+    return shown.form("{obsid} {revision} {slot}", elements)
 
 
 def vv(lake: Lake, obsid: str, revision: str, slot: int | None) -> Iterator[Any]:
@@ -71,7 +70,7 @@ def vv(lake: Lake, obsid: str, revision: str, slot: int | None) -> Iterator[Any]
         outside += [f"slot {of_slot}: {o.name} {o.value:.3f}, limit {o.limit:g} ({o.level})" for o in found.values()]
         row = {"slot": of_slot, "type": report["type"], "samples": f"{report['n_pts']:,}"}
         for name, head in zip(_VV, _VV_HEADS, strict=True):
-            mark = _MARKS[found[name].level] if name in found else "\u2007"
+            mark = _MARKS[found[name].level] if name in found else _NO_MARK
             value, digits = report[name], 2 if name == "mag_med" else 3
             row[head] = f"{'-' if value is None else format(value, f'z.{digits}f')} {mark}"
         rows.append(row)

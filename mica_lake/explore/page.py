@@ -23,7 +23,7 @@ _MAIN = (
 )  # fmt: skip
 _DIGITS = {"point_ra": 6, "point_dec": 6, "point_roll": 6, "ccd_temp": 2, "pred_ccd_temp": 1}
 _MARKS = {"bad": "✗", "warn": "?"}
-_NONE = "-"
+_NONE = "\u2013"
 _STYLE = """
 .observation { font: 14px/1.45 system-ui, sans-serif; }
 .observation h1 { font-size: 1.7em; font-weight: 700; margin: 0.4em 0; }
@@ -76,7 +76,7 @@ def page(one: Observation) -> str:
     '<!DOCTYPE html>'
     """
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<!DOCTYPE html>\n<html lang="en" style="color-scheme: light dark">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width">\n'
         f"<title>obsid {one.obsid}</title>\n</head>\n"
@@ -138,10 +138,19 @@ def _what(one: Observation) -> Iterator[str]:
     if not one.parameters.height:
         yield _none("observation parameters (obspar)")
         return
-    parameters = one.parameters.select("name", "value", "description")
+    parameters = _described(one.parameters.select("name", "value", "description"))
     yield _said(f"Observation parameters, revision {one.parameters['revision'][0]}.")
     yield _table(pl.DataFrame({"name": _MAIN}).join(parameters, on="name", maintain_order="left"))
     yield f"<details><summary>all {parameters.height} parameters</summary>{_table(parameters)}</details>"
+
+
+def _described(parameters: pl.DataFrame) -> pl.DataFrame:
+    """Parameters without what only repeats their names, as "Obs id" does obs_id."""
+    name, description = (
+        pl.col(one).fill_null("").str.to_lowercase().str.replace_all("[^a-z0-9]", "") for one in ("name", "description")
+    )
+    said = parameters.with_columns(description=pl.when(name != description).then("description").otherwise(pl.lit("")))
+    return said if (said["description"] != "").any() else said.drop("description")
 
 
 def _catalog(one: Observation) -> Iterator[str]:
@@ -154,7 +163,8 @@ def _catalog(one: Observation) -> Iterator[str]:
     yield "<table>"
     for name, value in planned.items():
         if value is not None:
-            yield f"<tr>{_head('starcheck', name)}<td>{escaped(_text(name, value))}</td></tr>"
+            of = "starcheck_pred_temp" if name == "pred_ccd_temp" else "starcheck"
+            yield f"<tr>{_head(of, name)}<td>{escaped(_text(name, value))}</td></tr>"
     yield "</table>"
     if one.catalog.height:
         yield _picture(pictures.catalog(one.catalog, one.acquired), "the star catalog on the CCD")
@@ -194,8 +204,9 @@ def _vv(one: Observation) -> Iterator[str]:
         yield _none("V&V")
         return
     levels = {(row["slot"], row["name"]): row["level"] for row in one.outside.iter_rows(named=True)}
-    yield _said(f"Residuals of revision {one.residuals['revision'][0]}.")
-    yield _table(one.residuals.drop("revision"), "vv_rms", levels)
+    which = "which is the default" if one.residuals["isdefault"][0] else "the last, as none is the default"
+    yield _said(f"Residuals of revision {one.residuals['revision'][0]}, {which}.")
+    yield _table(one.residuals.drop("revision", "isdefault"), "vv_rms", levels)
     yield _said("✗ outside the limit, ? to look at:" if one.outside.height else "All values are inside the limits.")
     if one.outside.height:
         yield _table(one.outside)

@@ -1,6 +1,7 @@
 """Pictures on the page: the coverage of a table, values against time, a star image, a star catalog."""
 
 import io
+import math
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,12 @@ _ENTRIES = {
     "MON": ("monitor window", "#009E73", "D", "none"),
 }
 _SPOILER = "#CC79A7"
-# What is less than this (e-/s) has the same colour.
+# Logarithmic colours begin no lower (e-/s), unless that is asked for.
 _LEAST_DARK = 1.0
 _MEAN = "#D55E00"
 # Half of the CCD (arcsec): 512 pixels of nearly 5.
 _HALF_CCD = 2560
+_FEWEST_DAYS = 31
 _MONTHS = [date(2024, month, 1) for month in range(1, 13)]
 
 
@@ -53,23 +55,39 @@ def calendar(days: Sequence[tuple[int, int, int]]) -> Figure:
     rows = np.full((last - first + 1, 366), np.nan)
     for year, doy, count in days:
         rows[year - first, doy - 1] = count
-    figure = Figure(figsize=(_WIDTH, 1.0 + 0.15 * max(len(rows), 4)), layout="constrained")
+    height = 0.15 * max(len(rows), 4)
+    figure = Figure(figsize=(_WIDTH, 1.0 + height), layout="constrained")
     axes = figure.subplots()
+    begin, end = _days_shown(min(doy for _, doy, _ in days), max(doy for _, doy, _ in days))
     mesh = axes.pcolormesh(
         np.arange(0.5, 367), np.arange(first - 0.5, last + 1), rows, cmap="cividis_r", vmin=0, vmax=np.nanmax(rows)
     )
-    starts = [month.timetuple().tm_yday for month in _MONTHS]
-    axes.set_xticks([1, 50, 100, 150, 200, 250, 300, 350])
-    axes.set(xlabel="day of year", ylim=(last + 0.5, first - 0.5), xlim=(0.5, 366.5))
+    step = 50 if end - begin > 200 else 10 if end - begin > 60 else 5
+    axes.set_xticks([doy for doy in (1, *range(step, 367, step)) if begin <= doy <= end])
+    axes.set(xlabel="day of year", ylim=(last + 0.5, first - 0.5), xlim=(begin - 0.5, end + 0.5))
     axes.set_yticks(range(first, last + 1, 1 + len(rows) // 16))
     above = axes.secondary_xaxis("top")
-    above.set_xticks([start + 15 for start in starts], [f"{month:%b}" for month in _MONTHS])
+    starts = [month.timetuple().tm_yday for month in _MONTHS]
+    # Each month's name is over the middle of what is seen of it.
+    seen = [
+        ((max(start, begin) + min(after - 1, end)) / 2, f"{month:%b}")
+        for month, start, after in zip(_MONTHS, starts, [*starts[1:], 367], strict=True)
+        if start <= end and begin < after
+    ]
+    above.set_xticks([place for place, _ in seen], [name for _, name in seen])
     above.tick_params(length=0)
     for start in starts[1:]:
         axes.axvline(start - 0.5, color="0.85", lw=0.6, zorder=0)
-    bar = figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.02, aspect=30, format="{x:,.0f}")
+    bar = figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.02, aspect=8 * height, format="{x:,.0f}")
     bar.ax.set_title("rows", fontsize="medium")
     return figure
+
+
+def _days_shown(first: int, last: int) -> tuple[int, int]:
+    """From which day of the year to which: those that there are, but no fewer than can be seen well."""
+    missing = max(_FEWEST_DAYS - (last - first + 1), 0)
+    begin = min(max(first - missing // 2, 1), 366 - (last - first) - missing)
+    return begin, begin + last - first + missing
 
 
 def bars(years: Sequence[tuple[int, int]]) -> Figure:
@@ -118,23 +136,34 @@ def _dates(secs: Any) -> Any:
     return dates.date2num(Time(secs, format="cxcsec").utc.datetime64) if len(secs) else np.array([])
 
 
-def dark_image(image: NDArray[Any], row0: int, col0: int, title: str) -> Figure:
-    """A dark current image, or a part that begins at a row and a column, in logarithmic colours."""
+def dark_image(
+    image: NDArray[Any], row0: int, col0: int, title: str, least: float | None = None, greatest: float | None = None
+) -> Figure:
+    """
+    A dark current image, or a part that begins at a row and a column, in logarithmic colours.
+
+    These are from the 1st to the 99.9th percentile, as a few hot pixels would make all others grey.
+    """
+    low, high = np.percentile(image, [1, 99.9])
+    if least is None:
+        least = min(max(float(low), _LEAST_DARK), math.inf if greatest is None else greatest / 1.1)
+    greatest = max(float(high), 1.1 * least) if greatest is None else greatest
     figure = Figure(figsize=(8.6, 7.4), layout="constrained")
     axes: Axes = figure.subplots()
     rows, cols = image.shape
     shown = axes.imshow(
-        np.maximum(image, _LEAST_DARK),
+        np.maximum(image, least),
         origin="lower",
         cmap="cividis",
-        norm=LogNorm(_LEAST_DARK, max(float(image.max()), 10 * _LEAST_DARK)),
+        norm=LogNorm(least, greatest),
         extent=(col0 - 0.5, col0 + cols - 0.5, row0 - 0.5, row0 + rows - 0.5),
         interpolation="nearest",
     )
     axes.set(xlabel="CCD column (pixel)", ylabel="CCD row (pixel)", title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.colorbar(shown, ax=axes, label="dark current (e-/s)")
+    label = f"dark current (e-/s), colours from {least:,.4g} to {greatest:,.4g}"
+    figure.colorbar(shown, ax=axes, label=label, extend="both", format="{x:,.4g}")
     return figure
 
 

@@ -49,7 +49,7 @@ class Field:
     @property
     def value(self) -> str:
         """Its values in SQL."""
-        return f"{_quoted(self.name)} - 273.15" if self.kelvin else _quoted(self.name)
+        return f"{_quoted(self.name)}::DOUBLE - 273.15" if self.kelvin else _quoted(self.name)
 
     @property
     def selected(self) -> str:
@@ -154,7 +154,7 @@ class Question:
     >>> asked.count
     293
     >>> print(asked.sql)
-    SELECT utc(TIME) AS utc, TIME, TEMPCCD - 273.15 AS TEMPCCD_celsius
+    SELECT utc(TIME) AS utc, TIME, TEMPCCD::DOUBLE - 273.15 AS TEMPCCD_celsius
     FROM slot_data('2024:001', '2024:001:00:10', 3)
     """
 

@@ -5,6 +5,7 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,9 +42,24 @@ def answering(what: str = "asking the lake") -> Iterator[list[Any]]:
         shown.append(callout(message(error)))
 
 
+def form(line: str, elements: dict[str, Any], key: str = "Enter") -> Any:
+    """
+    Fields in a line, and a button that sends them.
+
+    What is wrong with them is said in place of the answer, which a validation by marimo would leave as it was. Its
+    border would be that of a form not sent, although the address has sent it.
+    """
+    return (
+        mo.md(line)
+        .batch(**elements)
+        .form(submit_button_label="Show", submit_button_tooltip=f"or press {key} in a field", bordered=False)
+    )
+
+
 def callout(text: str) -> Any:
     """A text that is not to be missed."""
-    return mo.callout(plain(text), kind="danger")
+    style = "border: 2px solid #d33; border-radius: 6px; padding: 0.6em 1em"
+    return mo.Html(f'<div role="alert" style="{style}">{plain(text).text}</div>')
 
 
 def plain(text: str) -> Any:
@@ -79,12 +95,22 @@ def lines(rows: list[dict[str, str]], right: set[str]) -> Any:
 def table(rows: pl.DataFrame) -> Any:
     """Rows, page by page; all of them can be downloaded elsewhere."""
     rows = rows.with_columns(pl.col(pl.String).map_elements(printable, pl.String))
-    short: dict[str, str | Callable[..., Any]] = {
-        name: _seven_digits for name, type_ in rows.schema.items() if type_ == pl.Float32
+    # Without it, marimo writes obsid 32448 as 32,448 and rounds times.
+    plainly: dict[str, str | Callable[..., Any]] = {
+        name: _number if type_ != pl.Float32 else _seven_digits
+        for name, type_ in rows.schema.items()
+        if type_.is_numeric()
     }
     return mo.ui.table(
-        rows, selection=None, page_size=10, show_column_summaries=False, show_download=False, format_mapping=short
+        rows, selection=None, page_size=10, show_column_summaries=False, show_download=False, format_mapping=plainly
     )
+
+
+def _number(value: float | Decimal | None) -> str:
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    # As large as CXC seconds, which are good to a millisecond.
+    return f"{value:.3f}" if 1e7 <= abs(value) < 1e12 else f"{value:.10g}"
 
 
 def _seven_digits(value: float | None) -> str:

@@ -1,16 +1,13 @@
 """The fields of a range of time: an obsid, or start and stop."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import marimo as mo
 
-from mica_lake.errors import LakeError, MissingDataError
 from mica_lake.explore.link import Given
 from mica_lake.explore.observation import interval_of
-from mica_lake.explore.question import typed_interval
 from mica_lake.lake import Lake
-from mica_lake.output import printable
 from mica_lake.tables import TABLES
 from mica_lake.times import utc
 
@@ -42,10 +39,13 @@ def last_day(lake: Lake, table: str) -> tuple[str, str]:
 
 def fields_of(given: Given, start: str, stop: str) -> dict[str, Any]:
     """The fields, filled in with a start and a stop."""
+    obsid = given.text("obsid", "")
+    if obsid:
+        start = stop = ""
     return {
         "start": mo.ui.text(given.text("start", start), label="start"),
         "stop": mo.ui.text(given.text("stop", stop), label="stop"),
-        "obsid": mo.ui.text(given.text("obsid", ""), label="or obsid"),
+        "obsid": mo.ui.text(obsid, label="or obsid"),
     }
 
 
@@ -57,6 +57,12 @@ def times(lake: Lake, typed: Mapping[str, Any]) -> tuple[str, str]:
     return typed["start"], typed["stop"]
 
 
+def said(obsid: str, fields: str = "start and stop") -> Iterator[Any]:
+    """What is said of an obsid that is given beside times."""
+    if obsid.strip():
+        yield mo.md(f"Of obsid {an_obsid(obsid)}; what is in {fields} does not count.")
+
+
 def whole(name: str, typed: str, least: int, most: int) -> int:
     """A typed whole number within bounds."""
     try:
@@ -66,24 +72,6 @@ def whole(name: str, typed: str, least: int, most: int) -> int:
     if not least <= value <= most:
         raise ValueError(f"{name}: {typed!r} is not a whole number from {least} to {most}")
     return value
-
-
-def said(check: Callable[[Any], object]) -> Callable[[Any], str | None]:
-    """What a check complains of in what was typed, to be shown in the form."""
-
-    def complaint(typed: Any) -> str | None:
-        try:
-            check(typed)
-        except (ValueError, LakeError, MissingDataError) as error:
-            return printable(str(error))
-        return None
-
-    return complaint
-
-
-def problem(lake: Lake) -> Callable[[Any], str | None]:
-    """What is wrong with a typed range."""
-    return said(lambda typed: typed_interval(*times(lake, typed)))
 
 
 def an_obsid(typed: str) -> int:

@@ -14,40 +14,48 @@ import polars as pl
 from mica_lake.explore import shown
 from mica_lake.explore.link import Given
 from mica_lake.lake import Lake
+from mica_lake.nothing import empty_ranges
 from mica_lake.reading import answered
 
 MOST_ROWS = 1000
 MOST_SECONDS = 60
+_INDENT = "margin: 0.1em 0 0 1.5em; overflow-wrap: anywhere"
 _FIRST = "SELECT table_name, rows, start, stop\nFROM status"
 
 
 def form(given: Given) -> Any:
     """The form for a query."""
     query = mo.ui.text_area(given.text("query", _FIRST), rows=6, label="query", full_width=True)
-    return mo.md("{query}").batch(query=query).form(submit_button_label="Show")
+    return shown.form("{query}", {"query": query}, "Ctrl+Enter")
 
 
 def objects(lake: Lake) -> Any:
-    """The views and macros, with their arguments and what they give."""
+    """The views and macros, with their arguments, what they give and an example."""
     found: dict[str, list[str]] = {}
-    for kind, name, arguments, gives in lake.sql(
-        "SELECT kind, name, arguments, gives FROM lake_objects ORDER BY name"
+    for kind, name, arguments, gives, example in lake.sql(
+        "SELECT kind, name, arguments, gives, example FROM lake_objects ORDER BY name"
     ).fetchall():
         called = escape(name if kind == "view" else f"{name}({arguments})")
-        found.setdefault(kind, []).append(f"<dt><code>{called}</code></dt><dd>{escape(gives)}</dd>")
+        said = f'<dd style="{_INDENT}">{escape(gives)}</dd><dd style="{_INDENT}"><code>{escape(example)}</code></dd>'
+        found.setdefault(kind, []).append(f'<dt style="margin-top: 0.8em"><code><b>{called}</b></code></dt>{said}')
     heads = {"view": "Views", "table macro": "Macros of rows, after FROM", "macro": "Macros of values"}
-    listed = "".join(f"<p><b>{head}</b></p><dl>{''.join(found[kind])}</dl>" for kind, head in heads.items())
-    return mo.Html(f"<details><summary>Views and macros, with their arguments</summary>{listed}</details>")
+    listed = "".join(
+        f'<p style="margin-top: 1.2em"><b>{head}</b></p><dl>{"".join(found[kind])}</dl>' for kind, head in heads.items()
+    )
+    return mo.Html(f"<details><summary>Views and macros, with their arguments and examples</summary>{listed}</details>")
 
 
 def answer(lake: Lake, query: str) -> Iterator[Any]:
     """The first rows of the answer of a query."""
     with TemporaryDirectory(prefix="mica-lake-") as folder:
-        rows = answered(lake, query, Path(folder), _first_rows)
+        rows, empty = answered(
+            lake, query, Path(folder), lambda one, asked: (_first_rows(one, asked), [*empty_ranges(lake, one, query)])
+        )
     if rows.height > MOST_ROWS:
         yield mo.md(f"**The first {MOST_ROWS:,} rows**; there are more.")
     else:
         yield mo.md(f"**{'1 row' if rows.height == 1 else f'{rows.height:,} rows'}**")
+    yield from map(shown.plain, empty)
     yield shown.table(rows.head(MOST_ROWS))
     yield shown.downloads(lake, query, "answer")
 

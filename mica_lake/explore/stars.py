@@ -8,7 +8,7 @@ from typing import Any
 import marimo as mo
 import matplotlib
 
-from mica_lake.explore import span
+from mica_lake.explore import shown, span
 from mica_lake.explore.link import Given
 from mica_lake.explore.question import typed_interval
 from mica_lake.lake import Lake
@@ -17,7 +17,7 @@ from mica_lake.times import utc
 
 MOST_MINUTES = 30
 _QUERY = """
-    SELECT TIME, IMGSIZE, IMGROW0, IMGCOL0, IMGRAW, BGDAVG, QUALITY, TEMPCCD - 273.15 AS celsius, FILENAME
+    SELECT TIME, IMGSIZE, IMGROW0, IMGCOL0, IMGRAW, BGDAVG, QUALITY, TEMPCCD::DOUBLE - 273.15 AS celsius, FILENAME
     FROM slot_data($start, $stop, $slot)
 """
 
@@ -26,23 +26,13 @@ def form(lake: Lake, given: Given) -> Any:
     """The form for star images."""
     known = span.extent(lake, "aca_l0")
     start = utc(known[1] - 600)[:17] if known else ""
+    obsid = given.text("obsid", "")
     elements = {
-        "start": mo.ui.text(given.text("start", start), label="start"),
-        "obsid": mo.ui.text(given.text("obsid", ""), label="or obsid"),
+        "start": mo.ui.text(given.text("start", "" if obsid else start), label="start"),
+        "obsid": mo.ui.text(obsid, label="or obsid"),
         "minutes": mo.ui.text(given.text("minutes", "10"), label="minutes"),
     }
-
-    def check(typed: Any) -> None:
-        _minutes(typed["minutes"])
-        _start(lake, typed["start"], typed["obsid"])
-
-    return (
-        mo.md("{start} {obsid} {minutes}").batch(**elements).form(submit_button_label="Show", validate=span.said(check))
-    )
-
-
-def _minutes(typed: str) -> int:
-    return span.whole("minutes", typed, 1, MOST_MINUTES)
+    return shown.form("{start} {obsid} {minutes}", elements)
 
 
 def _start(lake: Lake, start: str, obsid: str) -> float:
@@ -52,8 +42,9 @@ def _start(lake: Lake, start: str, obsid: str) -> float:
 
 def answer(lake: Lake, start: str, obsid: str, minutes: str) -> Iterator[Any]:
     """A player of the images."""
+    yield from span.said(obsid, "start")
     tstart = _start(lake, start, obsid)
-    tstop = tstart + 60 * _minutes(minutes)
+    tstop = tstart + 60 * span.whole("minutes", minutes, 1, MOST_MINUTES)
     slots = [images(lake, slot, tstart, tstop) for slot in range(8)]
     count = sum(len(slot["TIME"]) for slot in slots)
     between = f"from {utc(tstart)} to {utc(tstop)} UTC"

@@ -47,11 +47,7 @@ def form(lake: Lake, given: Given) -> Any:
             label="drawn",
         ),
     }
-    return (
-        mo.md(f"{span.LINE} {{temperatures}} {{slot}} {{statistic}}")
-        .batch(**elements)
-        .form(submit_button_label="Show", validate=span.problem(lake))
-    )
+    return shown.form(f"{span.LINE} {{temperatures}} {{slot}} {{statistic}}", elements)
 
 
 def _sql(name: str, start: str, stop: str, slot: int, statistic: str) -> str:
@@ -61,9 +57,9 @@ def _sql(name: str, start: str, stop: str, slot: int, statistic: str) -> str:
     if statistic == "full":
         rows = f"slot_data({first}, {last}, {slot})" if of_slot else f"hdr3_data({first}, {last})"
         good = " AND QUALITY = 0" if of_slot else ""
-        value = f"{name} - 273.15" if of_slot else name
+        value = f"{name}::DOUBLE - 273.15" if of_slot else name
         return f"SELECT '{name}' AS msid, TIME, {value} AS value\nFROM {rows}\nWHERE {name} IS NOT NULL{good}"
-    numbers = ", ".join(f"{one} - 273.15 AS {one}" if of_slot else one for one in ('"mean"', '"min"', '"max"'))
+    numbers = ", ".join(f"{one}::DOUBLE - 273.15 AS {one}" if of_slot else one for one in ('"mean"', '"min"', '"max"'))
     of = f" AND slot = {slot}" if of_slot else ""
     return (
         f"SELECT msid, TIME, n, {numbers}\nFROM {'slot' if of_slot else 'hdr3'}_{statistic}\n"
@@ -80,6 +76,7 @@ def answer(
     lake: Lake, start: str, stop: str, obsid: str, temperatures: list[str], slot: int, statistic: str
 ) -> Iterator[Any]:
     """The answer: a picture with a panel for each, SQL and Python."""
+    yield from span.said(obsid)
     if not temperatures:
         raise ValueError(f"which temperatures? Choose some, as {MSIDS[-2]}")
     start, stop = span.times(lake, {"start": start, "stop": stop, "obsid": obsid})

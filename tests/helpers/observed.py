@@ -52,7 +52,7 @@ def write_lake(folder: Path) -> tuple[str, Observation]:
 
 
 def _spoil(path: Path, obsid: int) -> None:
-    """Let a spoiler be tracked in slot 4, and slot 5 be known to be bad."""
+    """Let a spoiler be tracked in slot 4, slot 5 be known to be bad, and nothing be tracked in slot 6."""
     with h5py.File(path) as file:
         rows = file["data"][()]
     spoilt = (rows["obsid"] == obsid) & (rows["slot"] == 4)
@@ -60,6 +60,10 @@ def _spoil(path: Path, obsid: int) -> None:
     rows["yang_obs"][spoilt], rows["zang_obs"][spoilt] = rows["yang"][spoilt] + 115, rows["zang"][spoilt] + 90
     bad = (rows["obsid"] == obsid) & (rows["slot"] == 5)
     rows["known_bad"][bad], rows["bad_comment"][bad] = True, b"<i>odd</i>"
+    none = (rows["obsid"] == obsid) & (rows["slot"] == 6)
+    rows["acqid"][none], rows["img_func"][none] = False, b"RACQ"
+    for name in ("mag_obs", "dy", "dz", "cdy", "cdz", "yang_obs", "zang_obs"):
+        rows[name][none] = 0
     write(path, hdf5(rows, "data"))
 
 

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from browser import DEEP, Page, chromium
@@ -22,7 +22,9 @@ pytest.importorskip("matplotlib")
 
 from mica_lake.archive.aca_dark.dark_cal import get_dark_cal_image
 from mica_lake.archive.aca_l0 import get_slot_data
+from mica_lake.explore.observation import observation
 from mica_lake.explore.overview import tables
+from mica_lake.explore.page import page as observation_page
 from mica_lake.lake import Lake
 from mica_lake.tables import TABLES
 from mica_lake.vv import get_arch_vv
@@ -139,11 +141,23 @@ def test_an_obsid_is_taken_for_a_range(page: Page) -> None:
     page.wait(lambda: "slot" in [e.accessible_name for e in page.controls()], "the slot")
 
 
-def test_a_time_that_is_none_gets_a_message_in_the_form(page: Page) -> None:
+def test_enter_in_a_field_sends_the_form(page: Page) -> None:
+    from selenium.webdriver import Keys
+
     page.open("Ask", "stop")
+    page.named("stop").send_keys(Keys.CONTROL, "a", Keys.NULL, "2024:001:00:02", Keys.ENTER)
+    page.wait_for("59 rows")
+    assert page.focused() == "stop"
+
+
+def test_a_time_that_is_none_gets_a_message_in_place_of_the_answer(page: Page) -> None:
+    page.open("Ask", "stop")
+    page.type("stop", "2024:001:00:10")
+    page.show("293 rows")
     page.type("stop", "tomorrow")
     text = page.show("stop: 'tomorrow' is not a time. Give a date in UTC")
     assert "Traceback" not in text
+    page.wait(lambda: "293 rows" not in page.text(), "no old answer")
     page.type("stop", "2024:001:00:10")
     page.show("293 rows")
     assert "tomorrow" not in page.text()
@@ -156,9 +170,9 @@ def test_sql_is_answered_behind_a_spinner(page: Page, demo_lake: str) -> None:
     page.wait_for("1 row")
     page.type("query", "SELECT count(*) AS n FROM slot_data('2024:001', '2024:002', 3)")
     ((count,),) = Lake(demo_lake).sql("SELECT count(*) FROM slot_data('2024:001', '2024:002', 3)").fetchall()
-    page.show(f"{count:,}")
+    page.show(f" {count} ")
     assert page.downloaded("CSV", "answer.csv").decode() == f"n\n{count}\n"
-    page.press("summary", "Views and macros, with their arguments")
+    page.press("summary", "Views and macros, with their arguments and examples")
     page.wait_for("warm_pixels(threshold, ref := -19.0)")
     page.type("query", "DROP VIEW obspar")
     page.show("nothing that writes")
@@ -193,6 +207,26 @@ def test_an_observation_is_shown_with_its_catalog_and_its_statistics(page: Page,
     assert f"<title>obsid {obsid}</title>" in page.downloaded("HTML", f"obsid_{obsid}.html").decode()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_file_of_an_observation_follows_the_system_into_dark(
+    scheme: str, page: Page, address: str, demo_lake: str, tmp_path: Path
+) -> None:
+    browser = page.driver
+    (tmp_path / "one.html").write_text(observation_page(observation(Lake(demo_lake), 32448)), encoding="utf-8")
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    try:
+        browser.get((tmp_path / "one.html").as_uri())
+        color = browser.execute_script("return getComputedStyle(document.querySelector('h1')).color")
+        assert color == {"light": "rgb(0, 0, 0)", "dark": "rgb(255, 255, 255)"}[scheme]
+        said = browser.execute_script("return getComputedStyle(document.querySelector('html')).colorScheme")
+        assert said == "light dark"  # and so the paper is the system's, too
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.get(address.split("?")[0])
+
+
 def test_an_unknown_observation_gets_a_message_that_names_it(page: Page) -> None:
     page.open("Observation", "obsid")
     page.type("obsid", "99")
@@ -209,6 +243,8 @@ def test_star_images_of_all_slots_are_stepped_through_and_played(page: Page, dem
     page.type("minutes", "1")
     page.show("images from 2024:001:00:10:00.000 to 2024:001:00:11:00.000")
     frame = page.wait(lambda: page.driver.execute_script(DEEP, "iframe"), "the player")[0]
+    height = "return arguments[0].clientHeight - arguments[0].contentDocument.body.clientHeight"
+    page.wait(lambda: 0 <= page.driver.execute_script(height, frame) < 20, "a frame as high as what is in it")
     page.driver.switch_to.frame(frame)
     try:
         whole = Page.wait
@@ -388,16 +424,46 @@ def test_it_asks_nobody_else(page: Page) -> None:
 
 
 def ask(address: str, **headers: str) -> int:
+    return int(answer_of(urllib.request.Request(address, headers=headers)).status or 0)
+
+
+def answer_of(request: urllib.request.Request) -> Any:
+    """The answer itself, be it a redirection or an error."""
+
     class Stay(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *_: Any) -> None:
             return None
 
     try:
-        opener = urllib.request.build_opener(Stay)
-        return int(opener.open(urllib.request.Request(address, headers=headers), timeout=20).status)
+        with urllib.request.build_opener(Stay).open(request, timeout=20) as answer:
+            return answer
     except urllib.error.HTTPError as error:
         with error:
-            return error.code
+            return error
+
+
+@pytest.mark.parametrize("question", ["tab=Ask&table=aca_l0&columns=TEMPCCD&columns=BGDAVG", "tab=V%26V&obsid=32448"])
+def test_a_question_survives_the_login(question: str, address: str) -> None:
+    place, token = address.split("?access_token=")
+    with urllib.request.urlopen(f"{place}?{question}", timeout=20) as login:
+        form = login.url
+    login = answer_of(logging_in(place, token, form))
+    assert login.status == 302 and login.headers["Location"] == f"/?{question}"
+    # Behind the address that was printed, with the ? or the & that an address should have there.
+    for behind in ("?", "&"):
+        opened = answer_of(urllib.request.Request(f"{address}{behind}{question}"))
+        assert opened.status == 303 and opened.headers["Location"] == f"/?{question}"
+
+
+@pytest.mark.parametrize("elsewhere", ["http://evil.example/", "//evil.example/?", "/\\evil.example", "javascript:1"])
+def test_a_login_sends_nobody_elsewhere(elsewhere: str, address: str) -> None:
+    place, token = address.split("?access_token=")
+    login = answer_of(logging_in(place, token, f"{place}auth/login?{urlencode({'next': elsewhere})}"))
+    assert login.status == 302 and login.headers["Location"] == "/"
+
+
+def logging_in(place: str, token: str, form: str) -> urllib.request.Request:
+    return urllib.request.Request(f"{place}auth/login", f"password={token}".encode(), {"Referer": form})
 
 
 def test_without_the_token_there_is_a_login_and_no_data(address: str) -> None:

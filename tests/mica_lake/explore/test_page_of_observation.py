@@ -2,10 +2,12 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -26,6 +28,9 @@ SECTIONS = (
     "What it was", "Star catalog", "Acquisition", "Guide stars and fid lights", "Verification and validation",
     "CCD temperature",
 )  # fmt: skip
+
+
+NONE = "\u2013"
 
 
 class Parsed(HTMLParser):
@@ -129,11 +134,12 @@ def test_the_parameters_are_those_of_the_released_revision(
 ) -> None:
     lake, one = everything
     main, whole = parsed.tables["What it was"]
-    query = "SELECT name, coalesce(value, '-') FROM obspar_kv WHERE obsid = $obsid AND isdefault"
+    query = f"SELECT name, coalesce(value, '{NONE}') FROM obspar_kv WHERE obsid = $obsid AND isdefault"
     expected = dict(lake.sql(query, {"obsid": one.obsid}).fetchall())
     assert dict(zip(column(whole, "name"), column(whole, "value"), strict=True)) == expected
-    assert all(expected[name] == value for name, value, _ in main[1:])
+    assert all(expected[name] == value for name, value, *_ in main[1:])
     assert f"revision {one.default}." in parsed.said["What it was"][1]
+    assert parsed.tables["What it was"][0][0] == ["name", "value"]  # all descriptions there repeat the names
 
 
 def test_the_catalog_is_the_one_that_ran(parsed: Parsed, everything: tuple[Lake, Observation]) -> None:
@@ -142,10 +148,29 @@ def test_the_catalog_is_the_one_that_ran(parsed: Parsed, everything: tuple[Lake,
     for name in ("idx", "slot", "type", "yang", "zang", "halfw"):
         query = f"SELECT {name}::VARCHAR FROM star_catalog WHERE obsid = $obsid ORDER BY star_catalog.idx"
         assert column(table, name) == values(lake, query, one.obsid)
-    query = "SELECT coalesce(printf('%.3f', mag), '-') FROM star_catalog WHERE obsid = $obsid ORDER BY star_catalog.idx"
-    assert column(table, "mag") == values(lake, query, one.obsid)
+    query = "SELECT printf('%.3f', mag) FROM star_catalog WHERE obsid = $obsid ORDER BY star_catalog.idx"
+    assert column(table, "mag") == [mag or NONE for mag in values(lake, query, one.obsid)]
     assert column(table, "type") == list(KINDS)
     assert column(table, "spoiler") == ["yes" if n == 4 else "no" for n in range(8)]
+
+
+def test_the_predicted_temperature_has_its_unit(demo_lake: str) -> None:
+    ((head, value),) = [
+        row
+        for row in Parsed(page(observation(Lake(demo_lake), 32448))).tables["Star catalog"][0]
+        if row[0].startswith("pred_ccd_temp")
+    ]
+    assert head == "pred_ccd_temp (°C)" and float(value) < 0
+
+
+def test_a_description_that_says_more_than_the_name_is_shown(everything: tuple[Lake, Observation]) -> None:
+    lake, one = everything
+    found = observation(lake, one.obsid)
+    said = pl.when(pl.col("name") == "object").then(pl.lit("What was looked at")).otherwise("description")
+    more = replace(found, parameters=found.parameters.with_columns(description=said))
+    table = Parsed(page(more)).tables["What it was"][0]
+    described = {name: description for name, _, description in table[1:] if description}
+    assert described == {"object": "What was looked at"}
 
 
 def test_the_catalog_is_drawn_with_boxes_windows_and_spoilers(everything: tuple[Lake, Observation]) -> None:
@@ -180,6 +205,10 @@ def test_the_statistics_are_those_of_sql(parsed: Parsed, everything: tuple[Lake,
     assert column(acquired, "acqid") == yes
     assert parsed.said["Acquisition"][0] == f"{yes.count('yes')} of 8 acquired."
     assert column(acquired, "spoiler_tracked") == ["yes" if slot == 4 else "no" for slot in range(8)]
+    # Nothing is tracked in slot 6, and the table has 0 there.
+    for name in ("mag_obs", "dy", "dz", "yang_obs", "zang_obs"):
+        assert values(lake, f"SELECT {name} FROM acq_stats {of}", one.obsid)[6] == 0
+        assert [cell == NONE for cell in column(acquired, name)] == [slot == 6 for slot in range(8)]
     for table, name, source in ((acquired, "mag", "acq_stats"), (guided, "f_track", "guide_stats")):
         assert column(table, name) == values(lake, f"SELECT printf('%.3f', {name}) FROM {source} {of}", one.obsid)
     assert column(guided, "agasc_id") == values(lake, f"SELECT agasc_id::VARCHAR FROM guide_stats {of}", one.obsid)
@@ -189,8 +218,11 @@ def test_residuals_outside_the_limits_are_marked_and_listed(
     parsed: Parsed, everything: tuple[Lake, Observation]
 ) -> None:
     lake, one = everything
+    assert parsed.said["Verification and validation"][0] == (
+        f"Residuals of revision {one.default}, which is the default."
+    )
     slots, outside = parsed.tables["Verification and validation"]
-    assert column(slots, "dy_rms") == ["0.011", "0.012", "0.100", "0.512 ✗", "0.100", "0.100", "0.301 ?", "- ✗"]
+    assert column(slots, "dy_rms") == ["0.011", "0.012", "0.100", "0.512 ✗", "0.100", "0.100", "0.301 ?", f"{NONE} ✗"]
     query = "SELECT slot, name, level FROM vv_outside WHERE obsid = $obsid ORDER BY slot"
     expected = [[str(slot), name, level] for slot, name, level in lake.sql(query, {"obsid": one.obsid}).fetchall()]
     assert [row[:3] for row in outside[1:]] == expected
