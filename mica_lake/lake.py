@@ -14,9 +14,9 @@ from mica_lake import forked
 from mica_lake.catalog.pointer import pointer
 from mica_lake.catalog.root import absolute, existing
 from mica_lake.direct import is_quicker, rows_between
-from mica_lake.errors import LakeError, near
+from mica_lake.errors import LakeError
 from mica_lake.opened import Opened
-from mica_lake.query import parameter, plainly
+from mica_lake.query import no_table, parameter, plainly
 from mica_lake.store.place import store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -381,7 +381,7 @@ class Lake:
         (293, 2)
         """
         if table not in TABLES:
-            raise ValueError(f"there is no table {table!r}{near(table, TABLES)}. The tables are {', '.join(TABLES)}")
+            raise ValueError(no_table(table))
         if slot is not None and "slot" not in TABLES[table].keys:
             raise ValueError(f"table {table!r} has no slots; it was asked for slot {slot!r}")
         first, last = open_interval(start, stop)
