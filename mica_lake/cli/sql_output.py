@@ -97,7 +97,7 @@ def _boxed(relation: duckdb.DuckDBPyRelation) -> str:
     return table
 
 
-def _shown(relation: duckdb.DuckDBPyRelation, **options: int) -> str:
+def _shown(relation: duckdb.DuckDBPyRelation, **options: Any) -> str:
     shown = io.StringIO()
     with redirect_stdout(shown):
         relation.show(**options)
