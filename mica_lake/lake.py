@@ -50,7 +50,10 @@ def default_root() -> str:
         return root
     if ska := os.environ.get("SKA"):
         return os.path.join(ska, "data", "mica_lake")  # noqa: PTH118 - a str
-    raise LakeError("which lake? Set MICA_LAKE to its directory (or SKA, for $SKA/data/mica_lake), or name it")
+    raise LakeError(
+        "which lake? Set MICA_LAKE to its directory (or SKA, for $SKA/data/mica_lake), or name "
+        "it: --lake at the command line, data_root= or Lake(PATH) in Python"
+    )
 
 
 class Lake:

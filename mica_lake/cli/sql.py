@@ -41,7 +41,7 @@ def sql(
 
     What there is to ask for: "FROM lake_objects" lists the views and macros, "FROM lake_columns" what columns mean.
 
-    Example: mica-lake sql "SELECT avg(TEMPCCD::DOUBLE) - 273.15 AS celsius FROM slot_data('2024:001', '2024:002', 3)"
+    Example: mica-lake sql "SELECT avg(TEMPCCD) - 273.15 AS celsius FROM slot_data('2024:001', '2024:002', 3)"
     """
     from mica_lake.cli.sql_output import write_answer
     from mica_lake.export import TABLES, checked

@@ -110,7 +110,9 @@ class TestStatus:
 
 class TestWhichLake:
     def test_none_is_named(self) -> None:
-        assert "which lake? Set MICA_LAKE" in complaint("status")
+        said = complaint("status")
+        assert "which lake? Set MICA_LAKE" in said
+        assert all(name in said for name in ("--lake", "data_root=", "Lake(PATH)"))
 
     def test_there_is_none(self, tmp_path: Path) -> None:
         absent = tmp_path / "absent"
