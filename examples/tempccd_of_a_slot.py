@@ -41,7 +41,7 @@ def _(Figure, data, dates, np):
     )  # fmt: skip
     for size, color, marker in ((6, "#D55E00", "+"), (8, "#0072B2", ".")):
         of_size = np.asarray(data["IMGSIZE"] == size)
-        celsius = data["TEMPCCD"][of_size] - 273.15
+        celsius = data["TEMPCCD"][of_size].astype(float) - 273.15
         label = f"{size}x{size}: {of_size.sum():,} readouts"
         axes.plot(dates[of_size], celsius, marker, ms=3, ls="", color=color, label=label)
     axes.set(xlabel="time (UTC)", ylabel="TEMPCCD (°C)", title="CCD temperature in slot 6")

@@ -14,9 +14,9 @@ from mica_lake import forked
 from mica_lake.catalog.pointer import pointer
 from mica_lake.catalog.root import absolute, existing
 from mica_lake.direct import is_quicker, rows_between
-from mica_lake.errors import LakeError, near
+from mica_lake.errors import LakeError
 from mica_lake.opened import Opened
-from mica_lake.query import parameter, plainly
+from mica_lake.query import no_table, parameter, plainly
 from mica_lake.store.place import store_of
 from mica_lake.tables import TABLES
 from mica_lake.tables.aca_l0 import ACA_L0
@@ -50,7 +50,10 @@ def default_root() -> str:
         return root
     if ska := os.environ.get("SKA"):
         return os.path.join(ska, "data", "mica_lake")  # noqa: PTH118 - a str
-    raise LakeError("which lake? Set MICA_LAKE to its directory (or SKA, for $SKA/data/mica_lake), or name it")
+    raise LakeError(
+        "which lake? Set MICA_LAKE to its directory (or SKA, for $SKA/data/mica_lake), or name "
+        "it: --lake at the command line, data_root= or Lake(PATH) in Python"
+    )
 
 
 class Lake:
@@ -381,7 +384,7 @@ class Lake:
         (293, 2)
         """
         if table not in TABLES:
-            raise ValueError(f"there is no table {table!r}{near(table, TABLES)}. The tables are {', '.join(TABLES)}")
+            raise ValueError(no_table(table))
         if slot is not None and "slot" not in TABLES[table].keys:
             raise ValueError(f"table {table!r} has no slots; it was asked for slot {slot!r}")
         first, last = open_interval(start, stop)

@@ -146,7 +146,13 @@ class SparkLake:
             If there is none of that name.
         """
         if name not in self._tables:
-            if name in _names("view"):
+            if name in _names("view") and "duckdb_" in _definitions()[name].body:
+                # It is of what DuckDB knows of the lake, of which there is little.
+                with self._lock:
+                    relation = self._connection.sql(f"FROM {name}")
+                    schema = ", ".join(f"{column} STRING" for column in relation.columns)
+                    self._tables[name] = self.spark.createDataFrame(relation.fetchall(), schema)
+            elif name in _names("view"):
                 self._tables[name] = self._frame(_with_arguments(_definitions()[name], {}), {})
             elif name in TABLES:
                 query = f"SELECT * FROM read_parquet({name}_files(0.0, 6.3e9))"

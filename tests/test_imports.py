@@ -1,11 +1,15 @@
 """Modules import downwards only, use no private names of others, and are of a size that can be read."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+import mica_lake
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_LINES = 500
@@ -99,3 +103,10 @@ def test_there_is_no_circle() -> None:
 
     for module in graph:
         visit(module, ())
+
+
+def test_the_package_lists_its_names_before_they_are_imported() -> None:
+    listed = "import mica_lake; print(*dir(mica_lake))"
+    found = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
+    assert {"Lake", "demo_lake", "install_as_mica"} <= set(found)
+    assert all(hasattr(mica_lake, name) for name in found)

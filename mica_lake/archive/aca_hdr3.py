@@ -176,6 +176,8 @@ class MSID(Telemetry):
     ------
     MissingDataError
         If there is no such pseudo-MSID.
+    TypeError
+        If `msid_data` is neither an `MSID` nor a mapping.
     ValueError
         If a time is not valid, stop is before start, `msid_data` is of another pseudo-MSID, or `stat` is not one of the
         two.
@@ -197,6 +199,7 @@ class MSID(Telemetry):
         stop: Any = None,
         msid_data: "MSID | Mapping[str, Any] | None" = None,
         filter_bad: bool = False,
+        *,
         data_root: str | os.PathLike[str] | None = None,
         stat: str | None = None,
         days: float | None = None,
@@ -213,6 +216,11 @@ class MSID(Telemetry):
             self.vals = values[found.name]
         elif isinstance(msid_data, Mapping):
             self.times, self.vals = msid_data["times"], msid_data["vals"]
+        elif not isinstance(msid_data, MSID):
+            raise TypeError(
+                f"msid_data {msid_data!r} is neither an MSID nor a mapping with times and vals; what leaves out bad "
+                "values, as the fourth argument of cheta's MSID, is filter_bad=True"
+            )
         elif msid_data.hdr3_msid == found.id:
             self.times, self.vals = msid_data.times, msid_data.vals
         else:
@@ -244,6 +252,7 @@ class Msid(MSID):
         msid: str,
         start: Any = None,
         stop: Any = None,
+        *,
         data_root: str | os.PathLike[str] | None = None,
         stat: str | None = None,
         days: float | None = None,
@@ -264,11 +273,13 @@ class MSIDset(TelemetrySet[MSID]):
         Names, ids, or patterns (``*temp*``), each of which stands for the names that match it.
     start, stop, data_root, days
         As for `MSID`.
+    stat : {"5min", "daily"}, optional
+        Statistics instead of the values, as of `MSID`. Each member then has its own bins, those with good values.
 
     Attributes
     ----------
     times : numpy.ndarray of float64
-        The time axis, CXC seconds.
+        The time axis, CXC seconds; with `stat`, the middles of the bins of all members.
     tstart, tstop : float
         Start and stop, CXC seconds.
     datestart, datestop : str
@@ -284,6 +295,9 @@ class MSIDset(TelemetrySet[MSID]):
     >>> temps = MSIDset(["ccd_molyb_therm_1", "164"], "2024:001", "2024:001:00:10", data_root=demo_lake().root)
     >>> [(name, len(msid.vals)) for name, msid in temps.items()]
     [('ccd_molyb_therm_1', 147), ('164', 147)]
+    >>> daily = MSIDset(["*molyb*"], "2024:001", "2024:002", data_root=demo_lake().root, stat="daily")
+    >>> [len(msid.means) for msid in daily.values()]
+    [1, 1]
     """
 
     def __init__(
@@ -291,13 +305,19 @@ class MSIDset(TelemetrySet[MSID]):
         msids: Iterable[str],
         start: Any = None,
         stop: Any = None,
+        *,
         data_root: str | os.PathLike[str] | None = None,
+        stat: str | None = None,
         days: float | None = None,
     ) -> None:
         asked = expanded(msids, BY_NAME)
         found = [_find(msid) for msid in asked]
         super().__init__()
         self._is_of(*time_range(start, stop, days))
+        if stat is not None:
+            between = self.tstart, self.tstop
+            self._are_binned({name: MSID(name, *between, data_root=data_root, stat=stat) for name in asked})
+            return
         self.times, values = _read(found, self.tstart, self.tstop, data_root)
         for name, msid in zip(asked, found, strict=True):
             self[name] = MSID(name, self.tstart, self.tstop, {"times": self.times, "vals": values[msid.name]})

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mica_lake.aca_image import aca_image_class
 from mica_lake.archive import revisions
-from mica_lake.archive.arrays import IMAGE_SIZES, images, put, squares, values_and_mask
+from mica_lake.archive.arrays import IMAGE_SIZES, images, put, sizes_of, squares, values_and_mask
 from mica_lake.archive.intervals import expanded, the_one, time_range
 from mica_lake.archive.msid import Telemetry
 from mica_lake.archive.msidset import TelemetrySet
@@ -96,16 +96,6 @@ def _slot(slot: Any) -> int:
     return int(slot)
 
 
-def _sizes(imgsize: int | Iterable[int] | None) -> list[int]:
-    if imgsize is None:
-        return list(IMAGE_SIZES)
-    sizes = list(imgsize) if isinstance(imgsize, Iterable) else [imgsize]
-    for size in sizes:
-        if size not in IMAGE_SIZES:
-            raise ValueError(f"imgsize {size!r} is not one of 4, 6, 8")
-    return sorted({int(size) for size in sizes})
-
-
 def _no_column(name: str) -> str:
     return f"there is no column {name!r}{near(name, ACA_L0.by_name)}. The columns are {', '.join(ACA_L0.by_name)}"
 
@@ -183,7 +173,7 @@ def get_slot_data(
     (('TIME', 'TEMPCCD'), (293,))
     """
     fields = list(ACA_L0.by_name) if columns is None else _fields(columns)
-    rows = _readouts(_interval(start, stop), slot, _sizes(imgsize), fields or ["TIME"], data_root)
+    rows = _readouts(_interval(start, stop), slot, sizes_of(imgsize), fields or ["TIME"], data_root)
     dtype = [
         ("IMGRAW", np.float32, (8, 8)) if name == "IMGRAW" and centered_8x8 else (name, _ACA_L0_DTYPE[name])
         for name in fields
@@ -237,7 +227,7 @@ def get_l0_images(
     """
     asked = _fields(_IMAGE_META if columns is None else columns)
     meta = [name for name in _fields([*asked, "IMGROW0", "IMGCOL0"]) if name != "IMGRAW"]
-    rows = _readouts(_interval(start, stop), slot, _sizes(imgsize), [*meta, "IMGRAW"], data_root, QUALITY=[0])
+    rows = _readouts(_interval(start, stop), slot, sizes_of(imgsize), [*meta, "IMGRAW"], data_root, QUALITY=[0])
     columns_of_meta = []
     for name in meta:
         values, null = values_and_mask(rows.column(name), _ACA_L0_DTYPE[name])
@@ -293,7 +283,7 @@ def get_aca_images(
 
     rows = open_lake(data_root).arrow(
         "SELECT * EXCLUDE (IMG) FROM aca_images($start, $stop) WHERE list_contains($types, IMGTYPE)",
-        {**_interval(start, stop), "types": [_IMGTYPES[size] for size in _sizes(imgsize)]},
+        {**_interval(start, stop), "types": [_IMGTYPES[size] for size in sizes_of(imgsize)]},
     )
     columns: dict[str, Column] = {}
     for name in rows.column_names[:-1]:
@@ -367,7 +357,7 @@ def get_files(
     rows = open_lake(data_root).arrow(
         "SELECT directory, filename FROM aca_l0_source_files($start, $stop) "
         "WHERE list_contains($slots, slot) AND list_contains($sizes, imgsize)",
-        {**_interval(start, stop), "slots": wanted, "sizes": _sizes(imgsize)},
+        {**_interval(start, stop), "slots": wanted, "sizes": sizes_of(imgsize)},
     )
     places = [os.path.join(row["directory"] or "", row["filename"]) for row in rows.to_pylist()]  # noqa: PTH118 - a str
     return [unescaped(place) for place in places]
@@ -375,7 +365,7 @@ def get_files(
 
 class MSID(Telemetry):
     """
-    One column of the 8x8 readouts of a slot.
+    One column of the 8x8 readouts of a slot, and of no others, as in mica; `get_slot_data` gives those of all sizes.
 
     Parameters
     ----------
@@ -419,6 +409,7 @@ class MSID(Telemetry):
         slot: int,
         start: Any = None,
         stop: Any = None,
+        *,
         data_root: str | os.PathLike[str] | None = None,
         stat: str | None = None,
         days: float | None = None,
@@ -437,6 +428,7 @@ class MSID(Telemetry):
 
     def _is_column(self, name: str, slot: int, between: tuple[float, float]) -> None:
         self.msid, self.slot, self.unit = name.lower(), slot, ACA_L0.by_name[name.upper()].unit
+        self._readouts = f"the 8x8 readouts of slot {slot}"
         self._is_of(*between)
 
     def _fill(self, msid: str, slot: int, between: tuple[float, float], data: np.ma.MaskedArray[Any, Any]) -> None:
@@ -445,24 +437,25 @@ class MSID(Telemetry):
         self.times = data["TIME"].data
 
     def __repr__(self) -> str:
-        return f"<MSID {self.msid} of slot {self.slot}: {counted(len(self.times), 'value')}>"
+        kind = f"{self.stat} value" if self.stat else "value"
+        return f"<MSID {self.msid} of slot {self.slot}: {counted(len(self.times), kind)}, of the 8x8 readouts>"
 
 
 class MSIDset(TelemetrySet[MSID]):
     """
-    Several columns of the 8x8 readouts of a slot.
+    Several columns of the 8x8 readouts of a slot, and of no others.
 
     Parameters
     ----------
     msids : iterable of str
         Names of the columns, or patterns (``TEMP*``).
-    slot, start, stop, data_root, days
-        As for `MSID`.
+    slot, start, stop, data_root, stat, days
+        As for `MSID`. With `stat` each member has its own bins, those with good values.
 
     Raises
     ------
     MissingDataError
-        If there is no such column.
+        If there is no such column, or no statistics of it.
 
     Examples
     --------
@@ -477,12 +470,17 @@ class MSIDset(TelemetrySet[MSID]):
         slot: int,
         start: Any = None,
         stop: Any = None,
+        *,
         data_root: str | os.PathLike[str] | None = None,
+        stat: str | None = None,
         days: float | None = None,
     ) -> None:
-        names = expanded(msids, ACA_L0.by_name)
+        names = expanded(msids, ACA_L0.by_name if stat is None else SLOT_COLUMNS)
         self._is_of(*time_range(start, stop, days))
         between = self.tstart, self.tstop
+        if stat is not None:
+            self._are_binned({name: MSID(name, slot, *between, data_root=data_root, stat=stat) for name in names})
+            return
         data = _columns_8x8(names, slot, between, data_root)
         self.times = data["TIME"].data
         for name in names:

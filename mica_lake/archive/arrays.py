@@ -1,5 +1,6 @@
 """From Arrow columns to the arrays that the facade's functions return."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,14 @@ def texts(column: pa.ChunkedArray) -> NDArray[np.str_]:
     chunks = [pc.ascii_rpad(chunk, width, "\0") for chunk in column.chunks if len(chunk)]
     letters = [np.frombuffer(chunk.buffers()[2], np.uint8, len(chunk) * width) for chunk in chunks]
     return np.concatenate([np.empty(0, np.uint8), *letters]).astype(np.uint32).view(f"U{width}")
+
+
+def sizes_of(imgsize: int | Iterable[int] | None) -> list[int]:
+    """Image sizes as they are asked for, in order; all for None."""
+    if imgsize is None:
+        return list(IMAGE_SIZES)
+    sizes = list(imgsize) if isinstance(imgsize, Iterable) else [imgsize]
+    for size in sizes:
+        if size not in IMAGE_SIZES:
+            raise ValueError(f"imgsize {size!r} is not one of 4, 6, 8")
+    return sorted({int(size) for size in sizes})

@@ -51,6 +51,8 @@ class Telemetry(TimeRange, WithStatistics):
     msid: str
     unit: str
     times0: NDArray[np.float64]
+    # Which readouts they are of, where there are others.
+    _readouts: str = ""
 
     @property
     def units(self) -> str:
@@ -346,14 +348,19 @@ class Telemetry(TimeRange, WithStatistics):
         """What a notebook shows: its values in short, and as a curve."""
         from mica_lake.drawn import curve, table
 
-        numbers = self.vals if self.vals.dtype.kind in "iuf" and self.vals.ndim == 1 else np.ma.array([])
-        good = np.ma.masked_invalid(numbers).compressed()
+        numbers = self._numbers()
         rows: list[tuple[str, object]] = [("from", self.datestart), ("to", self.datestop), ("values", len(self.vals))]
-        if len(good):
-            rows += [(name, f"{one:,.6g} {self.unit}") for name, one in _summary(good)]
-        drawn = curve(*with_gaps(self.times, numbers)) if len(good) else ""
+        rows += [("of", self._readouts)] if self._readouts else []
+        rows += [(name, f"{one} {self.unit}") for name, one in self._summary().items()]
+        drawn = curve(*with_gaps(self.times, numbers)) if np.ma.masked_invalid(numbers).count() else ""
         return table(f"{self.msid}{f' ({self.stat})' if self.stat else ''}", [], rows) + drawn
 
+    def _numbers(self) -> NDArray[Any]:
+        """The values, if each is a number."""
+        return self.vals if self.vals.dtype.kind in "iuf" and self.vals.ndim == 1 else np.ma.array([])
 
-def _summary(values: NDArray[Any]) -> list[tuple[str, float]]:
-    return [("min", values.min()), ("mean", values.mean()), ("max", values.max())]
+    def _summary(self) -> dict[str, str]:
+        """The least, the mean and the greatest of the good values, if there are any."""
+        good = np.ma.masked_invalid(self._numbers()).compressed().astype(np.float64)
+        found = {"min": good.min(), "mean": good.mean(), "max": good.max()} if len(good) else {}
+        return {name: f"{one:,.6g}" for name, one in found.items()}

@@ -1,5 +1,6 @@
 """What the `MSIDset` classes of the facade have in common, under the names of cheta."""
 
+from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -15,6 +16,22 @@ class TelemetrySet(TimeRange, dict[str, One]):
     """Several `MSID` of a time range, by name, on one time axis at first: what each `MSIDset` has."""
 
     times: NDArray[np.float64]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each member in short."""
+        from mica_lake.drawn import table
+
+        head = ("", "values", "min", "mean", "max", "unit")
+        rows = []
+        for name, msid in self.items():
+            summary = msid._summary()
+            rows.append((name, len(msid.vals), *(summary.get(column, "") for column in head[2:5]), msid.unit))
+        return table(f"MSIDset from {self.datestart} to {self.datestop}", head, rows)
+
+    def _are_binned(self, members: Mapping[str, One]) -> None:
+        """Take members with statistics, each of which lacks the bins in which it has no good values."""
+        self.update(members)
+        self.times = np.unique(np.concatenate([np.zeros(0), *(msid.times for msid in self.values())]))
 
     def _are_common(self) -> bool:
         """Whether all members still have the times of the set."""

@@ -57,7 +57,7 @@ def parts() -> dict[str, Part]:
 @cache
 def _objects(others: tuple[Part, ...]) -> Part:
     """The part that describes the others, all of which it needs; its text is for `sql_of_parts` to make."""
-    return Part("", frozenset({"lake_objects"}), frozenset().union(*(part.defines for part in others)))
+    return Part("", frozenset({"lake_objects", "lake_columns"}), frozenset().union(*(part.defines for part in others)))
 
 
 def definitions() -> dict[str, Definition]:
@@ -96,7 +96,7 @@ def sql_of_parts(names: Iterable[str], so_far: Iterable[str] = ()) -> str:
         wanted.add("cxcsec")
     text = [part.text for name, part in parts().items() if name in wanted]
     if OBJECTS in wanted:
-        text.append(described(definitions().values()))
+        text.append(described(definitions()))
     # Macros are checked when they are made, and then only one form of a time may be there.
     return "\n".join([sql_of("times"), *text] if "cxcsec" in so_far and wanted else text)
 

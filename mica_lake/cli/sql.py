@@ -25,7 +25,10 @@ class Format(enum.StrEnum):
 def sql(
     query: Annotated[
         str,
-        typer.Argument(help="One SELECT (or FROM …) over the lake's views and macros.", autocompletion=complete.tables),
+        typer.Argument(
+            help="One SELECT (or FROM …) over the lake's views and macros; FROM lake_objects lists them.",
+            autocompletion=complete.tables,
+        ),
     ],
     lake: LakeOption = None,
     form: Annotated[
@@ -35,6 +38,8 @@ def sql(
 ) -> None:
     """
     Answer a question in SQL. The lake cannot be changed by it.
+
+    What there is to ask for: "FROM lake_objects" lists the views and macros, "FROM lake_columns" what columns mean.
 
     Example: mica-lake sql "SELECT avg(TEMPCCD) - 273.15 AS celsius FROM slot_data('2024:001', '2024:002', 3)"
     """

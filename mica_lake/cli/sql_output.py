@@ -1,10 +1,13 @@
 """Answers to SQL that anyone may type: read-only, written where asked for and nowhere else."""
 
 import io
+import re
+import shutil
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Any
 
 import duckdb
 
@@ -14,6 +17,7 @@ from mica_lake.nothing import empty_ranges
 from mica_lake.output import copy, printable
 from mica_lake.reading import answered, written
 
+_FEW, _LINES = 100, 40
 _NAMES = {"parquet": "Parquet", "fits": "FITS", "npy": "npy"}
 
 
@@ -51,7 +55,7 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         ) -> tuple[str, int, list[str], list[str]]:
             table, rows, nulls = "", 0, list[str]()
             if form == "table":
-                table = str(connection.sql(query))
+                table = _boxed(connection.sql(query))
             else:
                 rows, nulls = written(connection, statement, f".{form}", target)
             return table, rows, nulls, list(empty_ranges(lake, connection, query))
@@ -69,6 +73,30 @@ def write_answer(lake: Lake, query: str, form: str, output: Path | None) -> None
         from mica_lake.terminal import Terminal, escape
 
         Terminal(stderr=True).print(escape(said), soft_wrap=True, highlight=False)
+
+
+def _boxed(relation: duckdb.DuckDBPyRelation) -> str:
+    """
+    An answer as a table, as wide as the terminal.
+
+    DuckDB breaks long texts into lines only while all lines are fewer than those that it shows of a long answer; of one
+    of a hundred rows or less nobody wants texts cut, or columns left out, for that.
+    """
+    width = shutil.get_terminal_size((120, 24)).columns
+    table = _shown(relation, max_width=width)
+    counted = re.search(r"^ +(\d+) rows?\b", table, re.MULTILINE)
+    rows = int(counted[1]) if counted else 1
+    if "…" in table and rows <= _FEW:
+        narrow = {"max_col_width": 10} if len(relation.columns) * 13 < width else {}
+        table = _shown(relation, max_width=width, max_rows=rows * _LINES, **narrow)
+    return table
+
+
+def _shown(relation: duckdb.DuckDBPyRelation, **options: Any) -> str:
+    shown = io.StringIO()
+    with redirect_stdout(shown):
+        relation.show(**options)
+    return shown.getvalue().removesuffix("\n")
 
 
 def _to_terminal(answer: IO[bytes]) -> None:

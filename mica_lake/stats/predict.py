@@ -315,7 +315,8 @@ def _too_few(lake: Lake, source: str, model: str) -> MissingDataError:
     stars = _stars(lake, source).known_to(model)
     return MissingDataError(
         f"{source} has {stars.success.sum()} stars of success and {(~stars.success).sum()} others that have all of "
-        f"{', '.join(quantities(model))}: a model takes {OUTCOMES_A_TERM * len(TERMS[model])} of each"
+        f"{', '.join(quantities(model))}: a model takes {OUTCOMES_A_TERM * len(TERMS[model])} of each. "
+        'To try one, demo_lake("twenty years") has enough'
     )
 
 

@@ -20,6 +20,14 @@ OF_VIEWS: dict[str, dict[str, str]] = {
         "gives": "what it gives",
         "example": "a query with it",
     },
+    "lake_columns": {
+        "table_name": "the table or view",
+        "column_name": "the column",
+        "type": "its type in SQL",
+        "unit": "its unit, empty if it has none",
+        "meaning": "what it means",
+        "rows": "what to say after FROM for the rows",
+    },
     "source_file": _STATUS
     | {
         "product": "the product that it is of",

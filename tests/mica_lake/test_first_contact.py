@@ -1,6 +1,7 @@
 """What a new user sees first; the mistakes that are made most often get a message that says what would do."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -116,7 +117,9 @@ class TestStatus:
 
 class TestWhichLake:
     def test_none_is_named(self) -> None:
-        assert "which lake? Set MICA_LAKE" in complaint("status")
+        said = complaint("status")
+        assert "which lake? Set MICA_LAKE" in said
+        assert all(name in said for name in ("--lake", "data_root=", "Lake(PATH)"))
 
     def test_there_is_none(self, tmp_path: Path) -> None:
         absent = tmp_path / "absent"
@@ -179,6 +182,31 @@ class TestNames:
         assert 'Did you mean "slot_data"?' in complaint("sql", "FROM slotdata(1, 2, 3)", "--lake", demo_lake)
         with pytest.raises(ValueError, match="no table 'aca_l1'; near it: aca_l0"):
             Lake(demo_lake).scan("aca_l1")
+        for said in (
+            complaint("sql", "FROM obsparr", "--lake", demo_lake),
+            complaint("sql", "SELECT utcc(1)", "--lake", demo_lake),
+            complaint("sql", "FROM slotdata(1, 2, 3)", "--lake", demo_lake),
+        ):
+            assert "does not exist; FROM lake_objects lists what there is\n" in said
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("warm_pixels", "warm_pixels takes arguments (threshold, ref := -19.0): FROM warm_pixels(100)"),
+            ("Slot_Data", "slot_data takes arguments (start, stop, slot): FROM slot_data('2012:001', '2012:002', 3)"),
+        ],
+    )
+    def test_a_macro_without_its_arguments(self, name: str, said: str, demo_lake: str) -> None:
+        with pytest.raises(ValueError, match=re.escape(said)):
+            Lake(demo_lake).sql(f"FROM {name}")
+
+    def test_a_view_or_macro_for_a_table(self, demo_lake: str) -> None:
+        lake = Lake(demo_lake)
+        for name, query in (("star_catalog", "FROM star_catalog"), ("warm_pixels", "FROM warm_pixels(100)")):
+            with pytest.raises(ValueError, match=f"'{name}' is no table but a ") as refused:
+                lake.scan(name)
+            assert f"lake.sql({query!r})" in str(refused.value)
+            assert lake.sql(query).columns
 
     @pytest.mark.parametrize("table", ["aca_l0", "hdr3", "asp_sol", "aca_cent"])
     def test_a_table_whose_rows_come_from_a_macro(self, table: str, demo_lake: str) -> None:

@@ -1,6 +1,7 @@
 """The lake read by DuckDB's own command line, through the mica_lake.sql that lies in it."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from mica_lake.ingest.aca_l0 import ingest
 from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, write_file
 from mica_lake.tables import TABLES
+from mica_lake.tables.views import OF_VIEWS
 
 START = 7e8
 QUERIES = [
@@ -26,6 +28,7 @@ QUERIES = [
     "SELECT * FROM status",
     "SELECT cxcsec('2015:181:23:59:60.5') AS secs, utc(552096067.684) AS utc, utc_day_number(552096067.684) AS day",
     "SELECT TIME FROM slot_data('2021:001', '2021:002', 3)",
+    "FROM lake_columns WHERE table_name IN ('aca_l0', 'hdr3', 'star_catalog', 'obspar')",
 ]
 
 
@@ -197,6 +200,36 @@ def test_each_view_and_macro_is_described(demo_lake: str) -> None:
         found = lake.sql(query).fetchall()
         assert len(found) > count
         assert [name for name, comment in found if not comment] == []
+
+
+def test_lake_columns_says_of_each_column_what_it_is(demo_lake: str) -> None:
+    lake = Lake(demo_lake)
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for table, *column in lake.sql("FROM lake_columns").fetchall():
+        found.setdefault(table, []).append(tuple(column))
+    tables = [name for name in found if name in TABLES]
+    assert tables == list(found)[: len(tables)] == list(TABLES)
+    views = {name for (name,) in lake.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()}
+    assert found.keys() == TABLES.keys() | views
+    span = {"start": "2024:001", "stop": "2024:002", "slot": 3}
+    for table, columns in found.items():
+        (rows,) = {rows for *_, rows in columns}
+        assert rows == (TABLES[table].rows if table in TABLES else "") or rows == table
+        called = re.sub(r"\b(start|stop|slot)\b", lambda name: f"'{span[name[0]]}'", rows) if "(" in rows else rows
+        described = lake.sql(f"SELECT column_name, column_type FROM (DESCRIBE FROM {called})").fetchall()
+        assert [(name, kind) for name, kind, *_ in columns] == described
+        assert all(meaning for _, _, _, meaning, _ in columns)
+        if table in TABLES:
+            of = {name: (unit, meaning) for name, _, unit, meaning, _ in columns}
+            changed = OF_VIEWS.get(table, {})
+            declared = {c.name: (c.unit, c.meaning) for c in TABLES[table].columns if c.name not in changed}
+            assert of.items() >= declared.items()
+    of_window = {name: (unit, meaning) for name, _, unit, meaning, _ in found["star_catalog"]}
+    assert of_window["planned_obsid"] == ("", "the observation that the catalog was planned for")
+    assert of_window["yang"] == ("arcsec", TABLES["starcheck_catalog"].by_name["yang"].meaning)
+    assert ("tstart", "DOUBLE", "s", "start of its header, CXC seconds", "source_file") in found["source_file"]
+    of_key = {name: meaning for name, _, _, meaning, _ in found["obspar"]}
+    assert of_key["ao"] == "the key of this name in the source files"
 
 
 def test_lake_objects_has_what_is_for_people_with_examples_that_work(demo_lake: str) -> None:

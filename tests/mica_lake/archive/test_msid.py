@@ -1,6 +1,7 @@
 """What cheta's users expect of the `MSID` and `MSIDset` classes of aca_hdr3 and aca_l0."""
 
 import io
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,50 @@ def dac(lake: Path) -> MSID:
 @pytest.fixture
 def both(lake: Path) -> MSIDset:
     return MSIDset(["ccd_temp", "dac"], **ALL, data_root=lake)
+
+
+def test_a_set_of_statistics_has_those_of_each_member(lake: Path) -> None:
+    for of, one in (
+        (
+            MSIDset(["*temp*", "dac"], **ALL, data_root=lake, stat="5min"),
+            lambda name: MSID(name, **ALL, data_root=lake, stat="5min"),
+        ),
+        (
+            aca_l0.MSIDset(["TEMP*"], 6, **ALL, data_root=lake, stat="5min"),
+            lambda name: aca_l0.MSID(name, 6, **ALL, data_root=lake, stat="5min"),
+        ),
+    ):
+        assert len(of) > 2
+        for name, msid in of.items():
+            alone = one(name)
+            assert msid.stat == alone.stat == "5min"
+            for column in alone.colnames:
+                np.testing.assert_array_equal(getattr(msid, column), getattr(alone, column))
+        np.testing.assert_array_equal(of.times, np.unique(np.concatenate([msid.times for msid in of.values()])))
+        assert len(of.times)
+    with pytest.raises(ValueError, match="stat 'hourly' is not one of '5min', 'daily'"):
+        MSIDset(["dac"], **ALL, data_root=lake, stat="hourly")
+
+
+def test_what_cheta_has_in_another_place_is_refused(lake: Path) -> None:
+    with pytest.raises(TypeError, match=r"msid_data True is neither an MSID nor a mapping .* filter_bad=True"):
+        MSID("dac", START, START + 100, True, data_root=lake)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="positional"):
+        MSID("dac", START, START + 100, None, True, "daily")  # type: ignore[misc]
+
+
+def test_what_is_of_the_8x8_readouts_says_so(lake: Path) -> None:
+    temp = aca_l0.MSID("TEMPCCD", 6, **ALL, data_root=lake)
+    assert repr(temp) == "<MSID tempccd of slot 6: 19 values, of the 8x8 readouts>"
+    assert "the 8x8 readouts of slot 6" in temp._repr_html_()
+    assert "8x8" not in MSID("dac", **ALL, data_root=lake)._repr_html_()
+
+
+def test_a_set_shows_each_member_in_a_notebook(both: MSIDset) -> None:
+    shown = both._repr_html_()
+    assert f"MSIDset from {both.datestart} to {both.datestop}" in shown
+    assert all(re.search(rf">{name}<", shown) for name in both)
+    assert all(f">{value}<" in shown for value in ("-10", "100", "118", "counts"))
 
 
 # --- units, and which values are bad ----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from astropy.io import fits
 from commands import in_process
 
 from mica_lake.cli.app import app
+from mica_lake.lake import Lake
 from mica_lake.simulate.aca_l0 import readouts, times, write_archive, write_file
 from mica_lake.store.place import store_of
 from mica_lake.times import cxcsec, utc
@@ -167,6 +168,33 @@ def test_sql_prints_a_table_csv_or_json(demo_lake: str) -> None:
     assert "│   293 │" in mica_lake("sql", COUNT, lake=demo_lake).stdout
     assert mica_lake("sql", COUNT, "--format", "csv", lake=demo_lake).stdout == "n\n293\n"
     assert json.loads(mica_lake("sql", COUNT, "--format", "json", lake=demo_lake).stdout) == [{"n": 293}]
+
+
+@pytest.mark.parametrize("columns", [80, 120, 200])
+def test_sql_tells_what_there_is_in_texts_that_are_whole(columns: int, demo_lake: str) -> None:
+    objects = Lake(demo_lake).sql("FROM lake_objects").fetchall()
+    done = in_process(("sql", "FROM lake_objects", "--lake", demo_lake), {"COLUMNS": columns})
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    rows: list[list[str]] = []
+    for line in lines:
+        if line.startswith("├"):
+            rows.append([""] * 5)
+        elif line.startswith("│") and rows:
+            rows[-1] = [
+                cell + more.replace(" ", "") for cell, more in zip(rows[-1], line.split("│")[1:-1], strict=True)
+            ]
+    assert rows == [[cell.replace(" ", "") for cell in row] for row in objects]
+
+
+def test_sql_leaves_out_what_does_not_fit(demo_lake: str) -> None:
+    query = ("sql", "FROM slot_data('2024:001', '2024:001:00:01', 3) ORDER BY TIME", "--lake", demo_lake)
+    table = in_process(query, {"COLUMNS": 100}).stdout
+    assert "│ 820454470.0667386 │" in table
+    assert "49 columns (" in table
+    assert max(map(len, table.splitlines())) == 100
+    many = in_process(("sql", "FROM lake_columns", "--lake", demo_lake), {"COLUMNS": 100}).stdout
+    assert "(20 shown)" in many
 
 
 def test_sql_appends_to_a_redirected_output(demo_lake: str, tmp_path: Path) -> None:

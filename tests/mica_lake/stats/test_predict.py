@@ -222,7 +222,7 @@ def test_too_few_stars(demo_lake: str) -> None:
     )
     with pytest.raises(MissingDataError, match=said):
         acq_model(data_root=demo_lake)
-    with pytest.raises(MissingDataError, match="a model takes 60 of each"):
+    with pytest.raises(MissingDataError, match=r'a model takes 60 of each. .* demo_lake\("twenty years"\) has'):
         calibration("guide_model", "ccd_temp", data_root=demo_lake)
     with pytest.raises(ValueError, match="model 'x' is not one of warm_fraction, ccd_temp"):
         guide_model("x", data_root=demo_lake)
