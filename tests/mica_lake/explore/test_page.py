@@ -396,7 +396,7 @@ def test_all_tabs_fit_and_their_controls_have_names(width: int, scheme: str, pag
             if tab != "What is in it":
                 page.named("Show").click()
                 time.sleep(1)
-            assert "" not in {re.sub("<.*", "", e.accessible_name) for e in page.controls()}
+            page.wait(lambda: all(re.sub("<.*", "", e.accessible_name) for e in page.controls()), f"names in {tab}")
             wide = "const all = document.getElementById('App'); return all.scrollWidth - all.clientWidth"
             assert browser.execute_script(wide) <= 0, tab
     finally:
