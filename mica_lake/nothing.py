@@ -3,14 +3,15 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from mica_lake.catalog.objects import definitions_in
 from mica_lake.catalog.script import parts
 from mica_lake.lake import Lake
 from mica_lake.tables import TABLES
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["empty_ranges", "nothing"]
 
@@ -36,8 +37,10 @@ def nothing(what: str, tables: Iterable[str], lake: Lake) -> str:
     )
 
 
-def empty_ranges(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[str]:
+def empty_ranges(lake: Lake, connection: "duckdb.DuckDBPyConnection", query: str) -> Iterator[str]:
     """What to say of the macros in a query whose range of times has no rows, whatever the query makes of that."""
+    from duckdb import Error
+
     ((parsed,),) = connection.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchall()
     for call in _table_functions(json.loads(parsed)):
         if (table := _table_of(call["function"]["function_name"].lower())) is None:
@@ -47,7 +50,7 @@ def empty_ranges(lake: Lake, connection: duckdb.DuckDBPyConnection, query: str) 
         asked = asked[: asked.rindex(")") + 1]  # without its alias
         try:
             is_empty = not connection.execute(f"SELECT 1 FROM {asked} LIMIT 1").fetchall()
-        except duckdb.Error:  # its range is of a row of another table
+        except Error:  # its range is of a row of another table
             continue
         if is_empty:
             yield f"{asked}: {nothing('rows', [table], lake)}"
