@@ -49,7 +49,7 @@ def test_a_call_imports_what_it_needs(call: str, needs: set[str], demo_lake: str
         (["status"], {"duckdb", "rich"}),
         (["status", "--json"], {"duckdb"}),
     ],
-    ids=" ".join,
+    ids=lambda names: " ".join(sorted(names)),
 )
 def test_a_command_imports_what_it_needs(command: list[str], needs: set[str], demo_lake: str) -> None:
     program = (
