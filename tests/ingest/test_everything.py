@@ -65,7 +65,7 @@ def test_one_path_is_one_source(demo_files: Path, demo_ska: Path, tmp_path: Path
         with ThreadPoolExecutor(1) as threads:
             compare(source, lake, verified, pool=lambda tasks: threads)
         assert verified.findings == []
-        assert verified.files["aca_l0"] == [report.unchanged, 0]
+        assert verified.files["aca_l0"] == [report.unchanged, 0, 0]
 
 
 def test_reread_reads_what_was_set_aside_and_is_the_same(demo_ska: Path, tmp_path: Path) -> None:

@@ -372,7 +372,7 @@ def test_names_of_columns_may_be_of_any_case_with_blanks_behind(ska: Path, lake:
     verified = Verified()
     with ThreadPoolExecutor() as threads:
         compare([odd], tmp_path / "lake", verified, pool=lambda tasks: threads)
-    assert (verified.findings, verified.files["asp_l1_file"]) == ([], [36, 0])
+    assert (verified.findings, verified.files["asp_l1_file"]) == ([], [36, 0, 0])
 
 
 def test_a_remark_that_names_a_column_is_no_column(tmp_path: Path) -> None:
